@@ -1,0 +1,57 @@
+"""The contract between files, items and tensors that every kind of data keeps."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+Item = Any  # what a person holds: for images, an array (H, W, C) in the file's own dtype
+
+
+class Field(NamedTuple):
+    """A block of like entries: its shape without the batch, (C, *), and what its axes are called."""
+
+    shape: tuple[int, ...]
+    axes: tuple[str, ...]
+
+
+class Codec(ABC):
+    """How one kind of data is read, written, and turned into the float tensors that a model learns.
+
+    A codec is a frozen dataclass whose fields are plain JSON; `fit` returns one that suits some data.
+    encode(decode(x)) and decode(encode(item)) are the identity up to the precision that the codec states.
+    """
+
+    kind: ClassVar[str]
+    suffixes: ClassVar[tuple[str, ...]]
+
+    @property
+    @abstractmethod
+    def field(self) -> Field:
+        """Shape and axes of one encoded item."""
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, items: Iterable[Item], **options: Any) -> Codec:
+        """Choose the codec's fields from data (all of it is looked at) and from what the person asked for."""
+
+    @classmethod
+    @abstractmethod
+    def read(cls, path: Path) -> Item:
+        """Read one file at full depth; raises ReverieError naming the file and the fault."""
+
+    @abstractmethod
+    def write(self, item: Item, path: Path, text: dict[str, str] | None = None) -> Path:
+        """Write one item at full depth and return the path written; `text` is kept inside where the format allows."""
+
+    @abstractmethod
+    def encode(self, item: Item) -> np.ndarray:
+        """Turn an item into a float32 array of `field.shape`, within [-1, 1] for bounded kinds."""
+
+    @abstractmethod
+    def decode(self, x: np.ndarray) -> Item:
+        """Turn a float array of `field.shape` into an item, clipped and rounded to the item's own type."""

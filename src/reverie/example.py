@@ -1,0 +1,66 @@
+"""What travels between codec, loader, network and core: one batch of data with what is known about it.
+
+The lowest room of the house: it imports torch alone, and every other room may import it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+State = Tensor  # (B, *); a dict of named fields once a Product process exists
+
+
+class Condition(NamedTuple):
+    """One condition of a batch: its value per sample, and for which samples it is told.
+
+    value: (B, *), integers (B,) for a class label, a picture (B, C, *) for an image condition.
+    present: (B,) bool; where it is False the network sees its learned "nothing" instead of the value.
+    """
+
+    value: Tensor
+    present: Tensor
+
+    @classmethod
+    def of(cls, value: Tensor, present: Tensor | None = None) -> Condition:
+        """Make a condition that is told for every sample, unless `present` says otherwise."""
+        if present is None:
+            present = torch.ones(len(value), dtype=torch.bool, device=value.device)
+        return cls(value, present)
+
+    def absent(self) -> Condition:
+        """Return the same condition, told to nobody: the null of classifier-free guidance."""
+        return Condition(self.value, torch.zeros_like(self.present))
+
+    def joined(self, other: Condition) -> Condition:
+        """Stack two batches of this condition into one of twice the size."""
+        return Condition(torch.cat([self.value, other.value]), torch.cat([self.present, other.present]))
+
+
+Conditions = dict[str, Condition]
+
+
+@dataclass
+class Example:
+    """One batch, as the codec and the loader make it.
+
+    x0: the data, (B, C, *).
+    cond: named conditions, each with value (B, *) and present (B,).
+    observed: which entries of x0 are known, as a mask of its shape, or None for all of them.
+    index: (B,) int64, how many samples had been seen before each of these; seeds all randomness in training.
+    """
+
+    x0: State
+    cond: Conditions = field(default_factory=dict)
+    observed: State | None = None
+    index: Tensor | None = None
+
+    def to(self, device: torch.device) -> Example:
+        """Move every tensor of the batch to a device."""
+        cond = {k: Condition(c.value.to(device), c.present.to(device)) for k, c in self.cond.items()}
+        observed = None if self.observed is None else self.observed.to(device)
+        index = None if self.index is None else self.index.to(device)
+        return Example(self.x0.to(device), cond, observed, index)
