@@ -1,0 +1,56 @@
+"""Classifier-free guidance, with an interval, and autoguidance by another reference."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from reverie.core.denoiser import NetworkDenoiser
+from reverie.core.guidance.base import Guidance
+from reverie.core.shapes import time_of
+from reverie.example import Conditions
+
+
+class ClassifierFree(Guidance):
+    """x0_hat = u + w (c - u): away from what the model says without the condition, u, past what it says with it, c.
+
+    scale: w; 1 is the conditional model itself, 0 the unconditional one. null: the conditions of u, by default the same
+    ones told to nobody. reference: a denoiser for u; a worse version of the model is autoguidance.
+    interval: (low, high) of n = sigma / alpha; outside it w = 1, and u is not computed.
+    Source: Ho & Salimans 2022, eq. 6 (their w is ours minus 1); Kynkaanniemi et al. 2024 (interval); Karras et al. 2024
+    (autoguidance).
+    """
+
+    def __init__(
+        self,
+        denoiser: NetworkDenoiser,
+        cond: Conditions,
+        scale: float = 1.0,
+        null: Conditions | None = None,
+        reference: NetworkDenoiser | None = None,
+        interval: tuple[float, float] = (0.0, math.inf),
+    ) -> None:
+        super().__init__()
+        self.denoiser = denoiser
+        self.process = denoiser.process
+        self.cond = cond
+        self.null = {k: c.absent() for k, c in cond.items()} if null is None else null
+        self.scale = scale
+        self.reference = reference
+        self.interval = interval
+
+    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """The guided prediction, (B, *); one forward of twice the batch where both come from the same network."""
+        t = time_of(t).expand(len(x_t))
+        n = self.process.schedule.noise(t)
+        w = torch.where((n >= self.interval[0]) & (n <= self.interval[1]), self.scale, 1.0).to(torch.float64)
+        if bool((w == 1).all()):
+            return self.denoiser(x_t, t, self.cond)
+        if self.reference is None:
+            both = {k: self.null[k].joined(c) for k, c in self.cond.items()}
+            u, c = self.denoiser(torch.cat([x_t, x_t]), torch.cat([t, t]), both).chunk(2)
+        else:
+            u, c = self.reference(x_t, t, self.null), self.denoiser(x_t, t, self.cond)
+        return self.process.mix(u, c, w)

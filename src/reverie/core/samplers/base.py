@@ -1,0 +1,99 @@
+"""The contract of a sampler, and the loop that all of them share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from reverie.core.denoiser import Denoiser
+from reverie.core.noise import Noise
+from reverie.core.processes import Gaussian
+from reverie.core.shapes import time_of
+from reverie.errors import ReverieError
+from reverie.example import State
+
+
+class Sampler(ABC):
+    """One step from time t down to time s; a frozen dataclass whose fields are its options.
+
+    order: how fast the error of the probability-flow ODE falls with the number of steps; None for a stochastic sampler.
+    """
+
+    @property
+    @abstractmethod
+    def order(self) -> float | None:
+        """Global order of convergence, measured by the tests; None where noise is drawn."""
+
+    def init(self, steps: int) -> Any:
+        """State before the first of `steps` steps: None for one-step methods."""
+        return None
+
+    @abstractmethod
+    def step(
+        self, denoiser: Denoiser, x_t: State, t: Tensor, s: Tensor, state: Any, noise: Noise
+    ) -> tuple[State, Any, State]:
+        """x_t: (B, *), t > s: () float64 -> (x_s, the next state, the prediction of x0 at t)."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a watcher of the loop sees after each step."""
+
+    number: int  # from 1
+    total: int
+    t: float  # where the step started
+    s: float  # where it ended
+    x: State  # at s
+    x0_hat: State | None  # predicted at t; None where time jumped back up
+
+
+def sample(
+    denoiser: Denoiser,
+    sampler: Sampler,
+    grid: Tensor,
+    x: State,
+    noise: Noise,
+    on_step: Callable[[Step], None] | None = None,
+) -> State:
+    """Walk x from grid[0] to grid[-1] with a sampler, and return the state there, (B, *).
+
+    grid: (N + 1,) times; where the next time is larger, noise is added up to it and the sampler starts afresh.
+    on_step: called after each step; raising an exception in it ends the loop. Runs without gradients, but not in
+    inference mode: a guidance may differentiate through the network.
+    """
+    grid = time_of(grid)
+    steps = len(grid) - 1
+    with torch.no_grad():
+        state = sampler.init(steps)
+        for i, (t, s) in enumerate(pairwise(grid), start=1):
+            x0_hat = None
+            if s > t:
+                x = denoiser.process.forward(x, t, s, noise.at(i).normal(0, x))
+                state = sampler.init(steps)
+            else:
+                x, state, x0_hat = sampler.step(denoiser, x, t, s, state, noise.at(i))
+            if on_step is not None:
+                on_step(Step(i, steps, float(t), float(s), x, x0_hat))
+    if not bool(torch.isfinite(x).all()):
+        raise ReverieError(
+            f"{type(sampler).__name__} over {type(denoiser.process.schedule).__name__} ended in NaN or infinity. "
+            "The network's output is not finite (a diverged training?), or the grid starts where the "
+            "parameterisation says nothing of x0; try a lower n_max, or another sampler."
+        )
+    return x
+
+
+def gaussian(denoiser: Denoiser, sampler: Sampler) -> Gaussian:
+    """The Gaussian process that an ODE or SDE sampler needs; any other is an error that says what to use."""
+    if not isinstance(denoiser.process, Gaussian):
+        raise ReverieError(
+            f"{type(sampler).__name__} walks an ODE and needs a Gaussian process; "
+            f"a {type(denoiser.process).__name__} process is sampled by 'ancestral'."
+        )
+    return denoiser.process
