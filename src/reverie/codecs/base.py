@@ -36,8 +36,8 @@ class Codec(ABC):
 
     @classmethod
     @abstractmethod
-    def fit(cls, items: Iterable[Item], **options: Any) -> Codec:
-        """Choose the codec's fields from data (all of it is looked at) and from what the person asked for."""
+    def fit(cls, items: Iterable[Item]) -> Codec:
+        """Choose the codec's fields from all the data; a kind adds, by keyword, what a person may ask for."""
 
     @classmethod
     @abstractmethod
@@ -55,3 +55,7 @@ class Codec(ABC):
     @abstractmethod
     def decode(self, x: np.ndarray) -> Item:
         """Turn a float array of `field.shape` into an item, clipped and rounded to the item's own type."""
+
+    @abstractmethod
+    def picture(self, item: Item) -> np.ndarray:
+        """How a person looks at an item: uint8 (H, W, 3), or (H, W, 4) with transparency."""

@@ -1,0 +1,1 @@
+"""A person's data: read, described, split and served in batches."""

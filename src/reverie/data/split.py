@@ -1,0 +1,84 @@
+"""Which items train and which are held out, decided by what the items are, not by where they stand."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from typing import NamedTuple
+
+import numpy as np
+
+from reverie.data.dataset import Data
+from reverie.errors import ReverieError
+
+
+class Split(NamedTuple):
+    """Places of the items that train and of those held out, ascending int64, and 12 hex digits that name the split.
+
+    The hash is over the contents on both sides, so it is the same for the same images in any order or under any names.
+    """
+
+    train: np.ndarray
+    held_out: np.ndarray
+    hash: str
+
+
+def digest(item: np.ndarray) -> bytes:
+    """SHA-256 of an item's dtype, shape and bytes: equal for equal items, and for no others."""
+    head = f"{item.dtype.str} {item.shape} ".encode()
+    return hashlib.sha256(head + np.ascontiguousarray(item).tobytes()).digest()
+
+
+def split(data: Data, held_out: float | int | None = None, seed: int = 0) -> Split:
+    """Hold out a share (float, below 1) or an exact number (int) of the items, by the hash of their content.
+
+    Each item has a number in [0, 1) hashed from the seed and its content. A share f holds out those below f, so an
+    item's side does not change when data is added; if that leaves a side empty, the one content that lies nearest is
+    moved over. A number k holds out the k items of lowest hash. Exact duplicates are one content and never
+    part: where that makes exactly k impossible, the next content that fits is taken, and if none does it is an error.
+    The hash is of the items as the model sees them: after resizing, so another resolution is another split.
+
+    Raises ReverieError for fewer than two different items, and for a share or number that leaves a side empty.
+    """
+    wanted = data.held_out if held_out is None else held_out
+    contents = [digest(item) for item in data.items]
+    count = Counter(contents)
+    if len(count) < 2:
+        raise ReverieError(
+            f"{data.source} has {len(data):,} image{'s' * (len(data) != 1)}"
+            + (", all the same" if len(data) > 1 else "")
+            + ". Training needs at least two different ones: one to learn from, one to be tested on. Add images."
+        )
+    ranked = sorted((hashlib.sha256(f"{seed} ".encode() + c).digest(), c) for c in count)
+    out = _number(ranked, count, wanted, data) if isinstance(wanted, int) else _share(ranked, wanted)
+    mask = np.array([c in out for c in contents])
+    sides = (sorted(c for c in contents if c not in out), sorted(c for c in contents if c in out))
+    name = hashlib.sha256(b"".join(sides[0]) + b"|" + b"".join(sides[1])).hexdigest()[:12]
+    return Split(np.flatnonzero(~mask), np.flatnonzero(mask), name)
+
+
+def _share(ranked: list[tuple[bytes, bytes]], share: float) -> set[bytes]:
+    if not 0 < share < 1:
+        raise ReverieError(f"A held-out share of {share:g} leaves nothing on one side. Give one between 0 and 1.")
+    below = [int.from_bytes(key[:8], "big") < share * 2**64 for key, _ in ranked]
+    number = min(max(sum(below), 1), len(ranked) - 1)
+    return {content for _, content in ranked[:number]}
+
+
+def _number(ranked: list[tuple[bytes, bytes]], count: Counter[bytes], wanted: int, data: Data) -> set[bytes]:
+    if not 0 < wanted < len(data):
+        raise ReverieError(
+            f"{wanted:,} of {len(data):,} images cannot be held out. Give a number from 1 to {len(data) - 1:,}."
+        )
+    out: set[bytes] = set()
+    left = wanted
+    for _, content in ranked:
+        if count[content] <= left:
+            out.add(content)
+            left -= count[content]
+    if left:
+        raise ReverieError(
+            f"Exactly {wanted:,} images cannot be held out, because identical images stay together. "
+            f"Hold out {wanted - left:,}, or remove duplicates (`reverie info` names them)."
+        )
+    return out
