@@ -11,7 +11,14 @@ import numpy as np
 class Metric(ABC):
     """A number that compares two sets of feature vectors; a frozen dataclass whose fields are its options."""
 
+    title: ClassVar[str]  # what a person reads: "Frechet distance"
     better: ClassVar[str]  # "lower" or "higher"
+    bounds: ClassVar[tuple[float, float]]  # values it can take; an interval is cut to them
+
+    @property
+    @abstractmethod
+    def least(self) -> int:
+        """The fewest vectors in each set for which the score is defined."""
 
     @abstractmethod
     def __call__(self, real: np.ndarray, generated: np.ndarray) -> float:
@@ -20,6 +27,8 @@ class Metric(ABC):
 
 class Features(ABC):
     """A fixed map from encoded items to feature vectors, named and hashed so that scores can be compared."""
+
+    titles: ClassVar[dict[str, str]] = {}  # a metric's title -> what the field calls it on these features ("FID")
 
     @property
     @abstractmethod

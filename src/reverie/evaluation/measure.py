@@ -1,0 +1,69 @@
+"""A trained model against real data: draw samples in the data's proportions, and judge them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from reverie.core.samplers import Step
+from reverie.data.dataset import Data
+from reverie.errors import ReverieError
+from reverie.evaluation.evaluate import Evaluation, evaluate, labels_like
+from reverie.metrics.base import Features
+from reverie.model import Model
+from reverie.samples import Samples
+
+
+def measure(
+    model: Model,
+    train: Data,
+    held_out: Data,
+    *,
+    n: int = 500,
+    steps: int | None = None,
+    sampler: str | None = None,
+    guidance: float | None = None,
+    temperature: float | None = None,
+    features: Features | None = None,
+    seed: int = 0,
+    on_step: Callable[[Step], None] | None = None,
+) -> tuple[Evaluation, Samples]:
+    """Draw n samples (at most as many as are held out) with the held-out labels' proportions, and evaluate them.
+
+    Raises ReverieError where the data has other classes than the model.
+    """
+    n = min(n, len(held_out))
+    wanted = None
+    if model.classes:
+        for data in (train, held_out):
+            if data.labels is None or list(data.classes) != model.classes:
+                raise ReverieError(
+                    f"{data.source} has {len(data.classes)} classes ({', '.join(data.classes[:5]) or 'none'}), the model "
+                    f"{len(model.classes)} ({', '.join(model.classes[:5])}). Evaluate on data with the same classes."
+                )
+        wanted = labels_like(held_out.labels, n, seed)
+    samples = model.sample(
+        n,
+        label=None if wanted is None else wanted.tolist(),
+        steps=steps,
+        sampler=sampler,
+        guidance=guidance,
+        temperature=temperature,
+        seed=seed,
+        on_step=on_step,
+    )
+    judged = evaluate(
+        model.encode(train.items),
+        model.encode(held_out.items),
+        np.clip(samples.x, -1, 1),
+        train.labels if model.classes else None,
+        held_out.labels if model.classes else None,
+        wanted,
+        model.classes or None,
+        features,
+        None,
+        n,
+        seed,
+    )
+    return judged, samples
