@@ -1,3 +1,32 @@
-"""Reverie: train, sample, evaluate and serve diffusion models on your own data, on the machine you have."""
+"""Reverie: train, sample, evaluate and serve diffusion models on your own data, on the machine you have.
+
+    import reverie
+    model = reverie.train("photos/", budget="10m")
+    images = model.sample(16, label="cat", seed=0)
+    model.save("cats"); model = reverie.load("cats")
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from reverie.errors import ReverieError
+
+if TYPE_CHECKING:
+    from reverie.api import evaluate, load, resume, train
+    from reverie.data.dataset import Data
+    from reverie.model import Model
 
 __version__ = "0.1.0"
+__all__ = ["Data", "Model", "ReverieError", "evaluate", "load", "resume", "train"]
+
+_WHERE = {n: "reverie.api" for n in ("train", "resume", "load", "evaluate")}
+_WHERE |= {"Model": "reverie.model", "Data": "reverie.data.dataset"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import PyTorch and the rest only when something is used, so that the command line answers at once."""
+    if name in _WHERE:
+        return getattr(importlib.import_module(_WHERE[name]), name)
+    raise AttributeError(f"module 'reverie' has no attribute {name!r}")

@@ -28,6 +28,7 @@ class Codec(ABC):
 
     kind: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
+    rule: str  # how the fields were chosen, in words
 
     @property
     @abstractmethod

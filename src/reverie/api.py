@@ -1,0 +1,228 @@
+"""The verbs in Python: train, resume, load, evaluate. The command line is a thin layer over these."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+import reverie
+from reverie import files, registry, storage
+from reverie.data.dataset import Data
+
+from reverie.data.split import split
+from reverie.errors import ReverieError
+from reverie.evaluation.evaluate import Evaluation
+from reverie.evaluation.measure import measure
+from reverie.model import Model
+from reverie.samples import Samples
+from reverie.training import checkpoint
+from reverie.training.learner import Learner
+from reverie.training.loop import Trainer
+from reverie.training.settings import TrainSettings, parse_resolution, share_or_count
+from reverie.training.setup import prepare
+from reverie.training.trackers import Jsonl, Several, Silent, Tracker
+
+
+def train(
+    data: Any,
+    output: str | Path | None = None,
+    *,
+    labels: Any = None,
+    network: nn.Module | None = None,
+    overwrite: bool = False,
+    tracker: Tracker | None = None,
+    **options: Any,
+) -> Model:
+    """Train a diffusion model from scratch and return it, with averaged weights.
+
+    data: a path (folder, zip, .npy, .npz), the name of a packaged data set, an array (N, H, W[, C]), a list of items, a
+    torch-style Dataset of items or (item, label) pairs, or a `Data`. labels: class of each item of an array or list.
+    output: run folder to make (checkpoints, log, pictures, the model itself); None keeps all in memory.
+    network: your own nn.Module, called as network(x, level, cond); see `reverie.networks.Network` for the contract.
+    options: any field of `TrainSettings` (budget="10m", steps=..., size="small", seed=0, ...).
+    Raises ReverieError for data or settings that cannot be trained on, before the first step.
+    """
+    started = time.monotonic()
+    settings = TrainSettings.of(options)
+    run = None if output is None else _new_run(Path(output), overwrite)
+    tracker = tracker or Silent()
+    read_data = _data(data, labels, settings)
+    if run:
+        _begin_run(run, data, read_data, settings, overwrite)
+    job = prepare(read_data, settings, network)
+    log = Jsonl(run / "metrics.jsonl") if run else None
+    both = Several(tracker, log) if log else tracker
+    trainer = Trainer(job, settings, both, run, Learner.of(job.model.denoiser, settings), started=started)
+    return trainer.train()
+
+
+def resume(run: str | Path, *, data: Any = None, network: nn.Module | None = None, tracker: Tracker | None = None) -> Model:
+    """Go on with a run that was stopped, exactly as if it had not been, and return the model.
+
+    data: needed only where the run was started from an array or Dataset. Raises ReverieError where there is no run, it is
+    finished, or its data has changed.
+    """
+    started = time.monotonic()
+    run = Path(run)
+    if not storage.is_run(run):
+        raise ReverieError(f"{run} is not a training run: it has no run.json. Start one with `reverie train PATH -o {run}`.")
+    about = files.read_json(run / "run.json")
+    settings = TrainSettings.of(about["settings"])
+    if data is None and about["data"] is None:
+        raise ReverieError(f"{run} was trained on an array; give it again: reverie.resume({str(run)!r}, data=...).")
+    files.sweep(run / "checkpoints")
+    folder = storage.newest_checkpoint(run)
+    job = prepare(_data(about["data"] if data is None else data, None, settings), settings, network)
+    learner = Learner.of(job.model.denoiser, settings)
+    log = Jsonl(run / "metrics.jsonl", resume_at=0 if folder is None else int(folder.name))
+    trainer = Trainer(job, settings, Several(tracker or Silent(), log), run, learner, started=started)
+    if folder is not None:
+        trainer.plan, state = checkpoint.restore(folder, learner)
+        trainer.elapsed_before = float(state.get("elapsed", 0.0))
+        if state.get("split") != job.split.hash:
+            raise ReverieError(
+                f"The data of {run} has changed since it was started (split {job.split.hash}, was {state.get('split')}), so "
+                "it cannot go on exactly. Put the old data back, or start anew: `reverie train PATH --init-from RUN -o NEW`."
+            )
+        if learner.step >= trainer.plan.total and storage.is_model(run):
+            raise ReverieError(f"{run} is finished ({learner.step} steps). To train on: --init-from {run} -o another folder.")
+    return trainer.train()
+
+
+def load(path: str | Path, *, network: nn.Module | None = None, device: str = "cpu") -> Model:
+    """Read a saved model or run folder; nothing in it is executed.
+
+    network: the same network again, for a model trained with one of your own. Raises ReverieError for a folder that is no
+    model, is damaged, or was made by a newer Reverie.
+    """
+    from reverie.training.setup import pick_device
+
+    return storage.load(Path(path), network).to(pick_device(device))
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What `evaluate` found: the evaluation, the samples it was made on, and the files it was written to."""
+
+    evaluation: Evaluation
+    samples: Samples
+    page: Path
+    figures: Path
+
+
+def evaluate(
+    run: str | Path,
+    data: Any = None,
+    *,
+    output: str | Path | None = None,
+    json: str | Path | None = None,
+    n: int = 500,
+    steps: int | None = None,
+    sampler: str | None = None,
+    guidance: float | None = None,
+    temperature: float | None = None,
+    features: str | None = None,
+    seed: int = 0,
+    device: str = "auto",
+) -> Judgement:
+    """Draw samples of a trained model, measure them against held-out data, and write the page and the figures.
+
+    data: what to compare with; by default the run's own held-out part. output, json: RUN/report.html and RUN/metrics.json
+    unless given. n: samples, and held-out items they are compared with. features: as `reverie list features` shows.
+    Raises ReverieError where the data has changed, or does not fit the model.
+    """
+    run = Path(run)
+    model = load(run, device=device)
+    train_data, held = _both_sides(run, model, data)
+    chosen = None if features is None else registry.build("features", features)
+    judged, samples = measure(
+        model, train_data, held, n=n, steps=steps, sampler=sampler, guidance=guidance, temperature=temperature,
+        features=chosen, seed=seed,
+    )  # fmt: skip
+    page, figures = Path(output or run / "report.html"), Path(json or run / "metrics.json")
+    settings = {"seed": seed, **samples.settings.to_json()}
+    files.write_json(figures, {"reverie": reverie.__version__, "run": str(run), "sampling": settings, **judged.to_json()})
+    command = f"reverie evaluate {run} -n {judged.n} --seed {seed} " + " ".join(
+        f"--{k} {v}"
+        for k, v in {"steps": steps, "sampler": sampler, "guidance": guidance, "temperature": temperature}.items()
+        if v is not None
+    )
+    from reverie.report.page import build
+
+    html = build(
+        model=model, samples=samples, evaluation=judged, train_items=train_data.items, held_items=held.items,
+        run=run if storage.is_run(run) else None, command=command.strip(),
+    )  # fmt: skip
+    files.write_text(page, html)
+    return Judgement(judged, samples, page, figures)
+
+
+def _both_sides(run: Path, model: Model, data: Any) -> tuple[Data, Data]:
+    """Training and held-out items: of the run's own split, or with the data given in the held-out's place."""
+    about = files.read_json(run / "run.json") if storage.is_run(run) else {}
+    own = None
+    if about.get("data") is not None:
+        settings = TrainSettings.of(about["settings"])
+        own = _data(about["data"], None, settings)
+        cut = split(own, share_or_count(settings.held_out, "held-out"), seed=0)
+        if cut.hash != model.card.get("split"):
+            raise ReverieError(
+                f"The data at {about['data']} is not what {run} was trained on (split {cut.hash}, was "
+                f"{model.card.get('split')}). Put it back, or give data to compare with: reverie evaluate {run} PATH."
+            )
+    if data is not None:
+        label_from = about.get("settings", {}).get("label_from", "folder")
+        given = _data(data, None, TrainSettings(label_from=label_from))
+        if own is not None:
+            return own.subset(cut.train), given
+        cut = split(given, None, seed=0)
+        return given.subset(cut.train), given.subset(cut.held_out)
+    if own is None:
+        raise ReverieError(f"{run} does not say where its data is; give it: reverie evaluate {run} PATH.")
+    return own.subset(cut.train), own.subset(cut.held_out)
+
+
+def _data(data: Any, labels: Any, settings: TrainSettings) -> Data:
+    """Whatever a person holds, as Data."""
+    if isinstance(data, Data):
+        return data
+    if isinstance(data, str | Path):
+        from reverie.data.source import read
+
+        broken = share_or_count(settings.max_broken, "max-broken")
+        return read(
+            data,
+            label_from=settings.label_from,
+            max_broken=float(broken or 0),
+            resolution=parse_resolution(settings.resolution),
+        )
+    return Data.from_arrays(data, None if labels is None else np.asarray(labels))
+
+
+def _new_run(run: Path, overwrite: bool) -> Path:
+    """Refuse a folder in use, before any data is read."""
+    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+        if not run.is_dir() or not (storage.is_run(run) or storage.is_model(run)):
+            raise ReverieError(f"{run} is there already and is not a Reverie run; choose another place with -o.")
+        if not overwrite:
+            raise ReverieError(
+                f"{run} holds a run already. Go on with it: `reverie train --resume {run}`; or replace it: --overwrite."
+            )
+    return run
+
+
+def _begin_run(run: Path, path: Any, data: Data, settings: TrainSettings, overwrite: bool) -> None:
+    """Make the folder, and write what a resume needs."""
+    if overwrite and run.is_dir():
+        shutil.rmtree(run)
+    place = str(path) if isinstance(path, str | Path) else None
+    if place is not None and Path(place).exists():
+        place = str(Path(place).resolve())
+    about = {"reverie": reverie.__version__, "data": place, "source": data.source, "settings": settings.to_json()}
+    files.write_json(run / "run.json", about)

@@ -1,0 +1,206 @@
+"""What a person sees in the terminal: progress with time left, tables, and errors."""
+
+from __future__ import annotations
+
+import contextlib
+import json as json_text
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from reverie import registry
+from reverie.training.trackers import Event, Tracker
+
+if TYPE_CHECKING:
+    from reverie.api import Judgement
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def duration(seconds: float) -> str:
+    """42 s, 3:05, 1:02:03."""
+    s = round(max(seconds, 0))
+    if s < 60:
+        return f"{s} s"
+    return f"{s // 60}:{s % 60:02d}" if s < 3600 else f"{s // 3600}:{s % 3600 // 60:02d}:{s % 60:02d}"
+
+
+class _Left(ProgressColumn):
+    """Time left, from the rate so far."""
+
+    def render(self, task: Task) -> Text:
+        left = task.time_remaining
+        return Text("" if left is None else f"{duration(left)} left", style="cyan")
+
+
+def progress(*columns: ProgressColumn) -> Progress:
+    """A bar with time left; in a file or pipe, nothing but what is printed beside it."""
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(bar_width=28), TextColumn("{task.percentage:>3.0f}%"), *columns, _Left(),
+        console=out, transient=True,
+    )  # fmt: skip
+
+
+class Live(Tracker):
+    """Shows a run as it goes: a bar with loss, items per second and time left, and a line for each look at the held-out data."""
+
+    def __init__(self) -> None:
+        self._bar = progress(TextColumn("loss {task.fields[loss]:.4f}  {task.fields[rate]:,.0f} items/s"))
+        self._task = None
+        self._loss = self._rate = 0.0
+        self._last_line = 0.0
+
+    def tell(self, event: Event) -> None:
+        """Draw one event."""
+        getattr(self, f"_{event.kind}", lambda e: None)(event)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        self._bar.stop()
+
+    def _plan(self, event: Event) -> None:
+        v = event.values
+        if self._task is None:
+            out.print(
+                f"plan: {v['total']:,} steps of {v['batch']}, {v['parameters']:,} weights, "
+                f"peak learning rate {v['lr']:.2g} (ready after {duration(v['elapsed'])})"
+            )
+            self._bar.start()
+            self._task = self._bar.add_task("training", total=v["total"], completed=event.step, loss=0.0, rate=0.0)
+        else:
+            self._bar.update(self._task, total=v["total"])
+
+    def _step(self, event: Event) -> None:
+        v = event.values
+        share = 0.05 if self._loss else 1.0
+        self._loss += share * (v["loss"] - self._loss)
+        self._rate += share * (v["images"] / max(v["seconds"], 1e-9) - self._rate)
+        if self._task is not None:
+            self._bar.update(self._task, completed=event.step, total=v["total"], loss=self._loss, rate=self._rate)
+        if not out.is_terminal and time.monotonic() - self._last_line > 30:
+            self._last_line = time.monotonic()
+            out.print(f"  step {event.step:,} of {v['total']:,}  loss {self._loss:.4f}  {self._rate:,.0f} items/s")
+
+    def _validation(self, event: Event) -> None:
+        v = event.values
+        out.print(f"  step {event.step:>6,}  held-out loss {v['held_out']:.4f}   train {v['train']:.4f}")
+
+    def _done(self, event: Event) -> None:
+        v = event.values
+        self._bar.stop()
+        skipped = f", {v['skipped']} steps skipped as not finite" if v["skipped"] else ""
+        out.print(f"trained {event.step:,} steps, {v['images']:,} items, in {duration(v['elapsed'])}{skipped}")
+
+
+def table(title: str, columns: list[str], rows: list[list[Any]]) -> Table:
+    """A plain table."""
+    made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for k, column in enumerate(columns):
+        made.add_column(column, style="cyan" if k == 0 else "", overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(str(cell)) for cell in row))
+    return made
+
+
+@contextlib.contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show that something is being done, where a person watches."""
+    with out.status(what):
+        yield
+
+
+def show_evaluation(found: Judgement) -> None:
+    """The figures, one a line, each with what it takes to read it."""
+    s = found.samples.settings
+    out.print(
+        f"{found.evaluation.n} samples against {found.evaluation.n} held-out items: {s.steps} steps of {s.sampler}, "
+        f"guidance {s.guidance:g}, temperature {s.temperature:g}, seed {found.samples.seed}",
+        soft_wrap=True,
+    )
+    for line in found.evaluation.lines():
+        out.print(f"  {line}", soft_wrap=True, markup=False)
+
+
+def show_info(path: str, label_from: str, json: bool) -> None:
+    """The card of a run or model, or of data."""
+    from reverie import storage
+
+    place = Path(path)
+    if place.is_dir() and (storage.is_model(place) or storage.is_run(place)):
+        card = run_card(place)
+        out.print_json(json_text.dumps(card)) if json else out.print(table(str(place), ["", ""], _flat(card)))
+        return
+    from reverie.data.card import card as data_card
+    from reverie.data.card import text
+    from reverie.data.source import read
+
+    found = data_card(read(path, label_from=label_from, max_broken=1.0))
+    out.print_json(json_text.dumps(found)) if json else out.print(text(found))
+
+
+def run_card(place: Path) -> dict[str, Any]:
+    """What a run or model is: how far it came, what it was trained on, how it is doing."""
+    from reverie import storage
+    from reverie.training.trackers import read_log
+
+    model = storage.load(place)
+    log = [e for e in read_log(place / "metrics.jsonl") if e["event"] == "validation"]
+    about = storage.describe(model)
+    record = model.record
+    found: dict[str, Any] = {
+        "data": f"{model.card.get('source')}: {model.card.get('train')} to train, {model.card.get('held_out')} held out",
+        "items": f"{model.codec.kind}, {'x'.join(map(str, model.codec.field.shape))} ({', '.join(model.codec.field.axes)})",
+        "rule": model.codec.rule,
+        "classes": ", ".join(model.classes) or "none",
+        "network": f"{about['network']['name']}, {model.parameters:,} weights",
+        "schedule": about["process"]["schedule"]["name"],
+        "parameterisation": about["parameterisation"]["name"],
+        "trained": f"{record.get('step')} steps of {record.get('batch')} in {duration(record.get('elapsed', 0))}, "
+        f"plan {record.get('plan')}, seed {record.get('seed')}, on {record.get('device')}",
+        "sampling": f"{model.defaults.steps} steps of {model.defaults.sampler}, guidance {model.defaults.guidance:g}",
+        "complete": "yes" if storage.is_model(place) else f"no: stopped; go on with reverie train --resume {place}",
+    }
+    if log:
+        found["held-out loss"] = f"{log[-1]['held_out']:.4f} at step {log[-1]['step']} (train {log[-1]['train']:.4f})"
+    if (place / "metrics.json").is_file():
+        figures = json_text.loads((place / "metrics.json").read_text())
+        for score in figures["scores"]:
+            found[score["title"]] = (
+                f"{score['value']:.3g} [{score['low']:.3g}, {score['high']:.3g}], n = {score['n']}, floor {score['floor']:.3g}"
+            )
+    return found
+
+
+def _flat(card: dict[str, Any]) -> list[list[Any]]:
+    return [[k, v] for k, v in card.items() if v not in ("", None)]
+
+
+def show_list(what: str | None, json: bool) -> None:
+    """The rooms, or what is in one."""
+    if what is None:
+        rooms = {name: room.meaning for name, room in registry.ROOMS.items()}
+        out.print_json(json_text.dumps(rooms)) if json else out.print(
+            table("reverie list WHAT", ["what", "meaning"], [list(r) for r in rooms.items()])
+        )
+        return
+    name = what if what in registry.ROOMS else what + "s"
+    if name not in registry.ROOMS:
+        name = what
+    rows = [
+        {"name": k, "meaning": registry.meaning(c), "options": registry.signature(c), "source": registry.source(c)}
+        for k, c in registry.registered(name).items()
+    ]
+    if json:
+        out.print_json(json_text.dumps(rows))
+        return
+    for row in rows:
+        out.print(Text(row["name"], style="bold cyan"), Text(row["meaning"]), soft_wrap=False)
+        out.print(Text(f"    options: {row['options']}", style="dim"))
+        out.print(Text(f"    source:  {row['source']}", style="dim"))

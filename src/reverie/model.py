@@ -1,0 +1,175 @@
+"""Model: codec + denoiser + what it was trained on, saved as a folder from which nothing is executed.
+
+    model.json            codec, process, parameterisation, network, conditions, defaults, training record, data card
+    weights.safetensors   averaged (EMA) weights of the network, and the data's moments under `process.`
+    README.md             the model card
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reverie import storage
+from reverie.codecs import Codec
+from reverie.core.denoiser import Denoiser, Given, NetworkDenoiser
+from reverie.core.grids import Grid
+from reverie.core.guidance import ClassifierFree
+from reverie.core.noise import Noise
+from reverie.core.processes import Gaussian
+from reverie.core.samplers import Sampler, Step, sample
+from reverie.core.times import low_discrepancy
+from reverie.errors import ReverieError, nearest
+from reverie.example import Condition, Conditions
+from reverie.samples import Samples, Settings
+
+
+@dataclass
+class Model:
+    """A trained diffusion model of one kind of data, on one device.
+
+    classes: names of the labels, in the order of their numbers; frequencies: how often each was seen in training.
+    defaults: how it samples unless told otherwise. record: how it was trained. card: what it was trained on.
+    """
+
+    codec: Codec
+    denoiser: NetworkDenoiser
+    classes: list[str] = field(default_factory=list)
+    frequencies: list[float] = field(default_factory=list)
+    defaults: Settings = field(default_factory=Settings)
+    record: dict[str, Any] = field(default_factory=dict)
+    card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.denoiser.parameters()).device
+
+    @property
+    def parameters(self) -> int:
+        """How many weights the network has."""
+        return sum(p.numel() for p in self.denoiser.parameters())
+
+    def to(self, device: str | torch.device) -> Model:
+        """Move the weights; returns the model itself."""
+        self.denoiser.to(device)
+        return self
+
+    def sample(
+        self,
+        n: int = 16,
+        *,
+        label: str | int | Sequence[str | int] | None = None,
+        steps: int | None = None,
+        sampler: Sampler | str | None = None,
+        grid: Grid | str | None = None,
+        guidance: float | None = None,
+        interval: tuple[float, float] | None = None,
+        temperature: float | None = None,
+        seed: int = 0,
+        first: int = 0,
+        batch: int = 128,
+        on_step: Callable[[Step], None] | None = None,
+    ) -> Samples:
+        """Draw n new items.
+
+        label: one class for all, or one for each; by default, for a model with classes, in the training proportions.
+        steps: steps of the sampler. guidance: scale of classifier-free guidance, 1 for none; interval: the (low, high) of
+        n = sigma / alpha in which it acts. temperature: scale of all noise drawn, see `Noise`.
+        seed: whole number; sample k of a seed is the same however many are drawn, and `first` starts at a later k.
+        batch: how many are computed at once; changes nothing but memory and time.
+        Raises ReverieError for a label that does not exist, or a choice that does not fit the model.
+        """
+        chosen = self.defaults.given(
+            steps=steps, sampler=sampler, grid=grid, guidance=guidance, interval=interval, temperature=temperature
+        )
+        if n < 1:
+            raise ReverieError(f"{n} samples were asked for; give a whole number from 1.")
+        labels = self._labels(n, label, seed, first)
+        # fixed cuts: what is computed together depends on n and batch alone
+        parts = []
+        for start in range(0, n, batch):
+            stop = min(start + batch, n)
+            noise = Noise.of(seed, stop - start, first + start, chosen.temperature)
+            part = None if labels is None else labels[start:stop]
+            parts.append(self._draw(noise, part, chosen, on_step))
+        x = torch.cat(parts)
+        names = None if labels is None else [self.classes[k] for k in labels.tolist()]
+        items = [self.codec.decode(one) for one in x.numpy()]
+        return Samples(items, names, x.numpy(), self.codec, chosen, seed, first)
+
+    def condition(self, labels: Tensor) -> Conditions:
+        """The network's conditions for class numbers (B,)."""
+        return {"label": Condition.of(labels.to(self.device))}
+
+    def guided(self, labels: Tensor | None, settings: Settings) -> Denoiser:
+        """The denoiser that a sampler walks with: told its labels, and guided where asked for."""
+        if labels is None:
+            return Given(self.denoiser, {})
+        cond = self.condition(labels)
+        if settings.guidance == 1:
+            return Given(self.denoiser, cond)
+        return ClassifierFree(self.denoiser, cond, settings.guidance, interval=settings.interval)
+
+    def encode(self, items: Sequence[Any] | np.ndarray) -> np.ndarray:
+        """Items as the network sees them, (N, C, *) float32."""
+        return np.stack([self.codec.encode(item) for item in items])
+
+    def _draw(
+        self, noise: Noise, labels: Tensor | None, settings: Settings, on_step: Callable[[Step], None] | None
+    ) -> Tensor:
+        """One batch of encoded samples, (B, C, *) float32 on the CPU."""
+        process: Gaussian = self.denoiser.process
+        times = settings.build_grid().times(process.schedule, settings.steps)
+        like = torch.empty(len(noise.index), *self.codec.field.shape, device=self.device)
+        training, _ = self.denoiser.training, self.denoiser.eval()
+        try:
+            with torch.no_grad():
+                x = process.prior(like, noise, times[0])
+                denoiser = self.guided(labels, settings)
+                return sample(denoiser, settings.build_sampler(), times, x, noise, on_step).float().cpu()
+        finally:
+            self.denoiser.train(training)
+
+    def _labels(
+        self, n: int, label: str | int | Sequence[str | int] | None, seed: int, first: int
+    ) -> Tensor | None:
+        """Class numbers (n,), or None for a model without classes."""
+        if not self.classes:
+            if label is not None:
+                raise ReverieError(
+                    f"This model was trained without labels, so '{label}' means nothing to it. "
+                    "Leave the label out, or train on a folder with one sub-folder per class."
+                )
+            return None
+        if label is None:
+            index = torch.arange(first, first + n)
+            u = low_discrepancy(index, torch.full_like(index, seed))
+            steps = torch.cumsum(torch.tensor(self.frequencies, dtype=torch.float64), 0)
+            return torch.searchsorted(steps / steps[-1], u).clamp(max=len(self.classes) - 1)
+        wanted = [label] * n if isinstance(label, str | int) else list(label)
+        if len(wanted) != n:
+            raise ReverieError(f"{len(wanted)} labels were given for {n} samples; give one, or one for each.")
+        return torch.tensor([self._number(word) for word in wanted])
+
+    def _number(self, word: str | int) -> int:
+        """The number of a class, by name, or by number where it is an int."""
+        if isinstance(word, str) and word in self.classes:
+            return self.classes.index(word)
+        if isinstance(word, int) and 0 <= word < len(self.classes):
+            return word
+        raise ReverieError(
+            f"There is no label '{word}' in this model. The nearest of its {len(self.classes)} labels: "
+            f"{nearest(str(word), self.classes)}."
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model folder; a folder that is there and is no model is refused. Returns its path."""
+        return storage.save(self, Path(path))
+

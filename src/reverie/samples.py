@@ -1,0 +1,157 @@
+"""What sampling is asked for, and what comes out of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reverie import registry
+from reverie.codecs import Codec
+from reverie.core.grids import Grid
+from reverie.core.samplers import Sampler
+from reverie.errors import ReverieError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to walk from noise to data; JSON-plain, so that it travels with every sample.
+
+    sampler, grid: as a person types them, `heun:churn=40`. guidance: scale w, 1 = none; interval: where it acts, in
+    n = sigma / alpha. temperature: scale of all noise drawn.
+    """
+
+    sampler: str = "heun"
+    grid: str = "karras"
+    steps: int = 18
+    guidance: float = 1.0
+    interval: tuple[float, float] = (0.0, math.inf)
+    temperature: float = 1.0
+
+    def given(
+        self,
+        *,
+        steps: int | None,
+        sampler: Sampler | str | None,
+        grid: Grid | str | None,
+        guidance: float | None,
+        interval: tuple[float, float] | None,
+        temperature: float | None,
+    ) -> Settings:
+        """These settings with what is not None put in their place; checked."""
+        changes = {
+            "steps": steps,
+            "sampler": spelled("samplers", sampler),
+            "grid": spelled("grids", grid),
+            "guidance": guidance,
+            "interval": interval,
+            "temperature": temperature,
+        }
+        new = dataclasses.replace(self, **{k: v for k, v in changes.items() if v is not None})
+        new.check()
+        return new
+
+    def check(self) -> None:
+        """Refuse what cannot be; the message says which setting and what it may be."""
+        if self.steps < 1:
+            raise ReverieError(f"steps = {self.steps}; give a whole number from 1.")
+        if not math.isfinite(self.guidance) or self.guidance < 0:
+            raise ReverieError(f"guidance = {self.guidance:g}; give a number from 0 (1 = no guidance).")
+        if not 0 <= self.temperature <= 10:
+            raise ReverieError(f"temperature = {self.temperature:g}; give a number from 0 to 10 (1 = the model itself).")
+        if not 0 <= self.interval[0] < self.interval[1]:
+            raise ReverieError(f"interval = {self.interval}; give two noise levels, low < high, from 0.")
+        self.build_sampler()
+        self.build_grid()
+
+    def build_sampler(self) -> Sampler:
+        """The sampler as an object."""
+        return registry.build("samplers", self.sampler)
+
+    def build_grid(self) -> Grid:
+        """The time grid as an object."""
+        return registry.build("grids", self.grid)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON; an open end of the interval is written as null."""
+        values = dataclasses.asdict(self)
+        values["interval"] = [None if math.isinf(v) else v for v in self.interval]
+        return values
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Settings:
+        """Read what `to_json` wrote."""
+        low, high = values.get("interval", (0.0, None))
+        return cls(**{**values, "interval": (float(low), math.inf if high is None else float(high))})
+
+
+def spelled(room: str, choice: Any) -> str | None:
+    """A choice as text: text as it is, an object as `name:option=value,...`."""
+    if choice is None or isinstance(choice, str):
+        return choice
+    values = registry.config(choice)
+    changed = [
+        f"{o.name}={'/'.join(map(str, v)) if isinstance(v := values[o.name], tuple) else v}"
+        for o in registry.options(type(choice)).values()
+        if values[o.name] != o.default
+    ]
+    registry.find(room, values["name"])
+    return values["name"] + (":" + ",".join(changed) if changed else "")
+
+
+@dataclass
+class Samples:
+    """Generated items with what made them: a sequence of items that can save itself.
+
+    items: as the codec's files hold them, an image (H, W, C) in the training data's own dtype. labels: class of each, or
+    None. x: the same, encoded, (N, C, *) float32. seed and first: item k is sample first + k of the seed.
+    """
+
+    items: list[Any]
+    labels: list[str] | None
+    x: np.ndarray
+    codec: Codec
+    settings: Settings
+    seed: int
+    first: int = 0
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.items)
+
+    def __getitem__(self, k: int) -> Any:
+        """One item."""
+        return self.items[k]
+
+    def __iter__(self) -> Iterator[Any]:
+        """The items in order."""
+        return iter(self.items)
+
+    def describe(self, k: int) -> dict[str, Any]:
+        """All that is needed to draw item k again with the same model."""
+        label = {} if self.labels is None else {"label": self.labels[k]}
+        return {"seed": self.seed, "index": self.first + k, **label, **self.settings.to_json()}
+
+    def save(self, folder: str | Path, about: dict[str, Any] | None = None) -> list[Path]:
+        """Write every item as a file of its own, the settings inside it where the format allows; return the paths.
+
+        Classes become sub-folders, so that the result reads back as a labelled data set. `about` is added to the settings.
+        """
+        folder, paths = Path(folder), []
+        for k, item in enumerate(self.items):
+            place = folder if self.labels is None else folder / safe_name(self.labels[k])
+            text = {"reverie": json.dumps({**self.describe(k), **(about or {})}, allow_nan=False)}
+            paths.append(self.codec.write(item, place / f"seed{self.seed}-{self.first + k:05d}", text))
+        return paths
+
+
+def safe_name(label: str) -> str:
+    """A label as a folder name: path separators and control characters become underscores."""
+    clean = "".join("_" if c in '/\\:*?"<>|' or ord(c) < 32 else c for c in label).strip(". ")
+    return clean or "_"

@@ -1,0 +1,262 @@
+"""A model as a folder: written whole, read without executing anything from it, older formats brought up to date."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+import reverie
+from reverie import files, registry
+from reverie.core.denoiser import NetworkDenoiser
+from reverie.core.processes import Gaussian
+from reverie.errors import ReverieError
+from reverie.samples import Settings
+
+if TYPE_CHECKING:
+    from reverie.model import Model
+
+FORMAT = 2
+WEIGHTS = "weights.safetensors"
+DESCRIPTION = "model.json"
+
+
+def describe(model: Model) -> dict[str, Any]:
+    """All of a model but its weights, as JSON."""
+    denoiser = model.denoiser
+    return {
+        "format": FORMAT,
+        "reverie": reverie.__version__,
+        "codec": registry.config(model.codec),
+        "process": {"name": "gaussian", "schedule": registry.config(denoiser.process.schedule)},
+        "parameterisation": registry.config(denoiser.parameterisation),
+        "sigma_data": denoiser.sigma_data,
+        "network": network_config(denoiser.network),
+        "classes": model.classes,
+        "frequencies": model.frequencies,
+        "sampling": model.defaults.to_json(),
+        "training": model.record,
+        "data": model.card,
+    }
+
+
+def network_config(network: nn.Module) -> dict[str, Any]:
+    """Name and arguments of a registered network; a person's own is only named, and must be given again to load."""
+    from reverie.networks import Network
+
+    if isinstance(network, Network) and type(network) in registry.registered("networks").values():
+        return {"name": registry.name_of(type(network)), "config": network.config}
+    return {"name": "custom", "class": f"{type(network).__module__}.{type(network).__qualname__}"}
+
+
+def save(model: Model, path: Path) -> Path:
+    """Write the folder: weights first, the description last, so that a folder with a description is complete.
+
+    Raises ReverieError where something else is in the way, or the disk is full.
+    """
+    if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not is_model(path) and not is_run(path))):
+        raise ReverieError(f"{path} is there already and is not a Reverie model; choose another place.")
+    with files.told_plainly(path):
+        path.mkdir(parents=True, exist_ok=True)
+        (path / DESCRIPTION).unlink(missing_ok=True)
+    write_into(model, path)
+    return path
+
+
+def write_into(model: Model, path: Path) -> None:
+    """Write the three files of a model into a folder that is there."""
+    process = model.denoiser.process
+    tensors = {f"network.{k}": v for k, v in model.denoiser.network.state_dict().items()}
+    tensors |= {"process.mean": process.mean, "process.variance": process.variance}
+    save_tensors(tensors, path / WEIGHTS)
+    description = describe(model)
+    description["weights"] = {"sha256": files.sha256(path / WEIGHTS), "parameters": model.parameters}
+    files.write_text(path / "README.md", model_card(model, description))
+    files.write_json(path / DESCRIPTION, description)
+
+
+def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write tensors whole as safetensors; shared or strided memory is copied first."""
+    plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    files.write_whole(path, lambda p: save_file(plain, p, metadata={"format": "pt"}))
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read safetensors; anything else, a pickle above all, is refused by content, and nothing of it runs."""
+    if not path.is_file():
+        raise ReverieError(f"{path} is missing; the folder is not a whole Reverie model. Copy it again.")
+    with path.open("rb") as file:
+        head = file.read(9)
+    if head[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+        raise ReverieError(
+            f"{path} is a Python pickle (or a zip of one) under another name. Reverie never opens pickles, as they can run "
+            "anything; ask for the weights as safetensors."
+        )
+    length = struct.unpack("<Q", head[:8])[0] if len(head) == 9 else 0
+    if not 0 < length < path.stat().st_size or head[8:9] != b"{":
+        raise ReverieError(f"{path} is not a safetensors file: it is cut off, empty or something else. Copy it again.")
+    try:
+        return load_file(path)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise ReverieError(f"{path} is not a whole safetensors file ({error}). Copy it again.") from error
+
+
+def shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes in a safetensors file, from its header alone."""
+    with safe_open(path, framework="pt") as file:
+        return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118 (not a dict)
+
+
+def is_model(path: Path) -> bool:
+    """Whether a folder holds a whole model."""
+    return (path / DESCRIPTION).is_file()
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder holds a training run, whole or cut off."""
+    return (path / "run.json").is_file()
+
+
+def newest_checkpoint(run: Path) -> Path | None:
+    """The last whole checkpoint of a run: they are renamed into place, so any that is there is whole."""
+    found = sorted((run / "checkpoints").glob("[0-9]*")) if (run / "checkpoints").is_dir() else []
+    return found[-1] if found else None
+
+
+def load(path: Path, network: nn.Module | None = None) -> Model:
+    """Read a model folder, or of a run that was cut off, its newest checkpoint.
+
+    network: the person's own network, for a model that was trained with one. Raises ReverieError for anything missing,
+    foreign, damaged, or made by a newer Reverie.
+    """
+    if not path.exists():
+        near = sorted(p.name for p in path.parent.iterdir() if is_model(p)) if path.parent.is_dir() else []
+        raise ReverieError(f"There is no {path}." + (f" Models beside it: {', '.join(near[:5])}." if near else ""))
+    folder = path
+    if not is_model(path):
+        folder = newest_checkpoint(path) or path
+        if not is_model(folder):
+            what = "a run that has no checkpoint yet" if is_run(path) else "not a Reverie model: it has no model.json"
+            raise ReverieError(f"{path} is {what}.")
+    return _read(folder, network)
+
+
+def _read(folder: Path, network: nn.Module | None) -> Model:
+    from reverie.model import Model
+
+    about = migrate(files.read_json(folder / DESCRIPTION), folder)
+    tensors = load_tensors(folder / WEIGHTS)
+    try:
+        net = network if network is not None else _network(about["network"], tensors, folder)
+        schedule = registry.from_config("schedules", about["process"]["schedule"])
+        process = Gaussian(schedule, tensors.pop("process.mean"), tensors.pop("process.variance"))
+        parameterisation = registry.from_config("parameterisations", about["parameterisation"])
+        denoiser = NetworkDenoiser(net, process, parameterisation, float(about["sigma_data"]))
+        net.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items()})
+        denoiser.eval()
+        return Model(
+            registry.from_config("codecs", about["codec"]),
+            denoiser,
+            [str(c) for c in about["classes"]],
+            [float(f) for f in about["frequencies"]],
+            Settings.from_json(about["sampling"]),
+            about["training"],
+            about["data"],
+        )
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ReverieError(
+            f"{folder / DESCRIPTION} and {WEIGHTS} do not describe one model ({type(error).__name__}: {error}). "
+            "The folder is damaged or was put together by hand."
+        ) from error
+
+
+def _network(about: dict[str, Any], tensors: dict[str, Tensor], folder: Path) -> nn.Module:
+    """Build the network without memory first: a description that does not fit the weights costs nothing."""
+    if about["name"] == "custom":
+        raise ReverieError(
+            f"{folder} was trained with a network of its owner's, {about.get('class')}. Load it in Python and give that "
+            f"network: reverie.load({str(folder)!r}, network=...)."
+        )
+    cls = registry.find("networks", about["name"])
+    with torch.device("meta"):
+        expected = {f"network.{k}": tuple(v.shape) for k, v in cls(**about["config"]).state_dict().items()}
+    found = {k: tuple(v.shape) for k, v in tensors.items() if k.startswith("network.")}
+    if expected != found:
+        odd = sorted(k for k in expected.keys() | found.keys() if expected.get(k) != found.get(k))
+        raise ReverieError(
+            f"The weights in {folder / WEIGHTS} are not those of the network in {DESCRIPTION}: {len(odd)} differ, the first "
+            f"is {odd[0]} ({found.get(odd[0], 'missing')} where {expected.get(odd[0], 'nothing')} belongs)."
+        )
+    return cls(**about["config"])
+
+
+def migrate(about: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Bring a description of an older format up to today's; a newer one is refused."""
+    version = about.get("format")
+    if not isinstance(version, int) or version < 1:
+        raise ReverieError(f"{folder / DESCRIPTION} is not a Reverie model: it names no format version.")
+    if version > FORMAT:
+        raise ReverieError(
+            f"{folder} has format {version}, made by Reverie {about.get('reverie', 'of a later date')}; this is "
+            f"{reverie.__version__}, which reads up to {FORMAT}. Upgrade Reverie."
+        )
+    for old in range(version, FORMAT):
+        about = {**MIGRATIONS[old](about), "format": old + 1}
+    return about
+
+
+def _from_1(about: dict[str, Any]) -> dict[str, Any]:
+    """Format 1 kept the classes inside the condition, and had no sampling defaults."""
+    about = dict(about)
+    label = about.pop("conditions", {}).get("label", {})
+    names = label.get("names", [])
+    return {
+        **about,
+        "classes": names,
+        "frequencies": label.get("frequencies", [1.0] * len(names)),
+        "sampling": Settings().to_json(),
+    }
+
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
+
+
+def model_card(model: Model, about: dict[str, Any]) -> str:
+    """The README.md of a model folder, with the front matter that model hubs read."""
+    data, record = model.card, model.record
+    shape = "x".join(map(str, model.codec.field.shape))
+    classes = ", ".join(model.classes[:20]) + (" ..." if len(model.classes) > 20 else "") if model.classes else "none"
+    return f"""---
+library_name: reverie
+tags: [diffusion, {model.codec.kind}]
+---
+
+# A Reverie model of {data.get("source", "some data")}
+
+A diffusion model trained from scratch with Reverie {about["reverie"]}.
+
+- data: {data.get("source", "unknown")}, {data.get("train", "?")} items to train, {data.get("held_out", "?")} held out
+- shape (channels first): {shape}; classes: {classes}
+- network: {about["network"]["name"]}, {model.parameters:,} parameters; schedule {about["process"]["schedule"]["name"]};
+  parameterisation {about["parameterisation"]["name"]}
+- trained for {record.get("step", "?")} steps of {record.get("batch", "?")} (seed {record.get("seed", "?")})
+- weights: safetensors, SHA-256 `{about["weights"]["sha256"]}`
+
+## Use
+
+    reverie sample THIS_FOLDER -n 16 --seed 0
+
+    import reverie
+    images = reverie.load("THIS_FOLDER").sample(16, seed=0)
+
+## Limits
+
+It knows only what was in its training data, and may reproduce items of it: read the copying audit in the run's report
+before sharing samples as new. No licence is stated here: that of the training data decides.
+"""

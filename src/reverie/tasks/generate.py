@@ -1,0 +1,71 @@
+"""`reverie sample`: new items from noise."""
+
+from __future__ import annotations
+
+import math
+import secrets
+from typing import TYPE_CHECKING, Annotated
+
+from reverie.errors import ReverieError
+
+if TYPE_CHECKING:  # the command line reads this signature without importing PyTorch
+    from collections.abc import Callable
+
+    from reverie.core.samplers import Step
+    from reverie.model import Model
+    from reverie.samples import Samples
+
+COMMAND = "sample"
+EXAMPLES = (
+    "reverie sample runs/digits -n 16 --steps 18 --sampler heun --seed 0",
+    "reverie sample runs/digits -n 8 --label 3 --guidance 2 -o threes",
+)
+
+
+def generate(
+    model: Model,
+    n: Annotated[int, "How many."] = 16,
+    label: Annotated[str | None, "Class to draw, or several: 3 or 3,5,8 (cycled). Default: training proportions."] = None,
+    steps: Annotated[int | None, "Steps of the sampler. Default: the model's own (18)."] = None,
+    sampler: Annotated[str | None, "E.g. heun, dpmpp-2m, ddim, heun:churn=40; see `reverie list samplers`."] = None,
+    grid: Annotated[str | None, "Where it stops on the way, e.g. karras:rho=5; see `reverie list grids`."] = None,
+    guidance: Annotated[float | None, "Scale of classifier-free guidance; 1 is none."] = None,
+    interval: Annotated[str | None, "Noise levels LOW:HIGH in which guidance acts, e.g. 0.3:5."] = None,
+    temperature: Annotated[float | None, "Scale of the noise: below 1 the likely, above 1 the varied."] = None,
+    seed: Annotated[int, "Start of all randomness; -1 picks one and says which."] = 0,
+    batch: Annotated[int, "How many are computed at once."] = 128,
+    on_step: Callable[[Step], None] | None = None,
+) -> Samples:
+    """Draw new items; sample k of a seed is the same however many are drawn."""
+    return model.sample(
+        n,
+        label=None if label is None else _cycled(label, n, model.classes),
+        steps=steps,
+        sampler=sampler,
+        grid=grid,
+        guidance=guidance,
+        interval=parse_interval(interval),
+        temperature=temperature,
+        seed=secrets.randbelow(2**31) if seed == -1 else seed,
+        batch=batch,
+        on_step=on_step,
+    )
+
+
+def parse_interval(text: str | None) -> tuple[float, float] | None:
+    """Read LOW:HIGH, either side open."""
+    if text is None:
+        return None
+    low, colon, high = text.partition(":")
+    try:
+        if not colon:
+            raise ValueError
+        return float(low or 0), float(high or math.inf)
+    except ValueError as error:
+        raise ReverieError(f"--interval {text}: write two noise levels, LOW:HIGH, e.g. 0.3:5.") from error
+
+
+def _cycled(text: str, n: int, classes: list[str]) -> list[str]:
+    """One label for each sample; a comma separates labels unless the whole text is one."""
+    words = [text] if text in classes else [w.strip() for w in text.split(",")]
+    return [words[k % len(words)] for k in range(n)]

@@ -1,0 +1,46 @@
+"""How much memory a training step will take, asked before the first one."""
+
+from __future__ import annotations
+
+import copy
+import os
+
+import torch
+
+from reverie.core.denoiser import NetworkDenoiser
+from reverie.core.weighting import Uniform
+from reverie.example import Example
+
+
+def training_memory(denoiser: NetworkDenoiser, example: Example) -> int:
+    """Bytes that one training step will hold: what is saved for the backward pass, weights, gradients and averages.
+
+    The step is run on PyTorch's meta device, which has shapes but no memory, so that asking costs nothing.
+    """
+    held: dict[int, torch.UntypedStorage] = {}  # by address of the storage, each kept alive so that it stays its own
+
+    def pack(t: torch.Tensor) -> torch.Tensor:
+        storage = t.untyped_storage()
+        held[storage._cdata] = storage
+        return t
+
+    meta = copy.deepcopy(denoiser).to("meta")
+    where = torch.device("meta")
+    t = torch.full((len(example.x0),), 0.5, dtype=torch.float64)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        x = example.to(where)
+        meta.loss(x, t, torch.empty_like(x.x0), Uniform())
+    weights = sum(p.numel() * p.element_size() for p in denoiser.parameters())
+    return int(1.25 * sum(s.nbytes() for s in held.values())) + 5 * weights  # gradients in flight; gradient, two moments, the average
+
+
+def available_memory(device: torch.device) -> int:
+    """Free bytes on a device; on a CPU, what the system can give without swapping."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        with open("/proc/meminfo") as file:
+            found = next(line for line in file if line.startswith("MemAvailable"))
+        return int(found.split()[1]) * 1024
+    except (OSError, StopIteration):
+        return int(os.sysconf("SC_PAGE_SIZE")) * int(os.sysconf("SC_PHYS_PAGES")) // 2

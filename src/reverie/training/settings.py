@@ -1,0 +1,113 @@
+"""What training can be told: one typed list from which `reverie.train`, the command line and saved runs are made."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from reverie import registry
+from reverie.errors import ReverieError, nearest
+from reverie.training.plan import Plan, seconds
+
+
+def _option(default: Any, meaning: str, flag: str | None = None) -> Any:
+    return field(default=default, metadata={"help": meaning, "flag": flag})
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Every choice of a training run, as a person types it; JSON-plain."""
+
+    budget: str | None = _option(None, "Time for the whole of training, +-5 %: 90s, 10m, 1h30m. Default 10m.")
+    steps: str | None = _option(None, "Train this many steps instead; or a plan as a report prints it (1200,400:1150).")
+    epochs: float | None = _option(None, "Train this many passes over the data instead.")
+    size: str = _option("small", "Network size: tiny, small, base or large.")
+    seed: int = _option(0, "Start of all randomness: the same seed and plan give the same weights.")
+    label_from: str = _option("folder", "Where labels come from: folder, csv:COLUMN or none.")
+    resolution: str | None = _option(None, "Train at HEIGHTxWIDTH, e.g. 64x128, instead of the data's own size.")
+    held_out: str | None = _option(None, "Share (0.1) or number (500) of items kept out of training. Default: the data's.")
+    max_broken: str = _option("1%", "Go on when up to this share of the files cannot be read.")
+    batch: int | None = _option(None, "Items per step. Default: by size of the data's items.")
+    lr: float | None = _option(None, "Peak learning rate. Default: by size of the network.")
+    weight_decay: float = _option(0.01, "AdamW's weight decay.")
+    clip: float = _option(1.0, "Gradients longer than this are shortened to it.")
+    label_dropout: float = _option(0.1, "Share of labels not told, so that guidance works.")
+    augment: str | None = _option(None, "Random changes of the data, comma-separated: flip, vflip, rotate90. Default none.")
+    schedule: str = _option("edm", "Noise schedule, see `reverie list schedules`.")
+    parameterisation: str = _option("edm", "What the network predicts, see `reverie list parameterisations`.")
+    times: str = _option("log-normal", "Which noise levels training sees, see `reverie list times`.")
+    weighting: str = _option("uniform", "How much each noise level counts, see `reverie list weightings`.")
+    ema: str = _option("power", "How weights are averaged, see `reverie list ema`.")
+    network: str = _option("unet", "Architecture, see `reverie list networks`.")
+    sampler: str = _option("heun", "Sampler of the pictures drawn while training, and the model's default.")
+    guidance: float = _option(1.0, "Guidance of the pictures drawn while training, and the model's default.")
+    init_from: str | None = _option(None, "Start from the weights of another trained RUN (fine-tuning).", "--from")
+    device: str = _option("auto", "auto, cpu, cuda, cuda:1 or mps.")
+    threads: int | None = _option(None, "CPU threads. Default: all cores.")
+    precision: str = _option("auto", "auto, float32 or bfloat16 (mixed precision; auto uses it on GPUs that have it).")
+    checkpoint_every: str = _option("2m", "Time between checkpoints.")
+
+    @classmethod
+    def of(cls, options: dict[str, Any]) -> TrainSettings:
+        """Settings from keywords; an unknown one is an error that names the nearest. Numbers may be given as numbers."""
+        known = {f.name: f for f in dataclasses.fields(cls)}
+        for name in options:
+            if name not in known:
+                raise ReverieError(f"train has no option '{name}'; did you mean {nearest(name, list(known))}?")
+        text = {"budget", "steps", "held_out", "max_broken", "checkpoint_every"}
+        made = cls(**{k: str(v) if k in text and v is not None else v for k, v in options.items()})
+        made.check()
+        return made
+
+    def check(self) -> None:
+        """Refuse what cannot be, before any data is read."""
+        given = [k for k in ("budget", "steps", "epochs") if getattr(self, k) is not None]
+        if len(given) > 1:
+            raise ReverieError(f"Give one of --budget, --steps and --epochs, not {' and '.join(given)}.")
+        if self.budget is not None:
+            seconds(self.budget)
+        if self.steps is not None:
+            Plan.parse(self.steps)
+        if self.size not in ("tiny", "small", "base", "large"):
+            raise ReverieError(f"--size {self.size}: there are tiny, small, base and large.")
+        positive = {"batch": self.batch, "lr": self.lr, "clip": self.clip, "threads": self.threads, "epochs": self.epochs}
+        for name, value in positive.items():
+            if value is not None and not value > 0:
+                raise ReverieError(f"--{name} {value} must be above 0.")
+        if not 0 <= self.label_dropout < 1:
+            raise ReverieError(f"--label-dropout {self.label_dropout:g} must be at least 0 and below 1.")
+        if self.precision not in ("auto", "float32", "bfloat16"):
+            raise ReverieError(f"--precision {self.precision}: there are auto, float32 and bfloat16.")
+        seconds(self.checkpoint_every)
+        rooms = {"schedules": self.schedule, "times": self.times, "weightings": self.weighting, "ema": self.ema}
+        for room, text in {**rooms, "samplers": self.sampler, "parameterisations": self.parameterisation}.items():
+            registry.build(room, text)
+        registry.find("networks", self.network)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return dataclasses.asdict(self)
+
+
+def share_or_count(text: str | None, name: str) -> float | int | None:
+    """Read 0.1, 10% or 500: a share below 1, or a whole number."""
+    if text is None:
+        return None
+    try:
+        value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError as error:
+        raise ReverieError(f"--{name} {text}: give a share (0.1 or 10%) or a whole number.") from error
+    if value < 0 or (value >= 1 and value != int(value)):
+        raise ReverieError(f"--{name} {text}: give a share (0.1 or 10%) or a whole number.")
+    return int(value) if value >= 1 and not text.endswith("%") else value
+
+
+def parse_resolution(text: str | None) -> tuple[int, int] | None:
+    """Read 64x128 (height x width), or 64 for a square."""
+    if text is None:
+        return None
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(p.isdigit() and int(p) > 0 for p in parts):
+        raise ReverieError(f"--resolution {text}: write HEIGHTxWIDTH, e.g. 64x128.")
+    return int(parts[0]), int(parts[-1])

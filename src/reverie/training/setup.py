@@ -1,0 +1,181 @@
+"""From data and settings to everything a run needs, checked before the first step."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from reverie import registry, storage
+from reverie.codecs import Codec
+from reverie.core.denoiser import NetworkDenoiser
+from reverie.core.processes import Gaussian
+from reverie.data.dataset import Data
+from reverie.data.loader import Loader
+from reverie.data.split import Split, split
+from reverie.errors import ReverieError
+from reverie.model import Model
+from reverie.networks import Network
+from reverie.samples import Settings
+from reverie.training.memory import available_memory, training_memory
+from reverie.training.settings import TrainSettings, parse_resolution, share_or_count
+from reverie.training.validation import Items
+
+_MEMORY_SHARE = 0.85  # of what is free; the rest is the system's
+
+
+@dataclass
+class Job:
+    """What a run works on: the model to be, its data, and how it was split."""
+
+    model: Model
+    loader: Loader
+    held_out: Items
+    training: Items
+    split: Split
+    batch: int
+    lr: float
+    notes: list[str]
+
+
+def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = None) -> Job:
+    """Split the data, fit codec and moments on the training part, and build the network.
+
+    Raises ReverieError where the data is too small for a batch, says nothing, or the step would not fit in memory.
+    """
+    device = pick_device(settings.device)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    cut = split(data, share_or_count(settings.held_out, "held-out"), seed=0)
+    train, held = data.subset(cut.train), data.subset(cut.held_out)
+    start = storage.load(Path(settings.init_from), network) if settings.init_from else None
+    codec = start.codec if start else registry.find("codecs", data.kind).fit(train.items, **_wish(settings, data))
+    batch = settings.batch or default_batch(codec.field.shape, len(train))
+    if len(train) < batch:
+        raise ReverieError(
+            f"{data.source} leaves {len(train)} items to train after {len(held)} are held out, fewer than a batch of "
+            f"{batch}. Add data, or give a smaller --batch or --held-out."
+        )
+    notes = [*data.notes, codec.rule]
+    augment = [a.strip() for a in (settings.augment or "").split(",") if a.strip()]
+    classes = list(data.classes) if data.labels is not None else []
+    loader = Loader(train.items, train.labels, codec, settings.seed, settings.label_dropout, augment)
+    if start:
+        model = _continued(start, classes, notes)
+    else:
+        model = _fresh(codec, train, classes, settings, network)
+    model.to(device)
+    model.card = {"source": data.source, "kind": data.kind, "train": len(train), "held_out": len(held), "split": cut.hash}
+    model.defaults = Settings(sampler=settings.sampler, guidance=settings.guidance)
+    _must_fit(model, loader, batch, device)
+    lr = settings.lr or default_lr(model.parameters)
+    on_held = Items.of(model.encode(held.items[:256]), held.labels)
+    on_train = Items.of(model.encode(train.items[:256]), train.labels)
+    return Job(model, loader, on_held, on_train, cut, batch, lr, notes)
+
+
+def default_batch(shape: tuple[int, ...], count: int) -> int:
+    """128 items of up to 16x16, fewer of larger ones down to 16; never more than a fifth of the data."""
+    pixels = int(np.prod(shape[1:]))
+    size = 128 if pixels <= 256 else 64 if pixels <= 1024 else 32 if pixels <= 4096 else 16
+    return max(min(size, count // 5), 2)
+
+
+def default_lr(parameters: int) -> float:
+    """2e-3 for a million parameters, falling with the square root of more: found on digits and emoji with AdamW."""
+    return 2e-3 * min(1.0, (1.5e6 / max(parameters, 1)) ** 0.5)
+
+
+def pick_device(wish: str) -> torch.device:
+    """auto is the best there is; one that is not there is an error."""
+    if wish == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(wish)
+    except RuntimeError as error:
+        raise ReverieError(f"--device {wish}: there are auto, cpu, cuda (cuda:1 ...) and mps.") from error
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(device.type, False) or (device.index or 0) >= max(torch.cuda.device_count(), 1):
+        raise ReverieError(f"--device {wish}: this machine has none; use auto or cpu.")
+    return device
+
+
+def moments(loader: Loader) -> tuple[Tensor, Tensor, float]:
+    """Mean and variance of each entry over the training data, and the root mean variance, in float64."""
+    count, total, square = len(loader), 0.0, 0.0
+    for first in range(0, count, 1024):
+        x = loader.encoded(range(first, min(first + 1024, count))).double()
+        total, square = total + x.sum(0), square + (x**2).sum(0)
+    mean = torch.as_tensor(total) / count
+    variance = (torch.as_tensor(square) / count - mean**2).clamp(min=0)
+    return mean.float(), variance.float(), float(variance.mean().sqrt())
+
+
+def conditions_of(classes: list[str]) -> dict[str, dict[str, Any]]:
+    """How a network is told of the labels."""
+    return {"label": {"kind": "label", "classes": len(classes)}} if classes else {}
+
+
+def _wish(settings: TrainSettings, data: Data) -> dict[str, Any]:
+    """What the codec is told beside the items."""
+    wish = {"resolution": parse_resolution(settings.resolution), "colour": data.colour}
+    return {k: v for k, v in wish.items() if v is not None}
+
+
+def _fresh(codec: Codec, train: Data, classes: list[str], settings: TrainSettings, network: nn.Module | None) -> Model:
+    """An untrained model: moments of the data, and a network of the asked size."""
+    loader = Loader(train.items, None, codec, 0)
+    mean, variance, sigma_data = moments(loader)
+    if not sigma_data > 1e-6:
+        raise ReverieError("All items of the training data are the same: there is nothing to learn.")
+    torch.manual_seed(settings.seed)
+    if network is None:
+        cls = registry.find("networks", settings.network)
+        assert issubclass(cls, Network)
+        network = cls.sized(settings.size, codec.field.shape, conditions_of(classes))
+    denoiser = NetworkDenoiser(
+        network,
+        Gaussian(registry.build("schedules", settings.schedule), mean, variance),
+        parameterisation(settings.parameterisation, sigma_data),
+        sigma_data,
+    )
+    counts = np.bincount(train.labels, minlength=len(classes)) if train.labels is not None else np.zeros(0)
+    return Model(codec, denoiser, classes, [float(c / counts.sum()) for c in counts])
+
+
+def parameterisation(text: str, sigma_data: float) -> Any:
+    """Build a parameterisation; an option sigma_data that is not given is the data's own."""
+    cls = registry.find("parameterisations", text.partition(":")[0])
+    if "sigma_data" in registry.options(cls) and "sigma_data" not in text:
+        text += (",sigma_data=" if ":" in text else ":sigma_data=") + repr(sigma_data)
+    return registry.build("parameterisations", text)
+
+
+def _continued(start: Model, classes: list[str], notes: list[str]) -> Model:
+    """A trained model as the start of another run: same codec, moments and network."""
+    if classes != start.classes:
+        raise ReverieError(
+            f"The data has {len(classes)} classes ({', '.join(classes[:5]) or 'none'}) where the model to start from has "
+            f"{len(start.classes)} ({', '.join(start.classes[:5]) or 'none'}). Give data with the same class names, or "
+            "--label-from none for both."
+        )
+    notes.append("network, size, resolution and moments are those of the model started from")
+    fresh = copy.copy(start)
+    fresh.denoiser.train()
+    return fresh
+
+
+def _must_fit(model: Model, loader: Loader, batch: int, device: torch.device) -> None:
+    need = training_memory(model.denoiser, loader.batch(0, batch))
+    free = available_memory(device)
+    if need > _MEMORY_SHARE * free:
+        shape = "x".join(map(str, model.codec.field.shape[1:]))
+        raise ReverieError(
+            f"A training step needs about {need / 2**30:.1f} GiB ({batch} items of {shape}, {model.parameters:,} weights) "
+            f"and {free / 2**30:.1f} GiB are free. Give a smaller --batch, --resolution or --size."
+        )

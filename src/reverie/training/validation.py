@@ -1,0 +1,60 @@
+"""Is it learning? The error on held-out and on training items, per band of noise level, on fixed noises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from reverie.core.denoiser import NetworkDenoiser
+from reverie.core.noise import Noise
+from reverie.core.times import TimeLaw
+from reverie.example import Condition
+
+BANDS = 8
+_ITEMS = 256
+_SEED = 0x5EED  # of the fixed noises; apart from every training seed's use by its step
+_STEP = 1
+
+
+@dataclass(frozen=True)
+class Items:
+    """A fixed set of encoded items to measure on, with their class numbers."""
+
+    x: torch.Tensor
+    labels: torch.Tensor | None
+
+    @classmethod
+    def of(cls, x: np.ndarray, labels: np.ndarray | None) -> Items:
+        """The first few; the split has shuffled them already."""
+        return cls(torch.from_numpy(x[:_ITEMS]), None if labels is None else torch.from_numpy(labels[:_ITEMS]))
+
+
+def bands(times: TimeLaw, denoiser: NetworkDenoiser) -> torch.Tensor:
+    """The times at which it is measured: the middles of BANDS equal shares of the training law."""
+    u = (torch.arange(BANDS, dtype=torch.float64) + 0.5) / BANDS
+    return times.quantile(u, denoiser.process.schedule, denoiser.sigma_data)
+
+
+@torch.no_grad()
+def errors(denoiser: NetworkDenoiser, items: Items, times: torch.Tensor) -> list[float]:
+    """Mean squared error of x0 at each time, over all items, each with its own fixed noise."""
+    device = next(denoiser.parameters()).device
+    training = denoiser.training
+    denoiser.eval()
+    x0 = items.x.to(device)
+    cond = {} if items.labels is None else {"label": Condition.of(items.labels.to(device))}
+    found = []
+    for k, t in enumerate(times):
+        eps = Noise.of(_SEED, len(x0)).at(_STEP + k).normal(0, x0)
+        hat = denoiser(denoiser.process.diffuse(x0, t, eps), t, cond)
+        found.append(float(denoiser.process.divergence(x0, hat).mean()))
+    denoiser.train(training)
+    return found
+
+
+def weighted(found: list[float], denoiser: NetworkDenoiser, times: torch.Tensor) -> float:
+    """One number for the curve: the errors in the network's output space, where EDM's F has variance 1; mean of bands."""
+    scale = denoiser.parameterisation.x0_scale(denoiser.process.schedule, times)
+    return float((torch.tensor(found, dtype=torch.float64) * scale).mean())
