@@ -1,0 +1,251 @@
+"""From a path, or the name of a packaged data set, to Data: the one way in for files.
+
+Headers come first: they tell the size that all pictures will have, and whether that fits in memory. Then each picture
+is decoded at full depth and resized at once, so that never more than two are held at their full size.
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from reverie import registry
+from reverie.codecs import files
+from reverie.codecs.image import ImageCodec
+from reverie.codecs.pixels import Header, Picture, UnreadableImage
+from reverie.data import arrays, labels
+from reverie.data.dataset import Broken, Data, describe, number
+from reverie.data.members import Folder, Members, Single, Zip
+from reverie.data.memory import must_fit
+from reverie.errors import ReverieError, nearest
+
+THREADS = 2
+Progress = Callable[[int, int], None]
+
+
+def read(
+    path: str | Path,
+    *,
+    label_from: str = "folder",
+    max_broken: float = 0.01,
+    resolution: tuple[int, int] | None = None,
+    on_progress: Progress | None = None,
+) -> Data:
+    """Read a folder, a zip of one, a .npz or .npy, one image, or a packaged data set by its name.
+
+    label_from: "folder" (the folder below the one that all files share, where there are two or more), "none", or
+    "csv:COLUMN" of a table among the files. Arrays and packaged data bring their own labels: "none" drops them.
+    max_broken: the share of images that may be unreadable (from 1: how many); they are named and skipped.
+    resolution: (height, width) to bring pictures in files to; without it ImageCodec.plan chooses. Arrays stay as they
+    are, and the codec resizes them as they are served. on_progress: told (done, of how many) as pictures are decoded.
+
+    Raises ReverieError for what is not there, empty, unreadable, too large for memory, or labelled in part.
+    """
+    if label_from not in ("folder", "none") and not (label_from.startswith("csv:") and label_from != "csv:"):
+        raise ReverieError(f"Labels cannot be had from '{label_from}'. Give {labels.WAYS}.")
+    place = Path(path).expanduser()
+    if not place.exists():
+        packaged = registry.registered("datasets")
+        if str(path) not in packaged:
+            raise ReverieError(_nowhere(place, list(packaged)))
+        return _own_labels(packaged[str(path)]().load(), label_from)
+    if place.is_dir():
+        return _read_images(Folder(place), label_from, max_broken, resolution, on_progress)
+    try:
+        with place.open("rb") as file:
+            head = file.read(32)
+    except OSError as error:
+        raise ReverieError(f"{place} cannot be opened: {error.strerror}.") from error
+    if place.suffix.lower() == ".npy" or head.startswith(b"\x93NUMPY"):
+        return _own_labels(arrays.read_npy(place), label_from)
+    if place.suffix.lower() == ".npz":
+        return _own_labels(arrays.read_npz(place), label_from)
+    if head.startswith(b"PK") or place.suffix.lower() == ".zip":
+        return _read_images(Zip(place), label_from, max_broken, resolution, on_progress)
+    if files.sniff(head) or place.suffix.lower() in ImageCodec.suffixes:
+        return _read_images(Single(place), "none", 0.0, resolution, on_progress)
+    raise ReverieError(
+        f"{place} is no folder, zip, .npz, .npy or image. Give one of these, or a packaged data set's name."
+    )
+
+
+def _nowhere(path: Path, packaged: list[str]) -> str:
+    beside = [p.name for p in path.parent.iterdir() if not p.name.startswith(".")] if path.parent.is_dir() else []
+    words = f"There is no {path}: no such file or folder, nor a packaged data set ({', '.join(packaged)})."
+    return f"{words} Did you mean {nearest(path.name, [*beside, *packaged])}?"
+
+
+def _own_labels(data: Data, label_from: str) -> Data:
+    """Let data that brings its labels keep them, or not."""
+    if label_from.startswith("csv:"):
+        raise ReverieError(
+            f"{data.source} brings its own labels; --label-from {label_from} is for files. Leave it out."
+        )
+    if label_from == "none":
+        data.labels, data.classes = None, []
+    return data
+
+
+def _read_images(
+    members: Members,
+    label_from: str,
+    max_broken: float,
+    resolution: tuple[int, int] | None,
+    on_progress: Progress | None,
+) -> Data:
+    found, broken, others = _survey(members)
+    total = len(found) + len(broken)
+    if not found:
+        raise ReverieError(_nothing(members, broken, others))
+    _tolerate(broken, total, max_broken)
+    plan = ImageCodec.plan(found.values(), resolution)
+    shape = (len(found), plan.height, plan.width, plan.channels)
+    must_fit(
+        math.prod(shape) * np.dtype(plan.dtype).itemsize,
+        f"{members.path}: {len(found):,} images at {plan.height}x{plan.width} {plan.colour} {plan.dtype}",
+    )
+    told, table = _labels(members, list(found), label_from)
+    if table is not None:
+        others[PurePosixPath(table).suffix.lower()] -= 1
+    items, headers, late = _decode(members, found, plan, on_progress)
+    broken = sorted([*broken, *late])
+    _tolerate(broken, total, max_broken)
+    if not headers:
+        raise ReverieError(_nothing(members, broken, others))
+    names = list(headers)
+    unlabelled = 0 if told is None else sum(told[n] == labels.NO_LABEL for n in names)
+    numbers, classes = (None, []) if told is None else number([told[n] for n in names], str(members.path))
+    return Data(
+        items,
+        names,
+        numbers,
+        classes,
+        source=str(members.path),
+        broken=broken,
+        notes=_notes(headers, plan, +others, members.hidden, unlabelled),
+        colour=plan.colour,
+        found=describe(headers.values()),
+        bytes=sum(members.sizes[n] for n in names),
+    )
+
+
+def _survey(members: Members) -> tuple[dict[str, Header], list[Broken], Counter[str]]:
+    """Read every header: pictures by name, those that are broken, and how many other files by suffix.
+
+    A file is a picture by its content; one that is called a picture by its suffix, and is none, is broken.
+    """
+    found: dict[str, Header] = {}
+    broken: list[Broken] = []
+    others: Counter[str] = Counter()
+    for name, size in members.sizes.items():
+        suffix = PurePosixPath(name).suffix.lower()
+        try:
+            with members.open(name) as file:
+                if files.sniff(file.read(32)) is None and suffix not in ImageCodec.suffixes:
+                    others[suffix or "without suffix"] += 1
+                    continue
+                found[name] = files.header(file, name)
+        except UnreadableImage as error:
+            broken.append(Broken(name, error.reason))
+        except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+            broken.append(Broken(name, "0 bytes" if size == 0 else f"cannot be opened ({error})"))
+    return found, broken, others
+
+
+def _decode(
+    members: Members, found: dict[str, Header], plan: ImageCodec, on_progress: Progress | None
+) -> tuple[np.ndarray, dict[str, Header], list[Broken]]:
+    """Decode and resize every picture, two at a time: (N, H, W, C), the headers of those N, and the broken ones."""
+    items = np.empty((len(found), plan.height, plan.width, plan.channels), plan.dtype)
+    names = list(found)
+
+    def one(k: int) -> Header | Broken:
+        name = names[k]
+        try:
+            picture: Picture = files.decode(members.read(name), name, found[name])
+            items[k] = plan.conform(picture.pixels)
+            return picture.header
+        except UnreadableImage as error:
+            return Broken(name, error.reason)
+        except (ReverieError, OSError, zipfile.BadZipFile) as error:
+            return Broken(name, str(error))
+
+    headers: dict[str, Header] = {}
+    broken: list[Broken] = []
+    with ThreadPoolExecutor(THREADS) as pool:
+        try:
+            for k, result in enumerate(pool.map(one, range(len(names)))):
+                if isinstance(result, Broken):
+                    broken.append(result)
+                else:
+                    items[len(headers)] = items[k]  # closes the gap that a broken one left, without a second copy
+                    headers[names[k]] = result
+                if on_progress is not None:
+                    on_progress(k + 1, len(names))
+        finally:
+            pool.shutdown(cancel_futures=True)  # Ctrl-C must not wait for all the others
+    return items[: len(headers)], headers, broken
+
+
+def _labels(members: Members, names: list[str], label_from: str) -> tuple[dict[str, str] | None, str | None]:
+    """The label of each file, if any have one, and the table they were read from, if it was one."""
+    if label_from == "none":
+        return None, None
+    if label_from == "folder":
+        return labels.by_folder(names), None
+    return labels.by_column(members, names, label_from.removeprefix("csv:"))
+
+
+def _notes(
+    headers: dict[str, Header], plan: ImageCodec, others: Counter[str], hidden: int, unlabelled: int
+) -> list[str]:
+    """What was changed, skipped and left out, counted."""
+    changes = Counter(change for header in headers.values() for change in header.changes)
+    notes = [f"{n:,} of {len(headers):,} images: {change}" for change, n in changes.most_common()]
+    notes += plan.notes
+    if unlabelled:
+        notes.append(f"{unlabelled:,} of {len(headers):,} images have an empty label: made the class {labels.NO_LABEL}")
+    if others:
+        notes.append(
+            f"skipped {others.total():,} file{'s' * (others.total() > 1)} not read as images ({_counted(others)})"
+        )
+    if hidden:
+        notes.append(f"skipped {hidden:,} hidden files or folders")
+    return notes
+
+
+def _counted(others: Counter[str]) -> str:
+    return ", ".join(f"{n:,} {suffix}" for suffix, n in others.most_common())
+
+
+def _tolerate(broken: list[Broken], total: int, most: float) -> None:
+    """Refuse more broken images than a person allowed, naming them."""
+    if len(broken) <= (most if most >= 1 else most * total):
+        return
+    named = "; ".join(f"{name}: {reason}" for name, reason in broken[:5])
+    named += f"; and {len(broken) - 5:,} more" if len(broken) > 5 else ""
+    enough = math.ceil(1000 * len(broken) / total) / 10
+    raise ReverieError(
+        f"{len(broken):,} of {total:,} images cannot be read ({named}). "
+        f"Remove them, or allow it with --max-broken {enough:g}%."
+    )
+
+
+def _nothing(members: Members, broken: list[Broken], others: Counter[str]) -> str:
+    """Say why there is no picture at all."""
+    if not members.sizes:
+        hidden = f" but {members.hidden:,} hidden ones" if members.hidden else ""
+        return f"{members.path} is empty: it holds no files{hidden}. Put images into it."
+    holds = [f"{_counted(others)} file{'s' * (others.total() > 1)}"] if others else []
+    if broken:
+        holds.append(f"{len(broken):,} broken ({'; '.join(f'{name}: {reason}' for name, reason in broken[:5])})")
+    return (
+        f"Nothing in {members.path} can be read as an image; it holds {' and '.join(holds)}. "
+        "Reverie reads PNG, JPEG, WebP, TIFF, BMP and GIF images."
+    )
