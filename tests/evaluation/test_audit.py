@@ -1,0 +1,117 @@
+"""The audit finds copies that are put in, and does not take real items for copies."""
+
+import numpy as np
+import pytest
+from scipy.stats import hypergeom
+
+from reverie.errors import ReverieError
+from reverie.evaluation.audit import FALSE_ALARMS, audit, match, p_value, ratios
+
+
+def test_the_ratio_is_its_definition():
+    rng = np.random.default_rng(0)
+    train, x = rng.standard_normal((80, 2, 3, 3)), rng.standard_normal((5, 2, 3, 3))
+    r, near = ratios(x, train)
+    for i in range(5):
+        d = np.sqrt(((train - x[i]) ** 2).sum(axis=(1, 2, 3)))
+        assert r[i] == pytest.approx(np.sort(d)[0] / np.sort(d)[:50].mean(), rel=1e-9)
+        assert near[i].tolist() == np.argsort(d)[:3].tolist()
+
+
+def test_p_is_exact_where_one_depth_decides():
+    """Ten samples below ten held-out items: all of the lower half, with probability 1 / C(20, 10); times three."""
+    made, held = np.arange(10.0), 10 + np.arange(10.0)
+    assert p_value(made, held) == pytest.approx(3 * hypergeom.pmf(10, 20, 10, 10))
+    assert p_value(held, made) == 1
+
+
+def test_false_alarms_are_at_most_two_percent_for_exchangeable_ratios():
+    rng = np.random.default_rng(1)
+    for n, m in ((500, 500), (200, 60)):
+        alarms = [p_value(r[:n], r[n:]) < FALSE_ALARMS for r in rng.beta(8, 5, (1500, n + m))]
+        assert np.mean(alarms) <= 0.02 + 2 * np.sqrt(0.02 * 0.98 / 1500)
+
+
+def test_real_digits_in_place_of_samples_are_not_called_copies(digits):
+    """Held-out digits dealt into samples and held-out at random, 1,000 times."""
+    train, _, held, _ = digits
+    r, _ = ratios(held, train)
+    rng = np.random.default_rng(2)
+    deals = [rng.permutation(len(r)) for _ in range(1000)]
+    assert np.mean([p_value(r[d[:250]], r[d[250:]]) < FALSE_ALARMS for d in deals]) <= 0.03
+
+
+def test_near_copies_are_flagged_and_traced(digits):
+    """Training digits with noise of a tenth of the range: every one is found, and its original named."""
+    train, train_y, held, held_y = digits
+    rng = np.random.default_rng(3)
+    chosen = rng.permutation(len(train))[:500]
+    copies = train[chosen] + 0.1 * rng.standard_normal((500, 1, 8, 8)).astype(np.float32)
+    found = audit(train, held, copies, held_y, train_y[chosen])
+    assert found.copying
+    assert found.verdict.startswith("Copying")
+    assert found.high < -0.2
+    assert np.mean([near[0] == i for near, i in zip(found.nearest, chosen, strict=True)]) > 0.99
+    assert len(found.suspects) > 200
+
+
+def test_a_few_exact_copies_among_real_digits_are_flagged_and_named(digits):
+    """4 % are enough, and they stand first among the suspects."""
+    train, _, held, _ = digits
+    samples = held[:250].copy()
+    samples[100:110] = train[:10]
+    found = audit(train, held[250:], samples)
+    assert found.copying
+    assert set(found.suspects[:10]) == set(range(100, 110))
+    assert [found.nearest[i][0] for i in range(100, 110)] == list(range(10))
+    assert not audit(train, held[250:], held[:250]).copying
+
+
+def test_samples_far_from_all_are_no_copies(digits):
+    train, _, held, _ = digits
+    noise = np.random.default_rng(4).uniform(-1, 1, held.shape).astype(np.float32)
+    found = audit(train, held, noise)
+    assert not found.copying
+    assert found.low > 0
+
+
+def test_classes_are_matched_so_that_an_easy_class_is_no_alarm():
+    """Class 0's items lie in tight pairs and class 1's do not; samples of class 0 alone would look like copies."""
+    rng = np.random.default_rng(5)
+    places = rng.uniform(-1, 1, (300, 1, 4, 4))
+
+    def items(label, n):
+        tight = places[rng.integers(300, size=n)] + 0.02 * rng.standard_normal((n, 1, 4, 4))
+        return tight if label == 0 else rng.uniform(-1, 1, (n, 1, 4, 4))
+
+    train = np.concatenate([items(0, 300), items(1, 300)])
+    held, held_y = np.concatenate([items(0, 100), items(1, 100)]), np.repeat([0, 1], 100)
+    samples, sample_y = items(0, 150), np.zeros(150, int)
+    assert audit(train, held, samples).copying
+    alike = audit(train, held, samples, held_y, sample_y)
+    assert not alike.copying
+    assert alike.n == alike.held_out_n == 100
+    assert "like with like" in alike.notes[0]
+
+
+def test_matching_takes_equal_counts_and_says_when_there_is_nothing_in_common():
+    rng = np.random.default_rng(6)
+    sample_y, held_y = np.array([0, 0, 0, 1, 2]), np.array([0, 1, 1, 3])
+    made, held, _ = match(sample_y, held_y, rng)
+    assert sorted(sample_y[made]) == sorted(held_y[held]) == [0, 1]
+    made, held, notes = match(np.array([5, 5]), held_y, rng)
+    assert (len(made), len(held)) == (2, 4)
+    assert "No class" in notes[0]
+
+
+def test_identical_data_has_ratio_zero_everywhere_and_raises_no_alarm():
+    same = np.zeros((60, 1, 2, 2), np.float32)
+    found = audit(same, same[:20], same[:20])
+    assert found.median == found.held_out_median == 0
+    assert not found.copying
+
+
+def test_too_little_data_is_an_error_that_counts_it():
+    x = np.zeros((2, 1, 2, 2), np.float32)
+    with pytest.raises(ReverieError, match=r"3 training items.*has 2, 2 and 2"):
+        audit(x, x, x)

@@ -1,0 +1,194 @@
+"""Scores: that the interval covers, that floor and baselines are what they say, and what is said when n is short."""
+
+import json
+
+import numpy as np
+import pytest
+
+from reverie.errors import ReverieError
+from reverie.evaluation.evaluate import (
+    Score,
+    all_metrics,
+    evaluate,
+    format_score,
+    gaussian_fit,
+    interval,
+    labels_like,
+    noisy_copies,
+    scores,
+)
+from reverie.metrics.features import DigitsCNN, RandomConv
+from reverie.metrics.frechet import Frechet
+from reverie.metrics.neighbours import Density, Precision, Recall
+
+
+def coverage(metric, shift, trials, resamples, n=100, d=8):
+    """Share of intervals that hold the expected score at n, for N(0, I) against N(shift, 0.64 I), or N(0, I) again."""
+
+    def pair(rng):
+        return rng.standard_normal((n, d)), shift + (0.8 if shift else 1.0) * rng.standard_normal((n, d))
+
+    rng = np.random.default_rng(9)
+    truth = np.mean([metric(*pair(rng)) for _ in range(1000)])
+    hits = 0
+    for seed in range(trials):
+        rng = np.random.default_rng(1000 + seed)
+        low, high = interval(metric, *pair(rng), resamples, rng)
+        hits += low <= truth <= high
+    return hits / trials
+
+
+@pytest.mark.parametrize("metric", [Frechet(), Recall()])
+def test_the_interval_covers_at_about_its_level(metric):
+    assert 0.89 <= coverage(metric, 0.7, trials=100, resamples=50) <= 0.99
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("metric", all_metrics(), ids=lambda m: type(m).__name__)
+def test_every_interval_covers_and_errs_on_the_wide_side_for_equal_laws(metric):
+    assert 0.90 <= coverage(metric, 0.7, trials=400, resamples=200) <= 0.98
+    assert coverage(metric, 0.0, trials=400, resamples=200) >= 0.95
+
+
+@pytest.mark.slow
+def test_over_real_digits_dealt_anew_the_interval_covers_the_mean_score(digits):
+    """Two sets of 300 dealt from all 1,797, 150 times: the score's mean over deals is what intervals should hold."""
+    features = DigitsCNN()(np.concatenate([digits[0], digits[2]]))
+    for metric in (Frechet(), Precision(), Recall()):
+        rng = np.random.default_rng(0)
+        found, hits = [], []
+        for _ in range(150):
+            order = rng.permutation(len(features))
+            real, other = features[order[:300]], features[order[300:600]]
+            found.append((metric(real, other), *interval(metric, real, other, 60, rng)))
+        mean = np.mean([value for value, _, _ in found])
+        hits = [low <= mean <= high for _, low, high in found]
+        assert np.mean(hits) >= 0.92, metric
+
+
+def test_real_digits_score_at_the_floor_and_a_gaussian_far_above(digits):
+    """Held-out digits dealt in two: one half in place of samples scores as training digits do, at the same n."""
+    train, _, held, _ = digits
+    order = np.random.default_rng(0).permutation(500)
+    found = {s.name: s for s in scores(held[order[:250]], train, held[order[250:]], resamples=40)}
+    assert set(found) == {"coverage", "density", "frechet", "kernel", "precision", "recall"}
+    for score in found.values():
+        assert score.low <= score.value <= score.high
+        assert score.n == 250
+        assert score.features == "digits-cnn"
+        assert score.features_hash == DigitsCNN().hash
+        assert abs(score.value - score.floor) <= 4 * score.floor_sd + (score.high - score.low) / 2
+    assert found["frechet"].gaussian > 5 * found["frechet"].floor
+    assert found["kernel"].gaussian > 5 * abs(found["kernel"].floor) + found["kernel"].floor_sd
+    assert found["recall"].gaussian < 0.9 * found["recall"].floor
+
+
+def test_a_score_is_its_metric_on_its_features_and_the_floor_the_same_on_training_items(digits):
+    train, _, held, _ = digits
+    samples = noisy_copies(train, 500, np.random.default_rng(1))
+    (score,) = scores(held, train[:500], samples, DigitsCNN(), [Frechet()], resamples=2, repeats=3)
+    real = DigitsCNN()(held)
+    assert score.value == pytest.approx(Frechet()(real, DigitsCNN()(samples)), rel=1e-6)
+    assert score.floor == pytest.approx(Frechet()(real, DigitsCNN()(train[:500])), rel=1e-6)
+    assert score.floor_sd < 1e-6  # only 500 training items: every draw is the same
+
+
+def test_the_gaussian_fit_has_the_mean_and_covariance_of_the_training_items():
+    rng = np.random.default_rng(2)
+    mix = rng.standard_normal((6, 6)) / 20
+    train = (0.1 + rng.standard_normal((50, 6)) @ mix).reshape(50, 1, 2, 3).astype(np.float32)
+    train[0], train[1] = -5, 5  # a range wide enough that nothing is cut
+    drawn = gaussian_fit(train, 40_000, rng).reshape(-1, 6)
+    flat = train.reshape(50, 6)
+    spread = np.cov(flat.T)
+    np.testing.assert_allclose(drawn.mean(axis=0), flat.mean(axis=0), atol=5 * np.sqrt(spread.max() / 40_000))
+    np.testing.assert_allclose(np.cov(drawn.T), spread, atol=0.05 * spread.max())
+
+
+def test_noisy_copies_are_training_items_with_a_tenth_of_their_spread(digits):
+    train = digits[0]
+    drawn = noisy_copies(train, 300, np.random.default_rng(3))
+    near = np.sqrt(((drawn[:, None] - train[None]) ** 2).mean(axis=(2, 3, 4))).min(axis=1)
+    assert near.max() <= 0.13 * train.std()
+    assert near.mean() >= 0.05 * train.std()
+    assert (drawn.min(), drawn.max()) == (train.min(), train.max())
+
+
+def test_a_score_is_written_with_all_that_it_takes_to_read_it():
+    score = Score(
+        "frechet",
+        "Frechet distance",
+        1.3141,
+        1.2249,
+        1.4151,
+        1000,
+        0.6591,
+        0.02,
+        11.83,
+        0.7,
+        "lower",
+        "digits-cnn",
+        "5f21c0",
+        {},
+    )
+    assert format_score(score) == (
+        "Frechet distance 1.31  [1.22, 1.42], n = 1,000   floor (real vs real) 0.659   Gaussian fit 11.8   "
+        "features: digits-cnn 5f21c0"
+    )
+
+
+def test_labels_are_asked_for_in_the_data_s_proportions():
+    y = np.repeat([0, 3, 7], [50, 30, 21])
+    for n in (1, 10, 101, 500):
+        found = labels_like(y, n)
+        assert len(found) == n
+        for label, count in ((0, 50), (3, 30), (7, 21)):
+            assert abs(np.sum(found == label) - n * count / 101) < 1
+    assert np.array_equal(np.bincount(labels_like(y, 101)), np.bincount(y))
+
+
+def test_an_evaluation_is_whole_json_able_and_the_same_for_the_same_seed(digits):
+    train, train_y, held, held_y = digits
+    args = (train, held, held[::-1].copy(), train_y, held_y, held_y[::-1])
+    found = evaluate(*args, metrics=[Frechet(), Recall()], resamples=10)
+    content = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert content["scores"][1]["name"] == "recall"
+    assert content["scores"][1]["options"] == {"k": 3}
+    assert content["labels"]["samples"]["n"] == 500
+    assert len(content["audit"]["nearest"]) == 500
+    assert not content["audit"]["copying"]
+    assert found == evaluate(*args, metrics=[Frechet(), Recall()], resamples=10)
+    assert found.score("frechet").value < 1e-6  # the held-out items themselves, in another order
+    assert len(found.lines()) == 4
+    with pytest.raises(ReverieError, match="no score 'fid'"):
+        found.score("fid")
+
+
+def test_short_data_lowers_n_aloud_and_leaves_out_what_cannot_be_scored(digits):
+    train, _, held, _ = digits
+    found = evaluate(train, held[:10], held[10:200], resamples=5)
+    assert found.n == 10
+    assert {s.name for s in found.scores} == {"frechet", "kernel", "precision", "recall"}
+    said = " ".join(found.notes)
+    assert "n is 10 rather than 190, as there are only so many held-out items" in said
+    assert "Left out: Density needs n = 12 or more, and n is 10" in said
+    assert "n = 10 is not above the 64 features" in said
+
+
+def test_skewed_classes_are_said(digits):
+    train, train_y, held, held_y = digits
+    ones = held_y == 1
+    found = evaluate(train, held, held[ones], train_y, held_y, held_y[ones], metrics=[Frechet()], resamples=2)
+    assert any("other proportions" in note for note in found.notes)
+
+
+def test_what_cannot_be_compared_is_refused(digits):
+    train, _, held, _ = digits
+    with pytest.raises(ReverieError, match="Density needs n = 12"):
+        scores(held[:8], train, held, metrics=[Density()], resamples=2)
+    with pytest.raises(ReverieError, match="differ in shape"):
+        scores(held, train, np.zeros((500, 3, 8, 8), np.float32), RandomConv())
+    broken = held.copy()
+    broken[7, 0, 3, 3] = np.nan
+    with pytest.raises(ReverieError, match=r"sample \(number 7\) holds NaN"):
+        scores(held, train, broken)
