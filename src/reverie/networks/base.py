@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Self
 
 from torch import Tensor, nn
 
 from reverie.example import Conditions
+
+SIZES = ("tiny", "small", "base", "large")
 
 
 class Network(nn.Module, ABC):
@@ -19,6 +21,14 @@ class Network(nn.Module, ABC):
     """
 
     config: dict[str, Any]
+
+    @classmethod
+    @abstractmethod
+    def sized(cls, size: str, shape: tuple[int, ...], conditions: dict[str, dict[str, Any]] | None = None) -> Self:
+        """Choose every width from one dial: tiny, small, base or large, for data of shape (C, *).
+
+        Raises ReverieError for a size that is none of the four and for a shape that the network cannot take.
+        """
 
     @abstractmethod
     def forward(self, x: Tensor, level: Tensor, cond: Conditions) -> Tensor:

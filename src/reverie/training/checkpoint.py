@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from reverie import files, storage
 from reverie.errors import ReverieError
 from reverie.model import Model
@@ -17,12 +19,15 @@ _TENSORS = "training.safetensors"
 _STATE = "state.json"
 
 
-def save(run: Path, model: Model, learner: Learner, plan: Plan, state: dict[str, Any]) -> Path:
-    """Write run/checkpoints/STEP and drop all but the last few; `model` holds the averaged weights."""
+def save(run: Path, model: Model, raw: dict[str, Tensor], learner: Learner, plan: Plan, state: dict[str, Any]) -> Path:
+    """Write run/checkpoints/STEP and drop all but the last few.
+
+    model: holds the averaged weights now. raw: what `learner.tensors()` gave before it did.
+    """
 
     def fill(folder: Path) -> None:
         storage.write_into(model, folder)
-        storage.save_tensors(learner.tensors(), folder / _TENSORS)
+        storage.save_tensors(raw, folder / _TENSORS)
         about = {"step": learner.step, "seen": learner.seen, "skipped": learner.skipped, "plan": str(plan), **state}
         files.write_json(folder / _STATE, about)
 

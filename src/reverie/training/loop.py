@@ -192,10 +192,10 @@ class Trainer:
             return
         assert self.plan is not None
         self._record()
+        raw = {k: v.detach().clone() for k, v in self.learner.tensors().items()}
+        state = {"split": self.job.split.hash, "elapsed": self.elapsed}
         with self.averaged():
-            path = checkpoint.save(
-                self.run, self.job.model, self.learner, self.plan, {"split": self.job.split.hash, "elapsed": self.elapsed}
-            )
+            path = checkpoint.save(self.run, self.job.model, raw, self.learner, self.plan, state)
         self._last_checkpoint = time.monotonic()
         self.tracker.tell(Event("checkpoint", self.learner.step, {"path": str(path.relative_to(self.run))}))
 
