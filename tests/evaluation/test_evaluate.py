@@ -46,8 +46,8 @@ def test_the_interval_covers_at_about_its_level(metric):
 @pytest.mark.slow
 @pytest.mark.parametrize("metric", all_metrics(), ids=lambda m: type(m).__name__)
 def test_every_interval_covers_and_errs_on_the_wide_side_for_equal_laws(metric):
-    assert 0.90 <= coverage(metric, 0.7, trials=400, resamples=200) <= 0.98
-    assert coverage(metric, 0.0, trials=400, resamples=200) >= 0.95
+    assert 0.90 <= coverage(metric, 0.7, trials=250, resamples=60) <= 0.98
+    assert coverage(metric, 0.0, trials=250, resamples=60) >= 0.95
 
 
 @pytest.mark.slow
