@@ -21,6 +21,7 @@ from reverie.codecs.pixels import BANDS, GREY_ALPHA, RGB, RGBA, Header, Picture,
 from reverie.errors import ReverieError
 
 MAX_PIXELS = 89_478_485  # a quarter of a GiB of RGB, Pillow's own limit: more is taken for a decompression bomb
+_BOMB = f"more than {MAX_PIXELS:,} pixels (a decompression bomb?)"
 
 
 def sniff(head: bytes) -> str | None:
@@ -48,9 +49,7 @@ def header(file: BinaryIO, name: str) -> Header:
         else:
             found = raster.header(file)
     if found.height * found.width > MAX_PIXELS:
-        raise UnreadableImage(
-            name, f"{found.width} x {found.height} pixels is over the limit of {MAX_PIXELS:,} (a decompression bomb?)"
-        )
+        raise UnreadableImage(name, _BOMB)
     return found
 
 
@@ -119,7 +118,9 @@ def _faults(name: str) -> Iterator[None]:
         raise
     except Exception as error:  # decoders raise whatever a damaged file makes them stumble on
         words = " ".join(str(error).split())
-        if "truncated" in words.lower() or isinstance(error, EOFError):
+        if isinstance(error, Image.DecompressionBombError):
+            reason = _BOMB
+        elif "truncated" in words.lower() or isinstance(error, EOFError):
             reason = "truncated"
         elif "imagecodecs" in words:
             reason = f"{words}; `pip install imagecodecs` reads it"

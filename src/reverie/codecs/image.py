@@ -33,7 +33,7 @@ class ImageCodec(Codec):
     dtype: the type of an item, and of the file that is written.
     low, high: the values that become -1 and 1. Unsigned integers: 0 and 2^b - 1, with b the fewest bits that hold the
     largest value seen, at least 8: 0..255 for every 8-bit file, 0..65535 for full 16 bits, 0..4095 for a 12-bit scan.
-    Signed integers and floats: the smallest and the largest value seen.
+    Signed integers and floats: the smallest and the largest value seen, set apart where they are one.
     rule: what that changes in the pictures it was fitted to, in words; empty where they stay as they are.
 
     decode(encode(item)) is the item bit for bit for integers of up to 16 bits, and within 1e-6 (high - low) otherwise.
@@ -128,7 +128,7 @@ class ImageCodec(Codec):
             low, high = min(low, least * factor), max(high, most * factor)
         if np.dtype(plan.dtype).kind == "u":
             low, high = 0.0, float(2 ** max(8, int(high).bit_length()) - 1)
-        return replace(plan, low=low, high=high if high > low else low + 1.0)
+        return replace(plan, low=low, high=high if high > low else low + max(1.0, abs(low)))
 
     @classmethod
     def read(cls, path: Path) -> np.ndarray:
@@ -224,9 +224,9 @@ def _size(shapes: Counter[Header], resolution: tuple[int, int] | None) -> tuple[
         return *resolution, "" if kept else f"{found}, resized to {resolution[0]}x{resolution[1]}: as asked for"
     if len(sizes) == 1 and max(first) <= CAP:
         return *first, ""
-    middle = np.median([size for size, n in sizes.items() for _ in range(n)], axis=0)
-    scale = min(1.0, CAP / middle.max())
-    height, width = (max(STEP, STEP * round(side * scale / STEP)) for side in middle.tolist())
+    middle = np.median([size for size, n in sizes.items() for _ in range(n)], axis=0).tolist()
+    scale = min(1.0, CAP / max(middle))
+    height, width = (max(STEP, STEP * round(side * scale / STEP)) for side in middle)
     why = ["median size"] * (len(sizes) > 1) + [f"longer side capped at {CAP}"] * (scale < 1)
     why = [*why, f"sides in multiples of {STEP}"]
     return height, width, f"{found}, resized to {height}x{width}: {', '.join(why)}; --resolution HxW chooses"

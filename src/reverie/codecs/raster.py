@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image
 
 from reverie.codecs.pixels import CHANNELS, FIRST_FRAME, GREY, GREY_ALPHA, RGB, RGBA, Header, Picture, finished
 
-FORMATS = ("PNG", "JPEG", "MPO", "GIF", "WEBP", "BMP", "TIFF")
+FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
 
 # Pillow's mode -> the mode it is read as, and what that changes.
 READ_AS = {
@@ -104,10 +104,9 @@ def _raw(file: BinaryIO, rawmode: str) -> np.ndarray:
     """Decode a picture, but unpack its samples as `rawmode` says."""
     file.seek(0)
     with Image.open(file, formats=FORMATS) as image:
-        opened: Any = image  # Pillow types `tile` as its own plug-ins fill it
-        opened.tile = [
-            (codec, extents, offset, (rawmode, *args[1:]) if isinstance(args, tuple) else rawmode)
-            for codec, extents, offset, args in opened.tile
+        image.tile = [
+            tile._replace(args=(rawmode, *tile.args[1:]) if isinstance(tile.args, tuple) else rawmode)
+            for tile in image.tile
         ]
         return np.asarray(image)
 

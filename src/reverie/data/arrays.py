@@ -31,7 +31,10 @@ def read_npz(path: Path) -> Data:
             must_fit(sum(info.file_size for info in parts.infolist()), str(path))
     except (zipfile.BadZipFile, OSError) as error:
         raise ReverieError(f"{path} cannot be read as .npz: {error}. Write it again with numpy.savez.") from error
-    with _loaded(path) as archive:
+    loaded = _loaded(path)
+    if isinstance(loaded, np.ndarray):
+        raise ReverieError(f"{path} is one array, not an archive of them. Name it .npy.")
+    with loaded as archive:
         names = {name.lower(): name for name in archive.files}
         items = next((names[n] for n in ITEMS if n in names), None)
         if items is None:

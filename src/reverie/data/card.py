@@ -75,7 +75,7 @@ def _rows(card: dict[str, Any]) -> list[tuple[str, str]]:
         height, width, channels = card["shape"]
         rows.insert(2, ("as items", f"{height}x{width}, {channels} channel{'s' * (channels > 1)}"))
     if classes := card["classes"]:
-        rows.append((f"{len(classes):,} classes", _lines([f"{n:,} {name}" for name, n in classes.items()])))
+        rows.append((f"{len(classes):,} classes", _lines([f"{name}: {n:,}" for name, n in classes.items()])))
     else:
         rows.append(("classes", "none"))
     rows += _duplicate_rows(card["duplicates"])

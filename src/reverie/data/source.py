@@ -7,6 +7,7 @@ is decoded at full depth and resized at once, so that never more than two are he
 from __future__ import annotations
 
 import math
+import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable
@@ -93,6 +94,18 @@ def _own_labels(data: Data, label_from: str) -> Data:
 
 
 def _read_images(
+    members: Members,
+    label_from: str,
+    max_broken: float,
+    resolution: tuple[int, int] | None,
+    on_progress: Progress | None,
+) -> Data:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")  # of metadata gone wrong; what matters is an error, not this
+        return _read_all(members, label_from, max_broken, resolution, on_progress)
+
+
+def _read_all(
     members: Members,
     label_from: str,
     max_broken: float,
