@@ -14,7 +14,6 @@ from torch import nn
 import reverie
 from reverie import files, registry, storage
 from reverie.data.dataset import Data
-
 from reverie.data.split import split
 from reverie.errors import ReverieError
 from reverie.evaluation.evaluate import Evaluation
@@ -62,7 +61,9 @@ def train(
     return trainer.train()
 
 
-def resume(run: str | Path, *, data: Any = None, network: nn.Module | None = None, tracker: Tracker | None = None) -> Model:
+def resume(
+    run: str | Path, *, data: Any = None, network: nn.Module | None = None, tracker: Tracker | None = None
+) -> Model:
     """Go on with a run that was stopped, exactly as if it had not been, and return the model.
 
     data: needed only where the run was started from an array or Dataset. Raises ReverieError where there is no run, it is
@@ -71,7 +72,9 @@ def resume(run: str | Path, *, data: Any = None, network: nn.Module | None = Non
     started = time.monotonic()
     run = Path(run)
     if not storage.is_run(run):
-        raise ReverieError(f"{run} is not a training run: it has no run.json. Start one with `reverie train PATH -o {run}`.")
+        raise ReverieError(
+            f"{run} is not a training run: it has no run.json. Start one with `reverie train PATH -o {run}`."
+        )
     about = files.read_json(run / "run.json")
     settings = TrainSettings.of(about["settings"])
     if data is None and about["data"] is None:
@@ -91,7 +94,9 @@ def resume(run: str | Path, *, data: Any = None, network: nn.Module | None = Non
                 "it cannot go on exactly. Put the old data back, or start anew: `reverie train PATH --init-from RUN -o NEW`."
             )
         if learner.step >= trainer.plan.total and storage.is_model(run):
-            raise ReverieError(f"{run} is finished ({learner.step} steps). To train on: --init-from {run} -o another folder.")
+            raise ReverieError(
+                f"{run} is finished ({learner.step} steps). To train on: --init-from {run} -o another folder."
+            )
     return trainer.train()
 
 
@@ -147,7 +152,9 @@ def evaluate(
     )  # fmt: skip
     page, figures = Path(output or run / "report.html"), Path(json or run / "metrics.json")
     settings = {"seed": seed, **samples.settings.to_json()}
-    files.write_json(figures, {"reverie": reverie.__version__, "run": str(run), "sampling": settings, **judged.to_json()})
+    files.write_json(
+        figures, {"reverie": reverie.__version__, "run": str(run), "sampling": settings, **judged.to_json()}
+    )
     command = f"reverie evaluate {run} -n {judged.n} --seed {seed} " + " ".join(
         f"--{k} {v}"
         for k, v in {"steps": steps, "sampler": sampler, "guidance": guidance, "temperature": temperature}.items()

@@ -83,7 +83,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say it and end.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say it and end.")
+    ] = False,
 ) -> None:
     pass
 
@@ -137,7 +139,9 @@ def _from_settings(function: Callable[..., Any]) -> Callable[..., Any]:
         _parameter("path", Annotated[str | None, typer.Argument(help="Data to learn.", metavar="[PATH]")], None),
         _parameter("output", Annotated[Path | None, typer.Option("-o", "--output", help="Run folder to make.")], None),
         _parameter("resume", Annotated[Path | None, typer.Option(help="Go on with this RUN, given alone.")], None),
-        _parameter("overwrite", Annotated[bool, typer.Option("--overwrite", help="Replace a RUN that is there.")], False),
+        _parameter(
+            "overwrite", Annotated[bool, typer.Option("--overwrite", help="Replace a RUN that is there.")], False
+        ),
     ]
     flags = []
     for field in dataclasses.fields(TrainSettings):
@@ -163,7 +167,6 @@ def _signed(function: Callable[..., Any], parameters: list[inspect.Parameter]) -
 
 
 app.command("train")(_from_settings(_train))
-
 
 
 def _verb(task: Task) -> Callable[..., Any]:
@@ -225,7 +228,9 @@ for _task in tasks():
 @app.command()
 def evaluate(
     run: Run,
-    path: Annotated[str | None, typer.Argument(help="Data to compare with. Default: the run's own held-out part.")] = None,
+    path: Annotated[
+        str | None, typer.Argument(help="Data to compare with. Default: the run's own held-out part.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The page. Default: RUN/report.html.")] = None,
     json: Annotated[Path | None, typer.Option(help="The figures. Default: RUN/metrics.json.")] = None,
     n: Annotated[int, typer.Option("-n", help="Samples to draw, and held-out items to compare with.")] = 500,
@@ -233,7 +238,9 @@ def evaluate(
     sampler: Annotated[str | None, typer.Option(help="E.g. heun or dpmpp-2m.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Scale of classifier-free guidance; 1 is none.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Scale of the noise.")] = None,
-    features: Annotated[str | None, typer.Option(help="What distances are measured on, see `reverie list features`.")] = None,
+    features: Annotated[
+        str | None, typer.Option(help="What distances are measured on, see `reverie list features`.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Start of all randomness.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
@@ -278,7 +285,9 @@ def info(
 
 @app.command("list")
 def list_(
-    what: Annotated[str | None, typer.Argument(help="samplers, schedules, parameterisations, ... Default: what there is.")] = None,
+    what: Annotated[
+        str | None, typer.Argument(help="samplers, schedules, parameterisations, ... Default: what there is.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List what can be chosen, with each one's options and source.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -53,7 +53,7 @@ class Live(Tracker):
 
     def __init__(self) -> None:
         self._bar = progress(TextColumn("loss {task.fields[loss]:.4f}  {task.fields[rate]:,.0f} items/s"))
-        self._task = None
+        self._task: TaskID | None = None
         self._loss = self._rate = 0.0
         self._last_line = 0.0
 

@@ -62,7 +62,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ReverieError(f"{path} is not valid JSON ({error}). Was it edited, or cut off while being copied?") from error
+        raise ReverieError(
+            f"{path} is not valid JSON ({error}). Was it edited, or cut off while being copied?"
+        ) from error
     except OSError as error:
         raise ReverieError(f"{path} cannot be read: {error.strerror or error}.") from error
     if not isinstance(value, dict):

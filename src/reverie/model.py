@@ -1,8 +1,8 @@
 """Model: codec + denoiser + what it was trained on, saved as a folder from which nothing is executed.
 
-    model.json            codec, process, parameterisation, network, conditions, defaults, training record, data card
-    weights.safetensors   averaged (EMA) weights of the network, and the data's moments under `process.`
-    README.md             the model card
+model.json            codec, process, parameterisation, network, conditions, defaults, training record, data card
+weights.safetensors   averaged (EMA) weights of the network, and the data's moments under `process.`
+README.md             the model card
 """
 
 from __future__ import annotations
@@ -137,9 +137,7 @@ class Model:
         finally:
             self.denoiser.train(training)
 
-    def _labels(
-        self, n: int, label: str | int | Sequence[str | int] | None, seed: int, first: int
-    ) -> Tensor | None:
+    def _labels(self, n: int, label: str | int | Sequence[str | int] | None, seed: int, first: int) -> Tensor | None:
         """Class numbers (n,), or None for a model without classes."""
         if not self.classes:
             if label is not None:
@@ -172,4 +170,3 @@ class Model:
     def save(self, path: str | Path) -> Path:
         """Write the model folder; a folder that is there and is no model is refused. Returns its path."""
         return storage.save(self, Path(path))
-

@@ -20,7 +20,9 @@ _GAP, _PAPER = 2, 255
 _CELL = 48  # small pictures are enlarged, by a whole factor, to about this many pixels
 
 
-def grid(pictures: Sequence[np.ndarray], columns: int | None = None, labels: Sequence[str] | None = None) -> Image.Image:
+def grid(
+    pictures: Sequence[np.ndarray], columns: int | None = None, labels: Sequence[str] | None = None
+) -> Image.Image:
     """Lay out uint8 pictures (H, W, 3 or 4) in rows, enlarged without smoothing where they are small.
 
     labels: one for each, written under it. Transparent parts show a checkerboard.
@@ -40,7 +42,9 @@ def grid(pictures: Sequence[np.ndarray], columns: int | None = None, labels: Seq
         big = np.repeat(np.repeat(on_paper(picture), scale, 0), scale, 1)
         sheet.paste(Image.fromarray(big), (left, top))
         if labels:
-            draw.text((left, top + height * scale), labels[k][: max(3, width * scale // 6)], fill=(90, 90, 90), font=font)
+            draw.text(
+                (left, top + height * scale), labels[k][: max(3, width * scale // 6)], fill=(90, 90, 90), font=font
+            )
     return sheet
 
 

@@ -84,9 +84,10 @@ class Option(NamedTuple):
 
 def options(cls: type) -> dict[str, Option]:
     """Return the options of a class, read from its constructor's signature."""
-    hints = typing.get_type_hints(cls.__init__)
+    constructor = getattr(cls, "__init__")  # noqa: B009 (mypy calls the plain access unsound)
+    hints = typing.get_type_hints(constructor)
     found = {}
-    for p in list(inspect.signature(cls.__init__).parameters.values())[1:]:
+    for p in list(inspect.signature(constructor).parameters.values())[1:]:
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
             continue
         default = p.default
@@ -172,7 +173,8 @@ def _make(cls: type, word: str, values: dict[str, Any]) -> Any:
 
 
 def _descendants(cls: type) -> Iterator[type]:
-    for child in cls.__subclasses__():
+    children: list[type] = cls.__subclasses__()
+    for child in children:
         yield child
         yield from _descendants(child)
 

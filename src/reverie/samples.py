@@ -45,7 +45,7 @@ class Settings:
         temperature: float | None,
     ) -> Settings:
         """These settings with what is not None put in their place; checked."""
-        changes = {
+        changes: dict[str, Any] = {
             "steps": steps,
             "sampler": spelled("samplers", sampler),
             "grid": spelled("grids", grid),
@@ -64,7 +64,9 @@ class Settings:
         if not math.isfinite(self.guidance) or self.guidance < 0:
             raise ReverieError(f"guidance = {self.guidance:g}; give a number from 0 (1 = no guidance).")
         if not 0 <= self.temperature <= 10:
-            raise ReverieError(f"temperature = {self.temperature:g}; give a number from 0 to 10 (1 = the model itself).")
+            raise ReverieError(
+                f"temperature = {self.temperature:g}; give a number from 0 to 10 (1 = the model itself)."
+            )
         if not 0 <= self.interval[0] < self.interval[1]:
             raise ReverieError(f"interval = {self.interval}; give two noise levels, low < high, from 0.")
         self.build_sampler()

@@ -87,7 +87,9 @@ def test_constant_ema_is_copies_then_its_closed_form():
     """After `start` copies: sum of (1 - r) r^(K - k) w_k, and r^(K - start) w_start."""
     rate, start, steps = 0.9, 5, 30
     assert walk(Constant(rate, start), start) == start
-    expected = rate ** (steps - start) * start + sum((1 - rate) * rate ** (steps - k) * k for k in range(start + 1, steps + 1))
+    expected = rate ** (steps - start) * start + sum(
+        (1 - rate) * rate ** (steps - k) * k for k in range(start + 1, steps + 1)
+    )
     assert walk(Constant(rate, start), steps) == pytest.approx(expected, rel=1e-5)
     assert Constant().decay(2000) == 0
     assert Constant().decay(2001) == 0.995

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ class Loader:
 
     def __init__(
         self,
-        items: Sequence,
+        items: Sequence[Any] | np.ndarray,
         labels: np.ndarray | None,
         codec: Codec,
         seed: int,

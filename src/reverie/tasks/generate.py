@@ -25,7 +25,9 @@ EXAMPLES = (
 def generate(
     model: Model,
     n: Annotated[int, "How many."] = 16,
-    label: Annotated[str | None, "Class to draw, or several: 3 or 3,5,8 (cycled). Default: training proportions."] = None,
+    label: Annotated[
+        str | None, "Class to draw, or several: 3 or 3,5,8 (cycled). Default: training proportions."
+    ] = None,
     steps: Annotated[int | None, "Steps of the sampler. Default: the model's own (18)."] = None,
     sampler: Annotated[str | None, "E.g. heun, dpmpp-2m, ddim, heun:churn=40; see `reverie list samplers`."] = None,
     grid: Annotated[str | None, "Where it stops on the way, e.g. karras:rho=5; see `reverie list grids`."] = None,

@@ -14,13 +14,13 @@ import torch
 
 from reverie import storage
 from reverie.model import Model
+from reverie.pictures import save_grid
 from reverie.training import checkpoint, validation
 from reverie.training.learner import Learner
 from reverie.training.pace import Pace
-from reverie.pictures import save_grid
 from reverie.training.plan import Plan, one_cycle
-from reverie.training.setup import Job
 from reverie.training.settings import TrainSettings, seconds
+from reverie.training.setup import Job
 from reverie.training.trackers import Event, Tracker
 
 LOOKS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)  # progress at which held-out loss is measured
@@ -77,7 +77,9 @@ class Trainer:
         if self.pace:
             self.pace.stepped(took)
         facts = {"loss": loss, "lr": lr, "grad_norm": norm, "seconds": took, "images": self.job.batch}
-        self.tracker.tell(Event("step", self.learner.step, {**facts, "total": self.plan.total, "elapsed": self.elapsed}))
+        self.tracker.tell(
+            Event("step", self.learner.step, {**facts, "total": self.plan.total, "elapsed": self.elapsed})
+        )
 
     @property
     def elapsed(self) -> float:

@@ -31,7 +31,9 @@ def training_memory(denoiser: NetworkDenoiser, example: Example) -> int:
         x = example.to(where)
         meta.loss(x, t, torch.empty_like(x.x0), Uniform())
     weights = sum(p.numel() * p.element_size() for p in denoiser.parameters())
-    return int(1.25 * sum(s.nbytes() for s in held.values())) + 5 * weights  # gradients in flight; gradient, two moments, the average
+    return (
+        int(1.25 * sum(s.nbytes() for s in held.values())) + 5 * weights
+    )  # gradients in flight; gradient, two moments, the average
 
 
 def available_memory(device: torch.device) -> int:

@@ -52,7 +52,9 @@ class Plan:
         events = [(0, int(first)), *((int(a), int(b)) for a, b in (part.split(":") for part in rest))]
         starts = [s for s, _ in events]
         if starts != sorted(set(starts)) or any(total <= start for start, total in events):
-            raise ReverieError(f"--steps {text}: each change must come later than the one before, and end after it begins.")
+            raise ReverieError(
+                f"--steps {text}: each change must come later than the one before, and end after it begins."
+            )
         return cls(tuple(events))
 
 

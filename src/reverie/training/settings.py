@@ -26,20 +26,24 @@ class TrainSettings:
     seed: int = _option(0, "Start of all randomness: the same seed and plan give the same weights.")
     label_from: str = _option("folder", "Where labels come from: folder, csv:COLUMN or none.")
     resolution: str | None = _option(None, "Train at HEIGHTxWIDTH, e.g. 64x128, instead of the data's own size.")
-    held_out: str | None = _option(None, "Share (0.1) or number (500) of items kept out of training. Default: the data's.")
+    held_out: str | None = _option(
+        None, "Share (0.1) or number (500) of items kept out of training. Default: the data's."
+    )
     max_broken: str = _option("1%", "Go on when up to this share of the files cannot be read.")
     batch: int | None = _option(None, "Items per step. Default: by size of the data's items.")
     lr: float | None = _option(None, "Peak learning rate. Default: by size of the network.")
     weight_decay: float = _option(0.01, "AdamW's weight decay.")
     clip: float = _option(1.0, "Gradients longer than this are shortened to it.")
     label_dropout: float = _option(0.1, "Share of labels not told, so that guidance works.")
-    augment: str | None = _option(None, "Random changes of the data, comma-separated: flip, vflip, rotate90. Default none.")
+    augment: str | None = _option(
+        None, "Random changes of the data, comma-separated: flip, vflip, rotate90. Default none."
+    )
     schedule: str = _option("edm", "Noise schedule, see `reverie list schedules`.")
     parameterisation: str = _option("edm", "What the network predicts, see `reverie list parameterisations`.")
     times: str = _option("log-normal", "Which noise levels training sees, see `reverie list times`.")
     weighting: str = _option("uniform", "How much each noise level counts, see `reverie list weightings`.")
     ema: str = _option("power", "How weights are averaged, see `reverie list ema`.")
-    network: str = _option("unet", "Architecture, see `reverie list networks`.")
+    architecture: str = _option("unet", "Network, see `reverie list networks`.")
     sampler: str = _option("heun", "Sampler of the pictures drawn while training, and the model's default.")
     guidance: float = _option(1.0, "Guidance of the pictures drawn while training, and the model's default.")
     init_from: str | None = _option(None, "Start from the weights of another trained RUN (fine-tuning).", "--from")
@@ -56,7 +60,8 @@ class TrainSettings:
             if name not in known:
                 raise ReverieError(f"train has no option '{name}'; did you mean {nearest(name, list(known))}?")
         text = {"budget", "steps", "held_out", "max_broken", "checkpoint_every"}
-        made = cls(**{k: str(v) if k in text and v is not None else v for k, v in options.items()})
+        values: dict[str, Any] = {k: str(v) if k in text and v is not None else v for k, v in options.items()}
+        made = cls(**values)
         made.check()
         return made
 
@@ -71,7 +76,13 @@ class TrainSettings:
             Plan.parse(self.steps)
         if self.size not in ("tiny", "small", "base", "large"):
             raise ReverieError(f"--size {self.size}: there are tiny, small, base and large.")
-        positive = {"batch": self.batch, "lr": self.lr, "clip": self.clip, "threads": self.threads, "epochs": self.epochs}
+        positive = {
+            "batch": self.batch,
+            "lr": self.lr,
+            "clip": self.clip,
+            "threads": self.threads,
+            "epochs": self.epochs,
+        }
         for name, value in positive.items():
             if value is not None and not value > 0:
                 raise ReverieError(f"--{name} {value} must be above 0.")
@@ -83,7 +94,7 @@ class TrainSettings:
         rooms = {"schedules": self.schedule, "times": self.times, "weightings": self.weighting, "ema": self.ema}
         for room, text in {**rooms, "samplers": self.sampler, "parameterisations": self.parameterisation}.items():
             registry.build(room, text)
-        registry.find("networks", self.network)
+        registry.find("networks", self.architecture)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""

@@ -54,7 +54,7 @@ def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = Non
     cut = split(data, share_or_count(settings.held_out, "held-out"), seed=0)
     train, held = data.subset(cut.train), data.subset(cut.held_out)
     start = storage.load(Path(settings.init_from), network) if settings.init_from else None
-    codec = start.codec if start else registry.find("codecs", data.kind).fit(train.items, **_wish(settings, data))
+    codec = start.codec if start else _codec(train, settings)
     batch = settings.batch or default_batch(codec.field.shape, len(train))
     if len(train) < batch:
         raise ReverieError(
@@ -70,7 +70,13 @@ def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = Non
     else:
         model = _fresh(codec, train, classes, settings, network)
     model.to(device)
-    model.card = {"source": data.source, "kind": data.kind, "train": len(train), "held_out": len(held), "split": cut.hash}
+    model.card = {
+        "source": data.source,
+        "kind": data.kind,
+        "train": len(train),
+        "held_out": len(held),
+        "split": cut.hash,
+    }
     model.defaults = Settings(sampler=settings.sampler, guidance=settings.guidance)
     _must_fit(model, loader, batch, device)
     lr = settings.lr or default_lr(model.parameters)
@@ -94,7 +100,9 @@ def default_lr(parameters: int) -> float:
 def pick_device(wish: str) -> torch.device:
     """auto is the best there is; one that is not there is an error."""
     if wish == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
+        return torch.device(
+            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        )
     try:
         device = torch.device(wish)
     except RuntimeError as error:
@@ -107,12 +115,13 @@ def pick_device(wish: str) -> torch.device:
 
 def moments(loader: Loader) -> tuple[Tensor, Tensor, float]:
     """Mean and variance of each entry over the training data, and the root mean variance, in float64."""
-    count, total, square = len(loader), 0.0, 0.0
+    count = len(loader)
+    total = square = torch.zeros(1, dtype=torch.float64)
     for first in range(0, count, 1024):
         x = loader.encoded(range(first, min(first + 1024, count))).double()
         total, square = total + x.sum(0), square + (x**2).sum(0)
-    mean = torch.as_tensor(total) / count
-    variance = (torch.as_tensor(square) / count - mean**2).clamp(min=0)
+    mean = total / count
+    variance = (square / count - mean**2).clamp(min=0)
     return mean.float(), variance.float(), float(variance.mean().sqrt())
 
 
@@ -121,10 +130,12 @@ def conditions_of(classes: list[str]) -> dict[str, dict[str, Any]]:
     return {"label": {"kind": "label", "classes": len(classes)}} if classes else {}
 
 
-def _wish(settings: TrainSettings, data: Data) -> dict[str, Any]:
-    """What the codec is told beside the items."""
-    wish = {"resolution": parse_resolution(settings.resolution), "colour": data.colour}
-    return {k: v for k, v in wish.items() if v is not None}
+def _codec(train: Data, settings: TrainSettings) -> Codec:
+    """The codec of this kind of data, fitted; told what the person and the files said."""
+    cls = registry.find("codecs", train.kind)
+    assert issubclass(cls, Codec)
+    wish = {"resolution": parse_resolution(settings.resolution), "colour": train.colour}
+    return cls.fit(train.items, **{k: v for k, v in wish.items() if v is not None})
 
 
 def _fresh(codec: Codec, train: Data, classes: list[str], settings: TrainSettings, network: nn.Module | None) -> Model:
@@ -135,7 +146,7 @@ def _fresh(codec: Codec, train: Data, classes: list[str], settings: TrainSetting
         raise ReverieError("All items of the training data are the same: there is nothing to learn.")
     torch.manual_seed(settings.seed)
     if network is None:
-        cls = registry.find("networks", settings.network)
+        cls = registry.find("networks", settings.architecture)
         assert issubclass(cls, Network)
         network = cls.sized(settings.size, codec.field.shape, conditions_of(classes))
     denoiser = NetworkDenoiser(
