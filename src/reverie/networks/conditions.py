@@ -36,11 +36,14 @@ class Label(nn.Module):
         self.name, self.classes = name, classes
         self.rows = nn.Embedding(classes + 1, width)
 
-    def forward(self, told: Condition) -> Tensor:
-        """value: (B,) integers in [0, classes) -> (B, width)."""
+    def forward(self, told: Condition | None) -> Tensor:
+        """value: (B,) integers in [0, classes) -> (B, width); None, told to nobody -> (1, width)."""
+        if told is None:
+            return self.rows.weight[-1:]
         value, present = told
         if value.ndim != 1 or value.is_floating_point():
-            raise ReverieError(f"Condition '{self.name}' takes integers (B,), found {value.dtype} {tuple(value.shape)}.")
+            found = f"{value.dtype} {tuple(value.shape)}"
+            raise ReverieError(f"Condition '{self.name}' takes integers (B,), found {found}.")
         if value.device.type == "cpu":  # a GPU would have to stop and wait; its lookup checks its own bounds
             wrong = present & ((value < 0) | (value >= self.classes))
             if wrong.any():
@@ -63,15 +66,17 @@ class Number(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(size, width), nn.SiLU(), nn.Linear(width, width))
         self.nothing = nn.Parameter(0.02 * torch.randn(width))
 
-    def forward(self, told: Condition) -> Tensor:
-        """value: (B,) or (B, size) -> (B, width)."""
+    def forward(self, told: Condition | None) -> Tensor:
+        """value: (B,) or (B, size) -> (B, width); None, told to nobody -> (1, width)."""
+        if told is None:
+            return self.nothing[None]
         value = told.value[:, None] if told.value.ndim == 1 else told.value
         if value.ndim != 2 or value.shape[1] != self.size:
             raise ReverieError(
                 f"Condition '{self.name}' takes numbers (B, {self.size}), found a value of {tuple(told.value.shape)}."
             )
         present = told.present[:, None]
-        value = value.to(self.nothing.dtype).masked_fill(~present, 0)  # before the MLP: a NaN where absent has no gradient
+        value = value.to(self.nothing.dtype).masked_fill(~present, 0)  # a NaN where absent would poison the gradient
         return torch.where(present, self.mlp(value), self.nothing)
 
 
@@ -104,8 +109,8 @@ class Picture(nn.Module):
 class Told(nn.Module):
     """All the conditions of a network, from their declaration.
 
-    planes: how many channels pictures add to the input. `vector` gives what is added to the time embedding, `joined` the
-    input with the pictures behind it. An empty `cond` tells nothing; one that names some conditions must name all.
+    planes: how many channels pictures add to the input. `vector` adds labels and numbers to the time embedding,
+    `joined` puts the pictures behind the input. An empty `cond` tells nothing; one that names some conditions must name all.
     """
 
     def __init__(self, declared: Declared, width: int) -> None:
@@ -135,14 +140,13 @@ class Told(nn.Module):
                 )
         if cond and (missing := [n for n in self.names if n not in cond]):
             raise ReverieError(
-                f"The condition {', '.join(missing)} is missing. Give it, or its Condition.absent(), or no conditions at all."
+                f"The condition {', '.join(missing)} is missing. Give it, or its Condition.absent(), or none at all."
             )
 
     def vector(self, cond: Conditions, embedding: Tensor) -> Tensor:
         """The time embedding, (B, width), with labels and numbers added."""
         for key, module in self.vectors.items():
-            name = key.rpartition(":")[0]
-            embedding = embedding + module(cond[name] if cond else self._nothing(module, embedding))
+            embedding = embedding + module(cond[_name(key)] if cond else None)
         return embedding
 
     def joined(self, cond: Conditions, x: Tensor) -> Tensor:
@@ -151,15 +155,11 @@ class Told(nn.Module):
             return x
         if not cond:
             return torch.cat([x, x.new_zeros(len(x), self.planes, *x.shape[2:])], dim=1)
-        return torch.cat([x, *(m(cond[k.rpartition(":")[0]], x) for k, m in self.pictures.items())], dim=1)
+        return torch.cat([x, *(m(cond[_name(k)], x) for k, m in self.pictures.items())], dim=1)
 
-    @staticmethod
-    def _nothing(module: nn.Module, like: Tensor) -> Condition:
-        batch = len(like)
-        absent = torch.zeros(batch, dtype=torch.bool, device=like.device)
-        if isinstance(module, Number):
-            return Condition(like.new_zeros(batch, module.size), absent)
-        return Condition(torch.zeros(batch, dtype=torch.int64, device=like.device), absent)
+
+def _name(key: str) -> str:
+    return key.rpartition(":")[0]
 
 
 def _read(name: str, about: dict[str, Any]) -> tuple[str, int]:

@@ -1,223 +1,193 @@
-"""One U-Net for any number of dimensions: residual blocks, attention where it is affordable, skip connections."""
+"""One U-Net for signals, pictures and volumes: `dims` = 1, 2 or 3."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint as recompute
 
 from reverie.errors import ReverieError
 from reverie.example import Conditions
-from reverie.networks.base import Network
-from reverie.networks.conditions import Told
+from reverie.networks.base import SIZES, Network
+from reverie.networks.blocks import Attention, Down, LevelFeatures, Residual, Up, conv, groups_of, padded, silent
+from reverie.networks.conditions import Declared, Told
 
-CONVS: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
-_SIZES = {"tiny": (24, 1), "small": (48, 1), "base": (96, 2), "large": (192, 2)}  # width, blocks a level
-_GROUP = 16  # channels that are normalised together
-
-
-class UNet(Network):
-    """The U-Net of diffusion models, n-dimensional by one `dims`.
-
-    channels: of input and output. dims: 1, 2 or 3 axes of space. width: channels at full resolution; multipliers: of the
-    width, one a level, each level half the size of the one above. blocks: residual blocks a level. attention: levels
-    (0 = full size) with self-attention; the middle always has it. head_dim: channels a head; heads of 8 cost a quarter of a
-    step, heads of 32 or more do not. dropout: inside blocks. conditions: see `Told`.
-    Any size works: inputs are padded by their edge to what the levels need, and the output is cut back.
-    Source: Ronneberger et al. 2015; Ho et al. 2020, appendix B; Dhariwal & Nichol 2021, section 3 (adaptive scale and shift).
-    """
-
-    name = "unet"
-
-    def __init__(
-        self,
-        channels: int = 3,
-        dims: int = 2,
-        width: int = 64,
-        multipliers: list[int] | tuple[int, ...] = (1, 2, 2),
-        blocks: int = 2,
-        attention: list[int] | tuple[int, ...] = (1, 2),
-        head_dim: int = 32,
-        dropout: float = 0.0,
-        conditions: dict[str, dict[str, Any]] | None = None,
-    ) -> None:
-        super().__init__()
-        if dims not in CONVS:
-            raise ReverieError(f"A U-Net has 1, 2 or 3 dimensions of space, not {dims}.")
-        self.config = {
-            "channels": channels, "dims": dims, "width": width, "multipliers": list(multipliers), "blocks": blocks,
-            "attention": list(attention), "head_dim": head_dim, "dropout": dropout, "conditions": conditions or {},
-        }  # fmt: skip
-        emb = 4 * width
-        self.multiple = 2 ** (len(multipliers) - 1)
-        self.level = Sinusoids(width)
-        self.embed = nn.Sequential(nn.Linear(width, emb), nn.SiLU(), nn.Linear(emb, emb))
-        self.told = Told(conditions or {}, emb)
-        conv = CONVS[dims]
-
-        def stage(c_in: int, c_out: int, attend: bool) -> Stage:
-            return Stage(c_in, c_out, emb, dims, head_dim if attend else None, dropout)
-
-        self.first = conv(channels + self.told.channels, width, 3, padding=1)
-        self.down = nn.ModuleList()
-        skips, c = [width], width
-        for k, m in enumerate(multipliers):
-            if k > 0:
-                self.down.append(Down(c, dims))
-                skips.append(c)
-            for _ in range(blocks):
-                self.down.append(stage(c, width * m, k in attention))
-                c = width * m
-                skips.append(c)
-        self.middle = nn.ModuleList([stage(c, c, True), stage(c, c, False)])
-        self.up = nn.ModuleList()
-        for k, m in reversed(list(enumerate(multipliers))):
-            for _ in range(blocks + 1):
-                self.up.append(stage(c + skips.pop(), width * m, k in attention))
-                c = width * m
-            if k > 0:
-                self.up.append(Up(c, dims))
-        self.norm = nn.GroupNorm(groups(c), c)
-        self.last = zeroed(conv(c, channels, 3, padding=1))
-
-    @classmethod
-    def sized(cls, size: str, shape: tuple[int, ...], conditions: dict[str, dict[str, Any]] | None = None) -> UNet:
-        """A U-Net for data (C, *) from one dial, tiny to large: levels halve the data down to 4, attention from 16 down."""
-        if size not in _SIZES:
-            raise ReverieError(f"There is no size '{size}'; there are {', '.join(_SIZES)}.")
-        width, blocks = _SIZES[size]
-        side = max(shape[1:])
-        levels = max(1, min(4, int(math.log2(max(side, 4) / 4)) + 1))
-        attention = [k for k in range(levels) if side / 2**k <= 16 and k > 0]
-        return cls(shape[0], len(shape) - 1, width, [1, 2, 2, 2][:levels], blocks, attention, conditions=conditions)
-
-    def forward(self, x: Tensor, level: Tensor, cond: Conditions) -> Tensor:
-        """x: (B, C, *), level: (B,) -> (B, C, *)."""
-        size = x.shape[2:]
-        e = F.silu(self.told.embed(self.embed(self.level(level)), cond))
-        h = self.first(padded(self.told.join(x, cond), self.multiple))
-        skips = [h]
-        for layer in self.down:
-            h = layer(h, e)
-            skips.append(h)
-        for layer in self.middle:
-            h = layer(h, e)
-        for layer in self.up:
-            h = layer(h if isinstance(layer, Up) else torch.cat([h, skips.pop()], 1), e)
-        out = self.last(F.silu(self.norm(h)))
-        return out[(..., *(slice(0, n) for n in size))]
-
-
-class Stage(nn.Module):
-    """A residual block, and self-attention after it where head_dim is given."""
-
-    def __init__(self, c_in: int, c_out: int, emb: int, dims: int, head_dim: int | None, dropout: float) -> None:
-        super().__init__()
-        self.block = Block(c_in, c_out, emb, dims, dropout)
-        self.attention = Attention(c_out, dims, head_dim) if head_dim else None
-
-    def forward(self, x: Tensor, e: Tensor) -> Tensor:
-        """x: (B, C, *), e: (B, emb)."""
-        x = self.block(x, e)
-        return x if self.attention is None else self.attention(x)
+_DIAL = {  # width of the first level, residual blocks per level
+    "tiny": (16, 1),
+    "small": (40, 1),
+    "base": (96, 2),
+    "large": (192, 3),
+}
+_ATTEND = 256  # positions: a level with more of them is left to convolutions
+_SMALLEST = 8  # halving stops where no side is longer
 
 
 class Block(nn.Module):
-    """x + conv(silu(norm(conv(silu(norm(x)))) scaled and shifted by the embedding)); starts as the identity."""
+    """A residual block, with self-attention behind it where the level has any."""
 
-    def __init__(self, c_in: int, c_out: int, emb: int, dims: int, dropout: float) -> None:
+    def __init__(self, dims: int, inputs: int, outputs: int, dropout: float, head_dim: int | None) -> None:
         super().__init__()
-        conv = CONVS[dims]
-        self.norm1, self.conv1 = nn.GroupNorm(groups(c_in), c_in), conv(c_in, c_out, 3, padding=1)
-        self.modulate = nn.Linear(emb, 2 * c_out)
-        self.norm2, self.conv2 = nn.GroupNorm(groups(c_out), c_out), zeroed(conv(c_out, c_out, 3, padding=1))
-        self.dropout = nn.Dropout(dropout)
-        self.skip = conv(c_in, c_out, 1) if c_in != c_out else nn.Identity()
+        self.outputs = outputs
+        self.residual = Residual(dims, inputs, outputs, dropout)
+        self.attention = nn.Identity() if head_dim is None else Attention(outputs, head_dim)
 
-    def forward(self, x: Tensor, e: Tensor) -> Tensor:
-        """x: (B, C, *), e: (B, emb)."""
-        h = self.conv1(F.silu(self.norm1(x)))
-        scale, shift = self.modulate(e).view(len(x), -1, *[1] * (x.ndim - 2)).chunk(2, 1)
-        h = self.conv2(self.dropout(F.silu(torch.addcmul(shift, self.norm2(h), 1 + scale))))
-        return self.skip(x) + h
+    def forward(self, x: Tensor, told: Tensor) -> Tensor:
+        """x: (B, inputs, *), told: (B, 2 outputs) -> (B, outputs, *)."""
+        return self.attention(self.residual(x, told))
 
 
-class Attention(nn.Module):
-    """x + projection of softmax(q k^T / sqrt(d)) v over all positions; starts as the identity."""
+class UNet(Network):
+    """U-Net of residual blocks with self-attention at chosen levels, for data of 1, 2 or 3 dimensions and any size.
 
-    def __init__(self, c: int, dims: int, head_dim: int) -> None:
+    Level i works at 1/2^i of the resolution with width * multipliers[i] channels and `blocks` blocks down, one more up;
+    what every block and halving going down gives is joined to the way up. Sides that cannot be halved often enough are
+    mirrored up to a multiple and the output cropped. The output layer and the last one of each block start at zero, so
+    the network starts out saying 0.
+    attention: the levels with self-attention. head_dim: dimensions of a head. out_channels: as `channels` if None.
+    checkpoint: recompute blocks in the backward pass, which saves memory for a third more time.
+    Source: Ronneberger et al. 2015; Ho et al. 2020, appendix B; Dhariwal & Nichol 2021, section 3.
+    """
+
+    name: ClassVar[str] = "unet"
+
+    def __init__(
+        self,
+        channels: int,
+        dims: int = 2,
+        width: int = 64,
+        multipliers: Sequence[int] = (1, 2, 2),
+        blocks: int = 2,
+        attention: Sequence[int] = (1, 2),
+        head_dim: int = 64,
+        conditions: Declared | None = None,
+        out_channels: int | None = None,
+        dropout: float = 0.0,
+        checkpoint: bool = False,
+    ) -> None:
         super().__init__()
-        self.heads = max(1, c // head_dim)
-        self.norm = nn.GroupNorm(groups(c), c)
-        self.qkv = nn.Linear(c, 3 * c)
-        self.out = zeroed(nn.Linear(c, c))
+        self.config: dict[str, Any] = {
+            "channels": channels,
+            "dims": dims,
+            "width": width,
+            "multipliers": list(multipliers),
+            "blocks": blocks,
+            "attention": sorted(attention),
+            "head_dim": head_dim,
+            "conditions": dict(conditions or {}),
+            "out_channels": out_channels,
+            "dropout": dropout,
+            "checkpoint": checkpoint,
+        }
+        _check(self.config)
+        widths = [width * m for m in multipliers]
+        heads = [head_dim if i in attention else None for i in range(len(widths))]
+        embedded = 4 * width
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x: (B, C, *)."""
-        b, c = x.shape[:2]
-        tokens = self.norm(x).flatten(2).transpose(1, 2)
-        q, k, v = self.qkv(tokens).view(b, -1, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
-        h = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, -1, c)
-        return x + self.out(h).transpose(1, 2).reshape(x.shape)
+        self.told = Told(conditions or {}, embedded)
+        self.level = nn.Sequential(
+            LevelFeatures(width), nn.Linear(width, embedded), nn.SiLU(), nn.Linear(embedded, embedded)
+        )
+        self.first = conv(dims, channels + self.told.planes, width, 3)
+        joins, last = [width], width  # channels of what is kept for the way up
+        self.down, self.halvings = nn.ModuleList(), nn.ModuleList()
+        for i, wide in enumerate(widths):
+            if i:
+                self.halvings.append(Down(dims, last))
+                joins.append(last)
+            for _ in range(blocks):
+                self.down.append(Block(dims, last, wide, dropout, heads[i]))
+                joins.append(last := wide)
+        self.middle = nn.ModuleList([Block(dims, last, last, dropout, h) for h in (heads[-1], None)])
+        self.up, self.doublings = nn.ModuleList(), nn.ModuleList()
+        for i, wide in reversed(list(enumerate(widths))):
+            for _ in range(blocks + 1):
+                self.up.append(Block(dims, last + joins.pop(), wide, dropout, heads[i]))
+                last = wide
+            if i:
+                self.doublings.append(Up(dims, wide))
+        self.last = nn.Sequential(
+            nn.GroupNorm(groups_of(width), width), nn.SiLU(), silent(conv(dims, width, out_channels or channels, 3))
+        )
+        self.shares = [2 * m.outputs for m in self.modules() if isinstance(m, Block)]
+        self.modulate = nn.Linear(embedded, sum(self.shares))  # scale and shift of every block from one product
+
+    @classmethod
+    def sized(cls, size: str, shape: tuple[int, ...], conditions: Declared | None = None) -> Self:
+        """Choose width, levels, blocks and attention for data of shape (C, *): tiny, small, base or large."""
+        if size not in SIZES:
+            raise ReverieError(f"There is no size '{size}'; there are {', '.join(SIZES)}.")
+        width, blocks = _DIAL[size]
+        sides = shape[1:]
+        if not 1 <= len(sides) <= 3:
+            raise ReverieError(f"A U-Net takes data of 1, 2 or 3 dimensions (C, *); this is of shape {tuple(shape)}.")
+        halvings = max(1, math.ceil(math.log2(max(sides) / _SMALLEST)))
+        positions = [math.prod(math.ceil(side / 2**i) for side in sides) for i in range(halvings + 1)]
+        return cls(
+            channels=shape[0],
+            dims=len(sides),
+            width=width,
+            multipliers=[1] + [2] * halvings,
+            blocks=blocks,
+            attention=[i for i, n in enumerate(positions) if i and n <= _ATTEND],
+            head_dim=min(64, max(32, width)),
+            conditions=conditions,
+        )
+
+    def forward(self, x: Tensor, level: Tensor, cond: Conditions) -> Tensor:
+        """x: (B, C, *), level: (B,), cond: as declared, or empty for nothing told -> (B, out_channels, *)."""
+        self._check_input(x)
+        self.told.check(cond, len(x))
+        told = self._modulations(level, cond)
+        size = x.shape[2:]
+        h = self.first(padded(self.told.joined(cond, x), 2 ** len(self.halvings)))
+        kept, blocks = [h], self.config["blocks"]
+        for i, block in enumerate(self.down):
+            if i and i % blocks == 0:
+                kept.append(h := self.halvings[i // blocks - 1](h))
+            kept.append(h := self._run(block, h, next(told)))
+        for block in self.middle:
+            h = self._run(block, h, next(told))
+        for i, block in enumerate(self.up):
+            if i and i % (blocks + 1) == 0:
+                h = self.doublings[i // (blocks + 1) - 1](h)
+            h = self._run(block, torch.cat([h, kept.pop()], dim=1), next(told))
+        return self.last(h)[(..., *(slice(n) for n in size))]
+
+    def _modulations(self, level: Tensor, cond: Conditions) -> Iterator[Tensor]:
+        """What the level and the labels tell each block, (B, 2 outputs), in the order in which they run."""
+        embedding = self.told.vector(cond, self.level(level))
+        return iter(self.modulate(nn.functional.silu(embedding)).split(self.shares, dim=1))
+
+    def _run(self, block: nn.Module, h: Tensor, told: Tensor) -> Tensor:
+        if self.config["checkpoint"] and torch.is_grad_enabled():
+            return recompute(block, h, told, use_reentrant=False)
+        return block(h, told)
+
+    def _check_input(self, x: Tensor) -> None:
+        if x.ndim != self.config["dims"] + 2 or x.shape[1] != self.config["channels"] or 0 in x.shape:
+            axes = ", *" * self.config["dims"]
+            raise ReverieError(
+                f"This network takes data of shape (B, {self.config['channels']}{axes}), found {tuple(x.shape)}."
+            )
 
 
-class Down(nn.Module):
-    """Half the size, by a strided convolution."""
-
-    def __init__(self, c: int, dims: int) -> None:
-        super().__init__()
-        self.conv = CONVS[dims](c, c, 3, stride=2, padding=1)
-
-    def forward(self, x: Tensor, e: Tensor) -> Tensor:
-        """x: (B, C, *) -> (B, C, * / 2)."""
-        return self.conv(x)
-
-
-class Up(nn.Module):
-    """Twice the size, by repetition and a convolution."""
-
-    def __init__(self, c: int, dims: int) -> None:
-        super().__init__()
-        self.conv = CONVS[dims](c, c, 3, padding=1)
-
-    def forward(self, x: Tensor, e: Tensor) -> Tensor:
-        """x: (B, C, *) -> (B, C, * 2)."""
-        return self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
-
-
-class Sinusoids(nn.Module):
-    """cos and sin of the level at frequencies from 1 to 256, evenly spaced in their logarithm: (B,) -> (B, width)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.width = width
-
-    def forward(self, level: Tensor) -> Tensor:
-        """level: (B,) of order one."""
-        half = self.width // 2
-        f = torch.exp(torch.linspace(0, math.log(256.0), half, device=level.device, dtype=level.dtype))
-        angle = level[:, None] * f
-        return torch.cat([torch.cos(angle), torch.sin(angle)], 1)
-
-
-def groups(channels: int) -> int:
-    """Groups of normalisation: about _GROUP channels in each, a divisor of the channels."""
-    return math.gcd(channels, max(1, channels // _GROUP))
-
-
-def zeroed(module: nn.Module) -> nn.Module:
-    """Start a layer at 0, so that what it belongs to starts as the identity."""
-    for p in module.parameters():
-        nn.init.zeros_(p)
-    return module
-
-
-def padded(x: Tensor, multiple: int) -> Tensor:
-    """Repeat the last row, column ... until every axis of space is a multiple."""
-    missing = [-n % multiple for n in x.shape[2:]]
-    if not any(missing):
-        return x
-    return F.pad(x, [p for m in reversed(missing) for p in (0, m)], mode="replicate")
+def _check(about: dict[str, Any]) -> None:
+    """Raise ReverieError for arguments that make no network."""
+    width, levels = about["width"], len(about["multipliers"])
+    if about["dims"] not in (1, 2, 3):
+        raise ReverieError(f"dims = {about['dims']}: a U-Net has 1, 2 or 3.")
+    if width < 8 or width % 8 or not levels or min(about["multipliers"]) < 1 or about["blocks"] < 1:
+        raise ReverieError(
+            f"width {width}, multipliers {about['multipliers']}, blocks {about['blocks']}: the width must be a "
+            "multiple of 8 and the others whole numbers of at least 1."
+        )
+    for i in about["attention"]:
+        if not 0 <= i < levels:
+            raise ReverieError(f"attention at level {i}: there are levels 0 to {levels - 1}.")
+        wide = width * about["multipliers"][i]
+        if wide % min(about["head_dim"], wide):
+            raise ReverieError(f"head_dim = {about['head_dim']} does not divide the {wide} channels of level {i}.")
