@@ -48,7 +48,7 @@ def test_the_interval_covers_at_about_its_level(metric):
 def test_every_interval_covers_and_errs_on_the_wide_side_for_equal_laws(metric):
     """At 400 trials: Frechet 0.955, coverage 0.953, kernel 0.948, recall 0.943, precision 0.925, density 0.908.
 
-    The bound is density's 0.91 less two standard errors of 250 trials: its interval is a little short, and that is known.
+    The bound is density's 0.91 less two standard errors of 250 trials: its interval is a little short.
     """
     assert 0.87 <= coverage(metric, 0.7, trials=250, resamples=200) <= 0.99
     assert coverage(metric, 0.0, trials=100, resamples=100) >= 0.94
