@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from reverie.codecs import raster
-from reverie.codecs.pixels import Header
+from reverie.codecs.pixels import Header, colour_of
 from reverie.errors import ReverieError
 
 
@@ -148,6 +148,7 @@ def _each(items: list[Any], notes: list[str], name: str) -> tuple[np.ndarray | l
         else:
             array = np.asarray(item)
             pixels.append(_numbers(_channels_last(array[None], where, f"{name}[{k}]")[0], f"{name}[{k}]"))
+            colours.add(colour_of(pixels[-1].shape[2], str(pixels[-1].dtype)))
         said.update(where)
     notes.extend(f"{n:,} items: {words}" for words, n in said.items())
     alike = len({(p.shape, p.dtype) for p in pixels}) == 1

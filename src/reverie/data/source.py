@@ -116,7 +116,6 @@ def _read_all(
     total = len(found) + len(broken)
     if not found:
         raise ReverieError(_nothing(members, broken, others))
-    _tolerate(broken, total, max_broken)
     plan = ImageCodec.plan(found.values(), resolution)
     shape = (len(found), plan.height, plan.width, plan.channels)
     must_fit(

@@ -1,0 +1,96 @@
+"""A split is decided by content: the same under any order or name, stable as data grows, duplicates together."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reverie.data.dataset import Data
+from reverie.data.split import digest, split
+from reverie.datasets import Digits
+from reverie.errors import ReverieError
+
+
+def of(values):
+    """One plain 5x5 image for each value: equal values are duplicates."""
+    return Data.from_arrays(np.tile(np.asarray(values, np.uint16).reshape(-1, 1, 1), (5, 5)))
+
+
+def contents(data, places):
+    return sorted(digest(data.items[k]) for k in places)
+
+
+def test_the_digits_are_split_once_and_for_all():
+    cut = split(Digits().load())
+    assert (len(cut.train), len(cut.held_out)) == (1297, 500)
+    assert cut.hash == "38864ddcf216"
+    assert set(cut.train) | set(cut.held_out) == set(range(1797))
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(0, 400), min_size=2, max_size=60).filter(lambda v: len(set(v)) > 1), st.randoms())
+def test_order_does_not_matter_and_duplicates_stay_together(values, random):
+    data = of(values)
+    shuffled = of(random.sample(values, len(values)))
+    for held_out in (0.3, 1):
+        try:
+            cut = split(data, held_out)
+        except ReverieError:  # an exact number that duplicates make impossible, tested below
+            continue
+        other = split(shuffled, held_out)
+        assert cut.hash == other.hash
+        assert contents(data, cut.train) == contents(shuffled, other.train)
+        assert not set(contents(data, cut.train)) & set(contents(data, cut.held_out))
+        assert sorted([*cut.train, *cut.held_out]) == list(range(len(values)))
+        assert len(cut.train)
+        assert len(cut.held_out)
+
+
+def test_a_share_is_stable_as_data_grows_and_about_that_share():
+    few, many = of(range(1000)), of(range(4000))
+    first, second = split(few, 0.1), split(many, 0.1)
+    assert set(first.held_out) == set(second.held_out[second.held_out < 1000])
+    assert len(second.held_out) / 4000 == pytest.approx(0.1, abs=4 * np.sqrt(0.1 * 0.9 / 4000))
+
+
+def test_a_number_is_exact_and_seeds_differ():
+    data = of(range(300))
+    cuts = [split(data, 77, seed) for seed in range(3)]
+    assert [len(c.held_out) for c in cuts] == [77] * 3
+    assert len({c.hash for c in cuts}) == 3
+
+
+def test_an_exact_number_goes_round_duplicates_or_says_that_it_cannot():
+    mixed = split(of([1, 1, 2, 2, 3, 3, 4]), 3)
+    assert len(mixed.held_out) == 3
+    with pytest.raises(ReverieError, match="Hold out 2, or remove duplicates"):
+        split(of([1, 1, 2, 2, 3, 3]), 3)
+
+
+def test_the_same_bytes_of_another_shape_or_type_are_another_item():
+    flat = np.zeros((4, 1, 2), np.uint8)
+    assert len({digest(a) for a in (flat, flat.reshape(2, 2, 2), flat.view(np.int8), flat.view(np.uint16))}) == 4
+
+
+def test_small_data_never_leaves_a_side_empty():
+    for n in range(2, 12):
+        for share in (0.01, 0.5, 0.99):
+            cut = split(of(range(n)), share)
+            assert len(cut.train)
+            assert len(cut.held_out)
+
+
+@pytest.mark.parametrize(
+    "values, held_out, words",
+    [
+        ([5], 0.1, r"has 1 image\. Training needs at least two"),
+        ([5, 5, 5], 0.1, "has 3 images, all the same"),
+        ([1, 2], 2, "2 of 2 images cannot be held out"),
+        ([1, 2], 0, "0 of 2 images cannot be held out"),
+        ([1, 2], 1.0, "leaves nothing on one side"),
+        ([1, 2], 0.0, "leaves nothing on one side"),
+    ],
+)
+def test_a_side_that_would_be_empty_is_refused(values, held_out, words):
+    with pytest.raises(ReverieError, match=words):
+        split(of(values), held_out)
