@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from reverie.codecs import files, raster, tiff
 from reverie.codecs.pixels import UnreadableImage, upright
+from reverie.codecs.resize import cover
 from tests.codecs.pngs import png16
 
 RNG = np.random.default_rng(0)
@@ -137,6 +138,18 @@ def test_orientation_is_undone_as_pillow_does(kind, orientation):
     data = saved(image, kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
     oracle = ImageOps.exif_transpose(Image.open(io.BytesIO(data)) if kind == "JPEG" else image)
     np.testing.assert_array_equal(decoded(data).pixels, np.asarray(oracle))
+
+
+def test_a_large_jpeg_decoded_small_is_the_same_picture():
+    """Its eighth, shrunk, differs from the whole, shrunk, by no more than its own compression does."""
+    waves = np.sin(np.indices((600, 904))[:, :, :, None] * [0.02, 0.031, 0.05]).sum(0) * 60 + 128
+    data = saved(Image.fromarray(waves.astype(np.uint8)), "JPEG", quality=90)
+    whole, small = files.decode(data, "x"), files.decode(data, "x", shrink_to=24)
+    assert small.pixels.shape == (75, 113, 3)
+    assert small.header == whole.header
+    difference = cover(small.pixels, 16, 24).astype(int) - cover(whole.pixels, 16, 24)
+    assert abs(difference).max() <= 2
+    np.testing.assert_array_equal(files.decode(data, "x", shrink_to=301).pixels, whole.pixels)
 
 
 def test_upright_of_all_eight_orientations_is_eight_different_pictures():

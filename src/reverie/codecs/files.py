@@ -21,6 +21,7 @@ from reverie.codecs.pixels import BANDS, GREY_ALPHA, RGB, RGBA, Header, Picture,
 from reverie.errors import ReverieError
 
 MAX_PIXELS = 89_478_485  # a quarter of a GiB of RGB, Pillow's own limit: more is taken for a decompression bomb
+GAP = 3  # source pixels that are left to average over, a side, when a JPEG is decoded smaller than it is
 _BOMB = f"more than {MAX_PIXELS:,} pixels (a decompression bomb?)"
 
 
@@ -53,18 +54,24 @@ def header(file: BinaryIO, name: str) -> Header:
     return found
 
 
-def decode(data: bytes, name: str, checked: Header | None = None) -> Picture:
+def decode(data: bytes, name: str, checked: Header | None = None, shrink_to: int | None = None) -> Picture:
     """Decode one picture at full depth, turned upright as its EXIF says, alpha kept, first frame of several.
 
-    `checked` is its header where that was read before. Raises UnreadableImage.
+    checked: its header, where that was read before. shrink_to: the longer side it will be resized to next: a JPEG of
+    more than GAP times that is decoded smaller, eight times faster for a photograph; the header tells its full size.
+    Raises UnreadableImage.
     """
     file = io.BytesIO(data)
     checked = checked or header(file, name)
     with _faults(name):
-        picture = tiff.decode(file) if _kind(file, name) == "tiff" else raster.decode(file)
+        picture = (
+            tiff.decode(file)
+            if _kind(file, name) == "tiff"
+            else raster.decode(file, None if shrink_to is None else GAP * shrink_to)
+        )
     if picture.pixels.dtype.kind == "f" and not np.isfinite(picture.pixels).all():
         raise UnreadableImage(name, f"{int((~np.isfinite(picture.pixels)).sum()):,} values are NaN or infinite")
-    return picture
+    return picture._replace(header=checked) if shrink_to is not None else picture
 
 
 def suffixes(pixels: Header) -> tuple[str, ...]:

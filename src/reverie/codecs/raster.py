@@ -85,9 +85,14 @@ def layout(image: Image.Image, file: BinaryIO | None) -> tuple[str, str, tuple[s
     return _COLOUR_OF_MODE.get(mode, GREY), dtype, tuple(changes)
 
 
-def decode(file: BinaryIO) -> Picture:
-    """Decode everything but TIFF."""
+def decode(file: BinaryIO, least: int | None = None) -> Picture:
+    """Decode everything but TIFF; a JPEG at an even half, quarter or eighth if both its sides still have `least`."""
     with Image.open(file, formats=FORMATS) as image:
+        if least is not None:
+            width, height = image.size
+            even = (k for k in (8, 4, 2) if width % k == height % k == 0 and min(width, height) >= k * least)
+            if k := next(even, 0):
+                image.draft(None, (width // k, height // k))  # means over blocks, straight from the cosine coefficients
         colour, _, changes = layout(image, file)
         depth, colour_type = _png_header(image, file)
         image.load()

@@ -18,18 +18,16 @@ def cover(pixels: np.ndarray, height: int, width: int, alpha: bool = False) -> n
     """
     if pixels.shape[:2] == (height, width):
         return pixels
-    planes = pixels.astype(np.float32)
-    if alpha:
-        planes[..., :-1] *= planes[..., -1:]
-    low, high = planes.min((0, 1)), planes.max((0, 1))
-    resized = np.stack([_cover(planes[..., c], height, width) for c in range(planes.shape[2])], axis=-1)
-    resized = np.clip(resized, low, high)
-    if alpha:
-        weight = resized[..., -1:]
-        colour = np.divide(resized[..., :-1], weight, out=np.zeros_like(resized[..., :-1]), where=weight > 0)
-        top = pixels[..., :-1].max((0, 1)).astype(np.float32)
-        resized = np.concatenate([np.minimum(colour, top), weight], axis=-1)
-    return rounded(resized, pixels.dtype)
+    channels = np.moveaxis(pixels, -1, 0)  # one at a time: a photograph is large, and its channels lie interleaved
+    if not alpha:
+        return rounded(np.stack([_bounded(c, _cover(c, height, width)) for c in channels], axis=-1), pixels.dtype)
+    veil = channels[-1].astype(np.float32)
+    weight = _bounded(veil, _cover(veil, height, width))
+    colours = []
+    for channel in channels[:-1]:
+        sums = _cover(channel * veil, height, width)
+        colours.append(_bounded(channel, np.divide(sums, weight, out=np.zeros_like(sums), where=weight > 0)))
+    return rounded(np.stack([*colours, weight], axis=-1) * (weight > 0)[..., None], pixels.dtype)
 
 
 def rounded(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -42,11 +40,18 @@ def rounded(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return np.clip(np.rint(values), info.min, top).astype(dtype)
 
 
+def _bounded(channel: np.ndarray, resized: np.ndarray) -> np.ndarray:
+    """Take back what bicubic weights, some of them negative, have put beyond the channel's own range."""
+    return np.clip(resized, np.float32(channel.min()), np.float32(channel.max()))
+
+
 def _cover(plane: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Scale and cut one channel (H, W) of float32: Pillow scales a box of the source, here the centred one."""
+    """Scale and cut one channel (H, W), in float32: Pillow scales a box of the source, here the centred one."""
     source_height, source_width = plane.shape
     scale = max(height / source_height, width / source_width)
     cut_height, cut_width = min(height / scale, source_height), min(width / scale, source_width)
     left, upper = (source_width - cut_width) / 2, (source_height - cut_height) / 2
     box = (left, upper, left + cut_width, upper + cut_height)
-    return np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BICUBIC, box=box))
+    return np.asarray(
+        Image.fromarray(plane.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC, box=box)
+    )

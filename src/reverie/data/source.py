@@ -180,7 +180,7 @@ def _decode(
     def one(k: int) -> Header | Broken:
         name = names[k]
         try:
-            picture: Picture = files.decode(members.read(name), name, found[name])
+            picture: Picture = files.decode(members.read(name), name, found[name], max(plan.height, plan.width))
             items[k] = plan.conform(picture.pixels)
             return picture.header
         except UnreadableImage as error:
