@@ -133,7 +133,7 @@ def test_broken_images_are_named_and_bearable_only_up_to_a_share(tmp_path):
         "4 of 24 images cannot be read (a.jpg: truncated; b.png: not an image; c.jpg: 0 bytes; e.png: truncated). "
         "Remove them, or allow it with --max-broken 16.7%."
     )
-    for allowed in (0.167, 4):
+    for allowed in (0.167, 4, 4.0, 1.0):
         data = read(path, max_broken=allowed)
         assert [b.name for b in data.broken] == list(BROKEN)
         assert data.names == list(good)

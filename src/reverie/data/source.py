@@ -34,7 +34,7 @@ def read(
     path: str | Path,
     *,
     label_from: str = "folder",
-    max_broken: float = 0.01,
+    max_broken: float | int = 0.01,
     resolution: tuple[int, int] | None = None,
     on_progress: Progress | None = None,
 ) -> Data:
@@ -42,7 +42,8 @@ def read(
 
     label_from: "folder" (the folder below the one that all files share, where there are two or more), "none", or
     "csv:COLUMN" of a table among the files. Arrays and packaged data bring their own labels: "none" drops them.
-    max_broken: the share of images that may be unreadable (from 1: how many); they are named and skipped.
+    max_broken: the share of images that may be unreadable (1.0: all but one), or, as an int or above 1, how many; they are
+    named and skipped.
     resolution: (height, width) to bring pictures in files to; without it ImageCodec.plan chooses. Arrays stay as they
     are, and the codec resizes them as they are served. on_progress: told (done, of how many) as pictures are decoded.
 
@@ -96,7 +97,7 @@ def _own_labels(data: Data, label_from: str) -> Data:
 def _read_images(
     members: Members,
     label_from: str,
-    max_broken: float,
+    max_broken: float | int,
     resolution: tuple[int, int] | None,
     on_progress: Progress | None,
 ) -> Data:
@@ -108,7 +109,7 @@ def _read_images(
 def _read_all(
     members: Members,
     label_from: str,
-    max_broken: float,
+    max_broken: float | int,
     resolution: tuple[int, int] | None,
     on_progress: Progress | None,
 ) -> Data:
@@ -236,9 +237,9 @@ def _counted(others: Counter[str]) -> str:
     return ", ".join(f"{n:,} {suffix}" for suffix, n in others.most_common())
 
 
-def _tolerate(broken: list[Broken], total: int, most: float) -> None:
+def _tolerate(broken: list[Broken], total: int, most: float | int) -> None:
     """Refuse more broken images than a person allowed, naming them."""
-    if len(broken) <= (most if most >= 1 else most * total):
+    if len(broken) <= (most if isinstance(most, int) or most > 1 else most * total):
         return
     named = "; ".join(f"{name}: {reason}" for name, reason in broken[:5])
     named += f"; and {len(broken) - 5:,} more" if len(broken) > 5 else ""
