@@ -1,0 +1,152 @@
+"""One page about a model: what it made, how good that is, whether it copied, and how it came about.
+
+One file that asks for nothing from outside: style inline, pictures as data URIs, charts as SVG in the page, no script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from reverie.evaluation.evaluate import Evaluation, Score
+from reverie.model import Model
+from reverie.report import charts, facts, history, nearest, strips, words
+from reverie.report.tiles import EXACT, LARGEST, Tile, tile, width
+from reverie.samples import Samples
+
+CLASSES = 20  # shown on the sheet
+PER_CLASS = 10
+WITHOUT_CLASSES = 60
+
+
+@dataclass(frozen=True)
+class Group:
+    """Samples of one class; its name is empty where there are no classes."""
+
+    name: str
+    tiles: list[Tile]
+
+
+def build(
+    *,
+    model: Model,
+    samples: Samples,
+    evaluation: Evaluation,
+    train_items: Sequence[Any] | np.ndarray,
+    held_items: Sequence[Any] | np.ndarray,
+    run: Path | None,
+    command: str,
+) -> str:
+    """Write the page, as HTML text.
+
+    samples, evaluation: what was measured, and what was found. train_items, held_items: the data as files hold it; the
+    audit's places point into the first. run: the run folder, for its log, or None. command: what made this page.
+    """
+    train_x, held_x, sample_x = model.encode(train_items), model.encode(held_items), np.clip(samples.x, -1, 1)
+    beside = nearest.sides(model.codec, evaluation.audit, sample_x, held_x, train_x)
+    groups, left_out = sheet(samples)
+    cards = words.cards(evaluation)
+    nats, too_much = facts.mismatch(model, samples)
+    past = history.read(run)
+    page = _environment().get_template("template.html")
+    return page.render(
+        title=model.card.get("source") or "a model",
+        intro=intro(model, samples, evaluation),
+        summary=words.summary(cards),
+        cards=cards,
+        tones=words.TONES,
+        evaluation=evaluation,
+        scores=[_row(score) for score in evaluation.scores],
+        groups=groups,
+        left_out=left_out,
+        beside=beside,
+        copying=Markup(charts.copying(beside.sample_ratios, beside.held_out_ratios)),
+        reverse=strips.reverse(model, samples),
+        forward=strips.forward(model, held_x, samples),
+        past=past,
+        noise_chart=Markup(past.noise.chart),
+        learning_chart=Markup(past.learning.chart),
+        nats=nats,
+        too_much=too_much,
+        most_nats=facts.MISMATCH,
+        tables=[
+            ("Training", facts.training(model)),
+            ("Sampling", facts.sampling(samples, evaluation.seed)),
+            ("Data", facts.data(model)),
+            ("Versions and machine", facts.versions(model)),
+        ],
+        reproduce=facts.reproduce(model, run, command),
+        things=f"{model.codec.kind}s",
+        tile_width=width(model.codec),
+        exact=EXACT,
+        largest=LARGEST,
+    )
+
+
+def intro(model: Model, samples: Samples, evaluation: Evaluation) -> str:
+    """What was done, in plain words."""
+    card, things = model.card, f"{model.codec.kind}s"
+    learned = f"{card['train']:,} {things}" if "train" in card else things
+    classes = f" of {len(model.classes):,} classes" if model.classes else ""
+    seconds = model.record.get("elapsed")
+    spent = f" in {_duration(seconds)}" if seconds is not None else ""
+    return (
+        f"A network of {model.parameters:,} weights learned from {learned}{classes}{spent} how to turn noise into new ones. "
+        f"Here are {len(samples):,} of its samples, measured against {evaluation.n:,} {things} that it never saw."
+    )
+
+
+def sheet(samples: Samples) -> tuple[list[Group], str]:
+    """Samples by class, in the order drawn, and in words what is not shown."""
+
+    def tiles(places: list[int], what: str) -> list[Tile]:
+        return [tile(samples.codec, samples.x[k], f"Sample {samples.first + k}{what}") for k in places]
+
+    labels = samples.labels
+    if labels is None:
+        places = list(range(min(len(samples), WITHOUT_CLASSES)))
+        return [Group("", tiles(places, ""))], f"The first {len(places):,} of {len(samples):,} samples."
+    names = sorted(set(labels), key=_natural)
+    by_class = {name: [k for k, label in enumerate(labels) if label == name][:PER_CLASS] for name in names[:CLASSES]}
+    groups = [Group(name, tiles(places, f", asked for {name}")) for name, places in by_class.items()]
+    classes = f"{CLASSES:,} of {len(names):,} classes" if len(names) > CLASSES else f"every class of {len(names):,}"
+    return groups, f"The first {PER_CLASS} samples or fewer of {classes}; {len(samples):,} were drawn in all."
+
+
+def _natural(name: str) -> tuple[bool, float, str]:
+    """Numbers as numbers, before words."""
+    number = name.isdecimal()
+    return (not number, float(name) if number else 0.0, name)
+
+
+def _row(score: Score) -> dict[str, Any]:
+    """A score as the table shows it, with the places of its marks on a line from the least to the greatest, in percent."""
+    marks = {"value": score.value, "low": score.low, "high": score.high, "floor": score.floor,
+             "gaussian": score.gaussian, "noisy": score.noisy_copies}  # fmt: skip
+    least, most = min(*marks.values(), 0.0), max(marks.values())
+    span = (most - least) or 1.0
+    options = ", ".join(f"{k} {facts.text(v)}" for k, v in score.options.items())
+    return {
+        "score": score,
+        "options": options,
+        "shown": {k: words.number(v) for k, v in marks.items()} | {"floor_sd": words.number(score.floor_sd)},
+        "at": {k: round(2 + 96 * (v - least) / span, 2) for k, v in marks.items()},
+    }
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
+def _environment() -> Environment:
+    """Everything that is put into the page is escaped; a name that is missing is an error."""
+    folder = FileSystemLoader(Path(__file__).parent)
+    return Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

@@ -1,0 +1,194 @@
+"""The figures that matter in words: what each means, how good it is, and how far to believe it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from reverie.evaluation.audit import Audit
+from reverie.evaluation.classifier import LabelAgreement
+from reverie.evaluation.evaluate import Evaluation, Score
+
+FEW = 200  # below this n, a score tells good from bad and little more
+TONES = {"good": "good", "fair": "fair", "poor": "poor", "none": "not measured"}
+
+
+@dataclass(frozen=True)
+class Card:
+    """One figure of the page's head. facts: what it takes to read it; tone: a key of TONES."""
+
+    title: str
+    value: str
+    facts: tuple[str, ...]
+    meaning: str
+    reading: str
+    belief: str
+    tone: str
+    aside: str = ""
+
+
+def cards(evaluation: Evaluation) -> list[Card]:
+    """The figures of the head: distance, variety, obedience to labels where there are any, and copying."""
+    found = [_score_card(evaluation, "frechet", "Frechet distance", _distance)]
+    found.append(_score_card(evaluation, "recall", "Recall", _variety))
+    if evaluation.labels is not None:
+        found.append(_labels(evaluation.labels))
+    return [*found, _copying(evaluation.audit)]
+
+
+def number(value: float) -> str:
+    """Three significant digits, without an exponent down to 0.001."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def percent(value: float) -> str:
+    """A share with one decimal."""
+    return f"{value:.1%}"
+
+
+def ratio_to_floor(score: Score) -> float | None:
+    """How many times the real-vs-real score; None for a floor at or below 0, where a ratio says nothing."""
+    return score.value / score.floor if score.floor > 0 else None
+
+
+def facts(score: Score) -> tuple[str, ...]:
+    """All that a score is never shown without."""
+    return (
+        f"95 % interval [{number(score.low)}, {number(score.high)}]",
+        f"n = {score.n:,}",
+        f"floor (real vs real) {number(score.floor)} ± {number(score.floor_sd)}",
+        f"features {score.features} {score.features_hash}",
+    )
+
+
+def _score_card(evaluation: Evaluation, name: str, title: str, card: Callable[[Score], Card]) -> Card:
+    for score in evaluation.scores:
+        if score.name == name:
+            return card(score)
+    why = [note for note in evaluation.notes if note.startswith("Left out") and title in note]
+    return Card(title, "–", (), "", "This was not measured.", why[0] if why else "", "none")
+
+
+def _distance(score: Score) -> Card:
+    ratio = ratio_to_floor(score)
+    alike = score.low <= score.floor + 2 * score.floor_sd
+    if score.value >= score.gaussian:
+        tone, reading = "poor", "The samples are no nearer to real ones than draws from a plain Gaussian are."
+    elif alike or (ratio is not None and ratio <= 1.5):
+        tone, reading = "good", "On these features the samples can hardly be told from real ones."
+    elif ratio is not None and ratio <= 3:
+        tone, reading = "good", "The samples are close to real ones, with a difference that can be measured."
+    else:
+        tone, reading = "fair", "The samples differ from real ones, though far less than a plain Gaussian does."
+        if score.value > 0.5 * score.gaussian:
+            tone, reading = "poor", "The samples are far from real ones."
+    times = "" if ratio is None else f"{number(ratio)} times the floor"
+    return Card(
+        score.title,
+        number(score.value),
+        (*facts(score), f"a Gaussian fit scores {number(score.gaussian)}"),
+        "How far the samples as a whole are from held-out items; 0 is best, and the floor is what real items score.",
+        reading,
+        _belief(score, score.high - score.low > score.value),
+        tone,
+        times,
+    )
+
+
+def _variety(score: Score) -> Card:
+    share = score.value / score.floor if score.floor > 0 else 0.0
+    if share >= 0.9:
+        tone, reading = "good", "The samples cover what there is in the data about as well as real items do."
+    elif share >= 0.7:
+        tone, reading = "fair", "Some of what there is in the data hardly appears among the samples."
+    else:
+        tone, reading = "poor", "Much of what there is in the data is missing among the samples."
+    return Card(
+        score.title,
+        number(score.value),
+        facts(score),
+        "The share of held-out items that lie where samples do: does the model show all that there is?",
+        reading,
+        _belief(score, score.high - score.low > 0.2),
+        tone,
+        f"real items: {number(score.floor)}",
+    )
+
+
+def _labels(found: LabelAgreement) -> Card:
+    gap = found.gap
+    if gap <= 0.03:
+        tone, reading = "good", "The samples show the class that was asked for as clearly as real items show theirs."
+    elif gap <= 0.1:
+        tone, reading = "fair", f"About {gap:.0%} of the samples are less clearly of their class than real items are."
+    else:
+        tone, reading = "poor", f"{gap:.0%} fewer of the samples than of real items look like their class."
+    real = found.held_out
+    belief = f"Believe it: the classifier is right on {percent(real.value)} of real items."
+    if real.value < 0.8:
+        belief = f"Believe little of it: the classifier itself is right on only {percent(real.value)} of real items."
+    elif found.samples.n < FEW:
+        belief = "Believe it roughly: n is small."
+    return Card(
+        "Label agreement",
+        percent(found.samples.value),
+        (
+            f"95 % interval [{percent(found.samples.low)}, {percent(found.samples.high)}]",
+            f"n = {found.samples.n:,}",
+            f"floor (the classifier on real held-out items) {percent(real.value)} "
+            f"[{percent(real.low)}, {percent(real.high)}], n = {real.n:,}",
+            f"at the samples' class proportions {percent(found.held_out_alike)}",
+            f"classifier: SVC on pixels, {found.trained_on:,} training items",
+        ),
+        "How often a classifier, trained on real items, sees in a sample the class that was asked for.",
+        reading,
+        belief,
+        tone,
+        f"real items: {percent(found.held_out_alike)}",
+    )
+
+
+def _copying(audit: Audit) -> Card:
+    enough = min(audit.n, audit.held_out_n) >= 50
+    return Card(
+        "Copying",
+        "found" if audit.copying else "no sign" if enough else "cannot tell",
+        (
+            f"nearest-training ratio, median {audit.median:.3f}; of held-out items {audit.held_out_median:.3f}",
+            f"difference within [{audit.low:+.3f}, {audit.high:+.3f}] (95 %)",
+            f"p = {audit.p:.2g}, n = {audit.n:,} and {audit.held_out_n:,}",
+            "distances between pixels",
+        ),
+        "Do samples lie nearer to single training items than items do that the model never saw? Near 0 is a copy.",
+        audit.verdict,
+        "Believe it for copies and near copies; one that is shifted or flipped passes unseen.",
+        "poor" if audit.copying else "good" if enough else "fair",
+        f"{len(audit.suspects):,} nearer than any held-out item",
+    )
+
+
+def _belief(score: Score, wide: bool) -> str:
+    if score.n < FEW:
+        return f"Believe it roughly: n = {score.n} is small."
+    if wide:
+        return "Believe the order of size, not the digits: the interval is wide."
+    return "Believe it within its interval; compare it only at the same n and on the same features."
+
+
+def summary(found: Sequence[Card]) -> str:
+    """One sentence on what was found, from the tones of the cards."""
+    copying = found[-1]
+    if copying.tone == "poor":
+        return "Some samples are copies of training items, or nearly: look at them below before using any."
+    tones = [card.tone for card in found[:-1] if card.tone != "none"]
+    if not tones:
+        return "There was too little data to measure how good the samples are."
+    if "poor" in tones:
+        weak = ", ".join(card.title.lower() for card in found[:-1] if card.tone == "poor")
+        return f"The samples are not good yet: see {weak}."
+    if "fair" in tones:
+        weak = ", ".join(card.title.lower() for card in found[:-1] if card.tone == "fair")
+        return f"The samples are usable, with a weakness: see {weak}."
+    return "By every figure here the samples are close to real items" + (
+        ", and nothing points to copying." if copying.tone == "good" else "."
+    )
