@@ -206,7 +206,7 @@ def _data(data: Any, labels: Any, settings: TrainSettings) -> Data:
         return read(
             data,
             label_from=settings.label_from,
-            max_broken=float(broken or 0),
+            max_broken=broken or 0,
             resolution=parse_resolution(settings.resolution),
         )
     return Data.from_arrays(data, None if labels is None else np.asarray(labels))

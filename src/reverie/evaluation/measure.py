@@ -42,6 +42,7 @@ def measure(
                     f"{data.source} has {len(data.classes)} classes ({', '.join(data.classes[:5]) or 'none'}), the model "
                     f"{len(model.classes)} ({', '.join(model.classes[:5])}). Evaluate on data with the same classes."
                 )
+        assert held_out.labels is not None
         wanted = labels_like(held_out.labels, n, seed)
     samples = model.sample(
         n,

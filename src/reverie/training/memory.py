@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-import os
 
 import torch
 
 from reverie.core.denoiser import NetworkDenoiser
 from reverie.core.weighting import Uniform
+from reverie.data.memory import available
 from reverie.example import Example
 
 
@@ -31,18 +31,10 @@ def training_memory(denoiser: NetworkDenoiser, example: Example) -> int:
         x = example.to(where)
         meta.loss(x, t, torch.empty_like(x.x0), Uniform())
     weights = sum(p.numel() * p.element_size() for p in denoiser.parameters())
-    return (
-        int(1.25 * sum(s.nbytes() for s in held.values())) + 5 * weights
-    )  # gradients in flight; gradient, two moments, the average
+    in_flight = int(1.25 * sum(s.nbytes() for s in held.values()))  # with the gradients of activations on their way back
+    return in_flight + 5 * weights  # themselves, their gradient, two moments, the average
 
 
-def available_memory(device: torch.device) -> int:
-    """Free bytes on a device; on a CPU, what the system can give without swapping."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    try:
-        with open("/proc/meminfo") as file:
-            found = next(line for line in file if line.startswith("MemAvailable"))
-        return int(found.split()[1]) * 1024
-    except (OSError, StopIteration):
-        return int(os.sysconf("SC_PAGE_SIZE")) * int(os.sysconf("SC_PHYS_PAGES")) // 2
+def available_memory(device: torch.device) -> int | None:
+    """Free bytes on a device, or None where the system does not say."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available()

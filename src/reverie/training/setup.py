@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from reverie.networks import Network
 from reverie.samples import Settings
 from reverie.training.memory import available_memory, training_memory
 from reverie.training.settings import TrainSettings, parse_resolution, share_or_count
-from reverie.training.validation import Items
+from reverie.training.validation import ITEMS, Items
 
 _MEMORY_SHARE = 0.85  # of what is free; the rest is the system's
 
@@ -61,7 +62,7 @@ def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = Non
             f"{data.source} leaves {len(train)} items to train after {len(held)} are held out, fewer than a batch of "
             f"{batch}. Add data, or give a smaller --batch or --held-out."
         )
-    notes = [*data.notes, codec.rule]
+    notes = [*data.notes, *([codec.rule] if codec.rule else [])]
     augment = [a.strip() for a in (settings.augment or "").split(",") if a.strip()]
     classes = list(data.classes) if data.labels is not None else []
     loader = Loader(train.items, train.labels, codec, settings.seed, settings.label_dropout, augment)
@@ -80,8 +81,8 @@ def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = Non
     model.defaults = Settings(sampler=settings.sampler, guidance=settings.guidance)
     _must_fit(model, loader, batch, device)
     lr = settings.lr or default_lr(model.parameters)
-    on_held = Items.of(model.encode(held.items[:256]), held.labels)
-    on_train = Items.of(model.encode(train.items[:256]), train.labels)
+    on_held = Items.of(model.encode(held.items[:ITEMS]), held.labels)
+    on_train = Items.of(model.encode(train.items[:ITEMS]), train.labels)
     return Job(model, loader, on_held, on_train, cut, batch, lr, notes)
 
 
@@ -132,10 +133,12 @@ def conditions_of(classes: list[str]) -> dict[str, dict[str, Any]]:
 
 def _codec(train: Data, settings: TrainSettings) -> Codec:
     """The codec of this kind of data, fitted; told what the person and the files said."""
-    cls = registry.find("codecs", train.kind)
-    assert issubclass(cls, Codec)
+    cls: Any = registry.find("codecs", train.kind)
     wish = {"resolution": parse_resolution(settings.resolution), "colour": train.colour}
-    return cls.fit(train.items, **{k: v for k, v in wish.items() if v is not None})
+    given = {k: v for k, v in wish.items() if v is not None}
+    if unknown := given.keys() - inspect.signature(cls.fit).parameters.keys():
+        raise ReverieError(f"--{' and --'.join(sorted(unknown))} means nothing for data of kind {train.kind}; leave it out.")
+    return cls.fit(train.items, **given)
 
 
 def _fresh(codec: Codec, train: Data, classes: list[str], settings: TrainSettings, network: nn.Module | None) -> Model:
@@ -184,7 +187,7 @@ def _continued(start: Model, classes: list[str], notes: list[str]) -> Model:
 def _must_fit(model: Model, loader: Loader, batch: int, device: torch.device) -> None:
     need = training_memory(model.denoiser, loader.batch(0, batch))
     free = available_memory(device)
-    if need > _MEMORY_SHARE * free:
+    if free is not None and need > _MEMORY_SHARE * free:
         shape = "x".join(map(str, model.codec.field.shape[1:]))
         raise ReverieError(
             f"A training step needs about {need / 2**30:.1f} GiB ({batch} items of {shape}, {model.parameters:,} weights) "

@@ -13,7 +13,7 @@ from reverie.core.times import TimeLaw
 from reverie.example import Condition
 
 BANDS = 8
-_ITEMS = 256
+ITEMS = 128
 _SEED = 0x5EED  # of the fixed noises; apart from every training seed's use by its step
 _STEP = 1
 
@@ -28,7 +28,11 @@ class Items:
     @classmethod
     def of(cls, x: np.ndarray, labels: np.ndarray | None) -> Items:
         """The first few; the split has shuffled them already."""
-        return cls(torch.from_numpy(x[:_ITEMS]), None if labels is None else torch.from_numpy(labels[:_ITEMS]))
+        return cls(torch.from_numpy(x[:ITEMS]), None if labels is None else torch.from_numpy(labels[:ITEMS]))
+
+    def first(self, count: int) -> Items:
+        """Fewer of them."""
+        return Items(self.x[:count], None if self.labels is None else self.labels[:count])
 
 
 def bands(times: TimeLaw, denoiser: NetworkDenoiser) -> torch.Tensor:

@@ -1,0 +1,40 @@
+# Two commands from a fresh machine with Python 3.11+: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-slow lint format benchmarks clean
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(VENV)/.installed  ## Train on handwritten digits, sample, evaluate, write a report: at most 3 minutes on 2 cores
+	$(BIN)/reverie train digits -o runs/demo --budget 100s --seed 0 --guidance $(GUIDANCE) --overwrite
+	$(BIN)/reverie sample runs/demo -n 40 --label 0,1,2,3,4,5,6,7,8,9 -o runs/demo/generated
+	$(BIN)/reverie evaluate runs/demo -o runs/demo/report.html
+
+GUIDANCE ?= 1
+
+test: $(VENV)/.installed lint  ## Lint, types and the quick tests
+	$(BIN)/pytest
+
+test-slow: $(VENV)/.installed  ## The slow tests
+	$(BIN)/pytest -m slow
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check src tests benchmarks tools
+	$(BIN)/ruff format --check src tests benchmarks tools
+	$(BIN)/mypy
+
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix src tests benchmarks tools
+	$(BIN)/ruff format src tests benchmarks tools
+
+benchmarks: $(VENV)/.installed  ## Figures of benchmarks/README.md, anew (half an hour)
+	$(BIN)/python benchmarks/train_speed.py
+	$(BIN)/python benchmarks/quality_at_budget.py
+
+clean:
+	rm -rf $(VENV) runs dist build .pytest_cache .mypy_cache .ruff_cache
