@@ -85,7 +85,7 @@ class UNet(Network):
         _check(self.config)
         widths = [width * m for m in multipliers]
         heads = [head_dim if i in attention else None for i in range(len(widths))]
-        embedded = 4 * width
+        embedded = 2 * width
 
         self.told = Told(conditions or {}, embedded)
         self.level = nn.Sequential(
