@@ -37,16 +37,22 @@ def loss_by_noise(event: dict[str, Any]) -> str:
     noise, bands = event["noise"], event["bands"]
 
     def draw(figure: Figure) -> None:
-        axes = figure.subplots()
+        axes, gap = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         axes.axhline(event["baseline"], label="always guessing the mean", **_BASELINE)
         axes.plot(noise, bands["held_out_raw"], label="held-out, raw weights", **_RAW)
         axes.plot(noise, bands["train"], label="training items", **_TRAIN)
         axes.plot(noise, bands["held_out"], label="held-out items", marker="o", markersize=4, **_HELD_OUT)
-        axes.set(xscale="log", yscale="log", xlabel="noise level n = sigma / alpha", ylabel="mean squared error of x0")
-        _plain_logs(axes)
+        axes.set(xscale="log", yscale="log", ylabel="mean squared error of x0")
         axes.legend(loc="lower right")
+        gap.axhline(0, **_TRAIN)
+        for key, style in (("held_out_raw", _RAW), ("held_out", {**_HELD_OUT, "marker": "o", "markersize": 4})):
+            gap.plot(noise, 100 * (np.asarray(bands[key]) / np.asarray(bands["train"]) - 1), **style)
+        gap.set(xlabel="noise level n = sigma / alpha", ylabel="% above\ntraining")
+        gap.locator_params(axis="y", nbins=3)
+        _plain_logs(axes)
+        figure.align_ylabels()
 
-    return _svg(draw, (6.4, 3.7), "Error against noise level for training and held-out items and a constant guess")
+    return _svg(draw, (6.4, 4.6), "Error against noise level for training and held-out items and a constant guess")
 
 
 def learning(steps: Sequence[dict[str, Any]], looks: Sequence[dict[str, Any]]) -> str:
@@ -130,7 +136,7 @@ def _svg(draw: Any, size: tuple[float, float], words: str) -> str:
         FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None, "Creator": None, "Type": None, "Format": None})
     svg = file.getvalue()
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>", "", svg, flags=re.DOTALL)  # its style is for all
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     svg = re.sub(r'^<svg [^>]*viewBox="([^"]*)"[^>]*>', _OPENING.format(words=words), svg, flags=re.DOTALL)
     for colour, variable in _VARIABLES.items():

@@ -81,9 +81,9 @@ def by_noise(event: dict[str, Any]) -> str:
         else "It has not learned the training items by heart."
     )
     return (
-        f"Averaged over noise levels, the error on held-out items is {np.mean(excess):+.1%} against that on training items "
-        f"(at most {excess[worst]:+.1%}, at n = {event['noise'][worst]:.2g}). {heart} Averaging the weights changed the "
-        f"held-out error by {-gain:+.1%}."
+        f"Averaged over noise levels, the error on held-out items is {_apart(float(np.mean(excess)))} than on training items "
+        f"(most at n = {event['noise'][worst]:.2g}: {_apart(float(excess[worst]))}). {heart} With averaged weights the "
+        f"held-out error is {_apart(-gain)} than with raw ones."
     )
 
 
@@ -103,6 +103,11 @@ def by_step(steps: list[dict[str, Any]], looks: list[dict[str, Any]]) -> str:
         f"Throughput: {sum(e['images'] for e in steps) / max(seconds, 1e-9):,.0f} items a second on average, in "
         f"{len(steps):,} steps of {steps[-1]['images']:,} items."
     )
+
+
+def _apart(share: float) -> str:
+    """A relative difference in words."""
+    return f"{abs(share):.1%} {'higher' if share >= 0 else 'lower'}"
 
 
 def _sheets(run: Path, event: dict[str, Any]) -> Sheets:

@@ -58,7 +58,7 @@ def build(
     return page.render(
         title=model.card.get("source") or "a model",
         intro=intro(model, samples, evaluation),
-        summary=words.summary(cards),
+        summary=words.summary(cards, words.short(evaluation)),
         cards=cards,
         tones=words.TONES,
         evaluation=evaluation,
@@ -135,7 +135,7 @@ def _row(score: Score) -> dict[str, Any]:
     return {
         "score": score,
         "options": options,
-        "shown": {k: words.number(v) for k, v in marks.items()} | {"floor_sd": words.number(score.floor_sd)},
+        "shown": {k: words.number(v) for k, v in marks.items()} | {"floor_sd": f"{score.floor_sd:.2g}"},
         "at": {k: round(2 + 96 * (v - least) / span, 2) for k, v in marks.items()},
     }
 

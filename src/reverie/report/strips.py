@@ -1,7 +1,7 @@
 """Film strips: noise becoming a sample, and a real item becoming noise.
 
-A noisy state is shown as mean + (x_t / alpha - mean) sd / sqrt(sd^2 + n^2), n = sigma / alpha: at the data's own
-contrast. Without this, all but the last few frames would be black and white speckle from edge to edge.
+A noisy state is shown as m + (x_t / alpha - m) sd / sqrt(sd^2 + n^2), n = sigma / alpha, m the mean of all entries: at
+the data's own contrast. Without this, all but the last few frames would be black and white speckle from edge to edge.
 """
 
 from __future__ import annotations
@@ -42,11 +42,14 @@ class Strip(NamedTuple):
 
 def reverse(model: Model, samples: Samples) -> Strip:
     """Draw a few of the samples again, from the same noise, and keep what the model saw and guessed on the way."""
-    films = [_film(model, samples, k) for k in distinct(samples.labels, len(samples))]
+    places = distinct(samples.labels, len(samples))
+    films = [_film(model, samples, k) for k in places]
     frames = _chosen([n for n, _, _ in films[0]], model.denoiser.sigma_data)
     levels = [level(films[0][i][0]) for i in frames]
     rows = []
-    for k, film in enumerate(films, start=1):
+    for place, film in zip(places, films, strict=True):
+        k = samples.first + place
+        asked = "" if samples.labels is None else f" ({samples.labels[place]})"
         states = [
             tile(model.codec, film[i][1], f"Sample {k} on its way, n = {levels[j]}") for j, i in enumerate(frames)
         ]
@@ -56,7 +59,7 @@ def reverse(model: Model, samples: Samples) -> Strip:
             else tile(model.codec, guess, f"Guess of sample {k} at n = {levels[j]}")
             for j, i in enumerate(frames)
         ]
-        rows += [Row(f"sample {k}", [*states]), Row("the model's guess", guesses)]
+        rows += [Row(f"sample {k}{asked}", [*states]), Row("the model's guess", guesses)]
     return Strip(levels, rows)
 
 
@@ -125,17 +128,17 @@ def _contrast(model: Model, x: Tensor, t: Tensor) -> np.ndarray:
     """(1, C, *) -> (C, *), at the data's contrast; see the head of this file."""
     process, sd = model.denoiser.process, model.denoiser.sigma_data
     n = float(process.schedule.noise(t))
-    mean = process.mean.cpu()
+    mean = float(process.mean.mean())
     return (mean + (x / float(process.schedule.alpha(t)) - mean) * (sd / (sd**2 + n**2) ** 0.5))[0].numpy()
 
 
 def _chosen(noises: list[float], sigma_data: float) -> list[int]:
     """Which stops to show: the first, the last, and those nearest to even ratios where pictures are decided.
 
-    That is between n = 20 sd, where nothing can be seen, and sd / 20, where nothing changes any more.
+    That is between n = 10 sd, where nothing can be seen, and sd / 8, where nothing changes any more.
     """
     first, last = noises[0], noises[-1]
     inner = [i for i, n in enumerate(noises) if n > 0]
-    wanted = np.geomspace(min(20 * sigma_data, first), max(sigma_data / 20, min(noises[i] for i in inner)), FRAMES - 2)
+    wanted = np.geomspace(min(10 * sigma_data, first), max(sigma_data / 8, min(noises[i] for i in inner)), FRAMES - 2)
     near = {min(inner, key=lambda i: abs(np.log(noises[i] / w))) for w in wanted}
     return sorted({0, *near, len(noises) - 1}) if first != last else [0]

@@ -43,13 +43,13 @@ def from_file(path: Path, alt: str, note: str, side: int = 600) -> Tile:
             picture = found.convert("RGB")
     except (OSError, UnidentifiedImageError) as error:
         raise ReverieError(f"{path} cannot be shown in the report: {error}.") from error
-    return Tile(_embedded(picture, side, exact=side), alt, note)
+    return Tile(_embedded(picture, side, exact=side), alt, note, pixelated=False)
 
 
 def width(codec: Codec) -> int:
     """Width in CSS pixels at which items are shown, so that pictures of any shape cover about the same area."""
     high, wide = codec.picture(codec.decode(np.zeros(codec.field.shape, np.float32))).shape[:2]
-    side = 60 if max(high, wide) <= 32 else 76 if max(high, wide) <= EXACT else 104
+    side = 80 if max(high, wide) <= EXACT else 104
     return round(min(max(side * math.sqrt(wide / high), 28), 280))
 
 

@@ -56,7 +56,7 @@ def facts(score: Score) -> tuple[str, ...]:
     return (
         f"95 % interval [{number(score.low)}, {number(score.high)}]",
         f"n = {score.n:,}",
-        f"floor (real vs real) {number(score.floor)} ± {number(score.floor_sd)}",
+        f"floor (real vs real) {number(score.floor)} ± {score.floor_sd:.2g}",
         f"features {score.features} {score.features_hash}",
     )
 
@@ -163,7 +163,7 @@ def _copying(audit: Audit) -> Card:
         audit.verdict,
         "Believe it for copies and near copies; one that is shifted or flipped passes unseen.",
         "poor" if audit.copying else "good" if enough else "fair",
-        f"{len(audit.suspects):,} nearer than any held-out item",
+        f"{len(audit.suspects):,} of {len(audit.ratios):,} below every held-out ratio",
     )
 
 
@@ -175,8 +175,17 @@ def _belief(score: Score, wide: bool) -> str:
     return "Believe it within its interval; compare it only at the same n and on the same features."
 
 
-def summary(found: Sequence[Card]) -> str:
-    """One sentence on what was found, from the tones of the cards."""
+def short(evaluation: Evaluation) -> list[str]:
+    """Titles of the scores that fall short of the floor by more than their interval."""
+    return [
+        s.title
+        for s in evaluation.scores
+        if (s.low > s.floor + 2 * s.floor_sd if s.better == "lower" else s.high < s.floor - 2 * s.floor_sd)
+    ]
+
+
+def summary(found: Sequence[Card], behind: Sequence[str]) -> str:
+    """What was found in a sentence or two, from the tones of the cards and the scores that fall short."""
     copying = found[-1]
     if copying.tone == "poor":
         return "Some samples are copies of training items, or nearly: look at them below before using any."
@@ -189,6 +198,6 @@ def summary(found: Sequence[Card]) -> str:
     if "fair" in tones:
         weak = ", ".join(card.title.lower() for card in found[:-1] if card.tone == "fair")
         return f"The samples are usable, with a weakness: see {weak}."
-    return "By every figure here the samples are close to real items" + (
-        ", and nothing points to copying." if copying.tone == "good" else "."
-    )
+    measured = f" Measurably short of real ones still: {', '.join(behind).lower()} (see all scores)." if behind else ""
+    clean = ", and nothing points to copying." if copying.tone == "good" else "."
+    return "By the figures below the samples are close to real ones" + clean + measured
