@@ -105,7 +105,7 @@ def test_a_model_folder_alone_says_what_is_missing_and_why(render):
     parsed = Page(render(run=None))
     assert parsed.text.count(history.ALONE) == 2
     assert len(parsed.all("svg")) == 1
-    assert "train DATA -o RUN --steps 24" in parsed.text.replace("array", "DATA")
+    assert "what the model's card calls 'array' reverie train DATA -o RUN --steps 24" in parsed.text
 
 
 def test_a_log_that_names_a_file_outside_the_run_or_none_is_told_not_followed(finished, tmp_path):
@@ -138,7 +138,7 @@ def test_scores_that_could_not_be_taken_are_said_to_be_missing(finished, render)
 
 
 def test_the_line_to_reproduce_gives_back_the_settings(finished):
-    train, evaluate_again = facts.reproduce(finished.model, None, "reverie evaluate RUN")
+    _, train, evaluate_again = facts.reproduce(finished.model, None, "reverie evaluate RUN")
     said = shlex.split(train)
     assert said[:2] == ["reverie", "train"]
     options = dict(zip(said[5::2], said[6::2], strict=True)) | {said[3]: said[4]}

@@ -85,6 +85,7 @@ def test_nearest_are_in_order_and_both_sides_are_ranked_alike(finished):
 
 def test_smoothing_keeps_a_constant_and_is_the_weighted_mean_it_says():
     np.testing.assert_allclose(charts.smoothed([2.5] * 300), 2.5)
+    np.testing.assert_allclose(charts.smoothed([np.nan, 2.5, np.inf, 2.5])[1:], 2.5)
     values = np.random.default_rng(0).normal(size=250)
     a, k = 1 / 5, 40
     weights = (1 - a) ** np.arange(k, -1, -1)

@@ -95,12 +95,17 @@ def copying(samples: Sequence[float], held_out: Sequence[float]) -> str:
 
 
 def smoothed(values: Sequence[float], share: float = 0.02) -> np.ndarray:
-    """Exponential mean over about `share` of the curve, corrected for its start: m_k / (1 - (1 - a)^k)."""
+    """Exponential mean over about `share` of the curve, corrected for its start: m_k / (1 - (1 - a)^k).
+
+    A value that is not finite, as of a step that training skipped, leaves the mean as it was; before the first it is NaN.
+    """
     a = 1 / max(1.0, share * len(values))
-    found, mean = np.empty(len(values)), 0.0
+    found, mean, weight = np.full(len(values), np.nan), 0.0, 0.0
     for k, value in enumerate(values):
-        mean += a * (value - mean)
-        found[k] = mean / (1 - (1 - a) ** (k + 1)) if a < 1 else value
+        if np.isfinite(value):
+            mean, weight = mean + a * (value - mean), weight + a * (1 - weight)
+        if weight:
+            found[k] = mean / weight
     return found
 
 

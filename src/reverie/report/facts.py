@@ -101,7 +101,7 @@ def reproduce(model: Model, run: Path | None, command: str) -> list[str]:
     """Command lines that make model and page again; a comment where a line cannot be known."""
     record = model.record
     about = files.read_json(run / "run.json") if run and storage.is_run(run) else {}
-    place = about.get("data") if about else model.card.get("source")
+    place = about.get("data")
     if "plan" not in record:
         return ["# how this model was trained is not recorded", command]
     target = str(run) if run else "RUN"
@@ -121,8 +121,9 @@ def reproduce(model: Model, run: Path | None, command: str) -> list[str]:
         value = given.get(field.name, field.default)
         if value != field.default and field.name not in ("budget", "steps", "epochs", "seed"):
             words += [field.metadata["flag"] or "--" + field.name.replace("_", "-"), str(value)]
-    notes = [] if place else ["# DATA: the array or Dataset that was given in Python, saved as .npz"]
-    return [*notes, shlex.join(words), command]
+    source = f"# DATA: what the model's card calls {model.card.get('source', UNKNOWN)!r}"
+    given_in_python = "# DATA: the array or Dataset that was given in Python, saved as .npz"
+    return [*([] if place else [given_in_python if about else source]), shlex.join(words), command]
 
 
 def text(value: Any) -> str:

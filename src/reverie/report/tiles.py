@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from reverie.codecs import Codec
 from reverie.errors import ReverieError
@@ -41,7 +41,7 @@ def from_file(path: Path, alt: str, note: str, side: int = 600) -> Tile:
     try:
         with Image.open(path) as found:
             picture = found.convert("RGB")
-    except (OSError, UnidentifiedImageError) as error:
+    except OSError as error:
         raise ReverieError(f"{path} cannot be shown in the report: {error}.") from error
     return Tile(_embedded(picture, side, exact=side), alt, note, pixelated=False)
 
