@@ -89,7 +89,7 @@ def copying(samples: Sequence[float], held_out: Sequence[float]) -> str:
             axes.step(*_thinned(np.sort(values), share), where="post", label=name, **style)
         axes.set(xlabel="nearest-training ratio (0: a copy, 1: nothing stands out)", ylabel="share of items below",
                  xlim=(0, 1), ylim=(0, 1.02))  # fmt: skip
-        axes.legend(loc="upper left")
+        axes.legend(loc="best")
 
     return _svg(draw, (6.4, 3.2), "Share of samples and of held-out items below each nearest-training ratio")
 

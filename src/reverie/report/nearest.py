@@ -34,11 +34,7 @@ class Sides(NamedTuple):
 
 
 def sides(codec: Codec, audit: Audit, sample_x: np.ndarray, held_x: np.ndarray, train_x: np.ndarray) -> Sides:
-    """Lay out both sides; x (N, C, *) encoded. Of the held-out, as many are looked at as there are samples.
-
-    The lowest of more draws is lower, so equal numbers keep equal ranks comparable.
-    """
-    held_x = held_x[: len(audit.ratios)]
+    """Lay out both sides; x (N, C, *) encoded. All held-out items are looked at, as the audit's verdict does."""
     found, near = ratios(held_x, train_x)
     held_ratios, held_near = found.tolist(), near.tolist()
 
