@@ -18,12 +18,13 @@ from reverie.networks.conditions import Declared, Told
 
 _DIAL = {  # width of the first level, residual blocks per level
     "tiny": (16, 1),
-    "small": (40, 1),
+    "small": (32, 1),
     "base": (96, 2),
     "large": (192, 3),
 }
 _ATTEND = 256  # positions: a level with more of them is left to convolutions
-_SMALLEST = 8  # halving stops where no side is longer
+_SMALLEST = 8  # halving stops where no side is longer, but not before the second:
+_HALVINGS = 2  # at 8x8, a third level bought 1.5 times the images per second at the same number of parameters
 
 
 class Block(nn.Module):
@@ -124,7 +125,7 @@ class UNet(Network):
         sides = shape[1:]
         if not 1 <= len(sides) <= 3:
             raise ReverieError(f"A U-Net takes data of 1, 2 or 3 dimensions (C, *); this is of shape {tuple(shape)}.")
-        halvings = max(1, math.ceil(math.log2(max(sides) / _SMALLEST)))
+        halvings = max(_HALVINGS, math.ceil(math.log2(max(sides) / _SMALLEST)))
         positions = [math.prod(math.ceil(side / 2**i) for side in sides) for i in range(halvings + 1)]
         return cls(
             channels=shape[0],
