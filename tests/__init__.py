@@ -1,0 +1,5 @@
+"""The tests; reverie is imported before PyTorch so that its OpenMP setting holds."""
+
+import reverie
+
+assert reverie.__version__

@@ -102,7 +102,10 @@ def test_a_pickle_under_any_name_is_refused_and_nothing_of_it_runs(folder, tmp_p
         (lambda f: (f / "model.json").write_bytes(b"\xff\xfe\x00"), "not valid JSON"),
         (lambda f: (f / "weights.safetensors").unlink(), "missing"),
         (lambda f: (f / "weights.safetensors").write_bytes(b""), "not a safetensors file"),
-        (lambda f: (f / "weights.safetensors").write_bytes(b"hello, world, this is no model"), "not a safetensors file"),
+        (
+            lambda f: (f / "weights.safetensors").write_bytes(b"hello, world, this is no model"),
+            "not a safetensors file",
+        ),
         (lambda f: cut(f / "weights.safetensors"), "safetensors file"),
         (lambda f: edit(f, lambda a: a.pop("codec")), "do not describe one model"),
         (lambda f: edit(f, lambda a: a.update(format=99)), "Upgrade Reverie"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import time
 from dataclasses import dataclass
@@ -52,9 +53,9 @@ def train(
     run = None if output is None else _new_run(Path(output), overwrite)
     tracker = tracker or Silent()
     read_data = _data(data, labels, settings)
-    if run:
-        _begin_run(run, data, read_data, settings, overwrite)
     job = prepare(read_data, settings, network)
+    if run:  # only now: data that cannot be trained on leaves no folder, and removes none
+        _begin_run(run, data, read_data, settings, overwrite)
     log = Jsonl(run / "metrics.jsonl") if run else None
     both = Several(tracker, log) if log else tracker
     trainer = Trainer(job, settings, both, run, Learner.of(job.model.denoiser, settings), started=started)
@@ -155,16 +156,25 @@ def evaluate(
     files.write_json(
         figures, {"reverie": reverie.__version__, "run": str(run), "sampling": settings, **judged.to_json()}
     )
-    command = f"reverie evaluate {run} -n {judged.n} --seed {seed} " + " ".join(
-        f"--{k} {v}"
-        for k, v in {"steps": steps, "sampler": sampler, "guidance": guidance, "temperature": temperature}.items()
-        if v is not None
-    )
+    asked = {"steps": steps, "sampler": sampler, "guidance": guidance, "temperature": temperature, "features": features}
+    words = [
+        "reverie",
+        "evaluate",
+        run,
+        *([data] if isinstance(data, str | Path) else []),
+        "-n",
+        judged.n,
+        "--seed",
+        seed,
+    ]
+    for name, value in asked.items():
+        words += [] if value is None else [f"--{name}", value]
+    command = shlex.join(map(str, words))
     from reverie.report.page import build
 
     html = build(
         model=model, samples=samples, evaluation=judged, train_items=train_data.items, held_items=held.items,
-        run=run if storage.is_run(run) else None, command=command.strip(),
+        run=run if storage.is_run(run) else None, command=command,
     )  # fmt: skip
     files.write_text(page, html)
     return Judgement(judged, samples, page, figures)

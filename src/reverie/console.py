@@ -65,6 +65,9 @@ class Live(Tracker):
         """Leave the terminal as it was."""
         self._bar.stop()
 
+    def _note(self, event: Event) -> None:
+        out.print(Text(f"note: {event.values['text']}", style="dim"), soft_wrap=True)
+
     def _plan(self, event: Event) -> None:
         v = event.values
         if self._task is None:

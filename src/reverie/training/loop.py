@@ -53,6 +53,8 @@ class Trainer:
         """Run to the end of the plan and return the model with averaged weights; raises Interrupted after Ctrl-C."""
         self._make_plan()
         assert self.plan is not None
+        for note in self.job.notes:
+            self.tracker.tell(Event("note", self.learner.step, {"text": note}))
         self.tracker.tell(Event("plan", self.learner.step, self._plan_facts()))
         self._last_checkpoint = time.monotonic()
         with self._interruptible():
@@ -168,6 +170,7 @@ class Trainer:
         mean = denoiser.process.mean.to(self.job.held_out.x)
         facts: dict[str, object] = {k: validation.weighted(v, denoiser, times) for k, v in found.items()}
         facts["bands"] = found
+        facts["items"] = len(self.job.held_out.x)
         facts["noise"] = [float(n) for n in denoiser.process.schedule.noise(times)]
         facts["baseline"] = float(((self.job.held_out.x - mean) ** 2).mean())
         return Event("validation", self.learner.step, {**facts, "elapsed": self.elapsed})

@@ -31,7 +31,9 @@ def training_memory(denoiser: NetworkDenoiser, example: Example) -> int:
         x = example.to(where)
         meta.loss(x, t, torch.empty_like(x.x0), Uniform())
     weights = sum(p.numel() * p.element_size() for p in denoiser.parameters())
-    in_flight = int(1.25 * sum(s.nbytes() for s in held.values()))  # with the gradients of activations on their way back
+    in_flight = int(
+        1.25 * sum(s.nbytes() for s in held.values())
+    )  # with the gradients of activations on their way back
     return in_flight + 5 * weights  # themselves, their gradient, two moments, the average
 
 

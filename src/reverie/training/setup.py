@@ -62,7 +62,7 @@ def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = Non
             f"{data.source} leaves {len(train)} items to train after {len(held)} are held out, fewer than a batch of "
             f"{batch}. Add data, or give a smaller --batch or --held-out."
         )
-    notes = [*data.notes, *([codec.rule] if codec.rule else [])]
+    notes = [*data.notes, *_broken(data), *([codec.rule] if codec.rule else [])]
     augment = [a.strip() for a in (settings.augment or "").split(",") if a.strip()]
     classes = list(data.classes) if data.labels is not None else []
     loader = Loader(train.items, train.labels, codec, settings.seed, settings.label_dropout, augment)
@@ -131,13 +131,23 @@ def conditions_of(classes: list[str]) -> dict[str, dict[str, Any]]:
     return {"label": {"kind": "label", "classes": len(classes)}} if classes else {}
 
 
+def _broken(data: Data) -> list[str]:
+    """What was skipped, counted and named."""
+    if not data.broken:
+        return []
+    named = "; ".join(f"{b.name}: {b.reason}" for b in data.broken[:5]) + ("; ..." if len(data.broken) > 5 else "")
+    return [f"skipped {len(data.broken)} of {len(data) + len(data.broken)} files that cannot be read ({named})"]
+
+
 def _codec(train: Data, settings: TrainSettings) -> Codec:
     """The codec of this kind of data, fitted; told what the person and the files said."""
     cls: Any = registry.find("codecs", train.kind)
     wish = {"resolution": parse_resolution(settings.resolution), "colour": train.colour}
     given = {k: v for k, v in wish.items() if v is not None}
     if unknown := given.keys() - inspect.signature(cls.fit).parameters.keys():
-        raise ReverieError(f"--{' and --'.join(sorted(unknown))} means nothing for data of kind {train.kind}; leave it out.")
+        raise ReverieError(
+            f"--{' and --'.join(sorted(unknown))} means nothing for data of kind {train.kind}; leave it out."
+        )
     return cls.fit(train.items, **given)
 
 

@@ -1,0 +1,282 @@
+"""The command line as a person uses it: every error is one readable message with exit code 2, never a traceback."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from reverie import cli, registry, storage
+from reverie.tasks import tasks
+
+FAST = ["--steps", "2", "--size", "tiny", "--batch", "16", "--threads", "1"]
+
+
+@pytest.fixture
+def reverie(monkeypatch, capsys):
+    """Run a command in this process; returns (exit code, output, errors)."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["reverie", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        out = capsys.readouterr()
+        return stop.value.code, out.out, out.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run on the packaged digits."""
+    folder = tmp_path_factory.mktemp("runs") / "digits"
+    command = [sys.executable, "-m", "reverie", "train", "digits", "-o", str(folder), *FAST]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def photos(folder, count=24, size=(8, 8)):
+    """A folder of two classes of small PNGs."""
+    rng = np.random.default_rng(0)
+    for k in range(count):
+        place = folder / ("cat" if k % 2 else "dog")
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (*size, 3), dtype=np.uint8)).save(place / f"{k:03d}.png")
+    return folder
+
+
+def test_help_and_list_answer_without_importing_pytorch():
+    code = (
+        "import sys; sys.argv = ['reverie', *sys.argv[1:]]\n"
+        "from reverie import cli\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'sklearn', 'scipy', 'matplotlib', 'PIL'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    for words in (["--help"], ["train", "--help"], ["sample", "--help"], ["--version"], ["list"]):
+        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def test_every_verb_and_every_setting_has_its_flag_with_help_and_an_example(reverie):
+    from reverie.training.settings import TrainSettings
+
+    code, out, _ = reverie("--help")
+    assert code == 0
+    for task in tasks():
+        assert task.command in out
+        assert task.examples
+    _, out, _ = reverie("train", "--help")
+    for name, field in TrainSettings.__dataclass_fields__.items():
+        flag = field.metadata["flag"] or "--" + name.replace("_", "-")
+        assert flag in out, flag
+        assert field.metadata["help"]
+    assert "reverie train photos/" in out
+
+
+@pytest.mark.parametrize("room", registry.ROOMS)
+def test_list_shows_every_choice_with_options_and_source(reverie, room):
+    code, out, _ = reverie("list", room, "--json")
+    assert code == 0
+    rows = json.loads(out)
+    assert {r["name"] for r in rows} == set(registry.registered(room))
+    assert all(r["source"] and r["meaning"] for r in rows)
+    assert reverie("list", room)[0] == 0
+
+
+def test_the_two_commands_of_the_readme(reverie, run, tmp_path):
+    code, out, err = reverie(
+        "sample", run, "-n", 4, "--steps", 3, "--label", "3", "--seed", 1, "-o", tmp_path / "threes"
+    )
+    assert code == 0, err
+    assert len(list((tmp_path / "threes" / "3").glob("*.png"))) == 4
+    assert (tmp_path / "threes.png").is_file()
+    assert "seed 1" in out
+    code, out, err = reverie(
+        "evaluate", run, "-n", 60, "--steps", 3, "-o", tmp_path / "page.html", "--json", tmp_path / "figures.json"
+    )
+    assert code == 0, err
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["n"] == 60
+    assert {"value", "low", "high", "floor", "n", "features_hash"} <= set(figures["scores"][0])
+    assert "floor (real vs real)" in out
+    assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
+    code, out, _ = reverie("info", run)
+    assert code == 0
+    assert "1297 to train, 500 held out" in " ".join(out.split())
+
+
+def test_info_tells_what_is_in_a_folder(reverie, tmp_path):
+    photos(tmp_path / "photos")
+    (tmp_path / "photos" / "cat" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    code, out, _ = reverie("info", tmp_path / "photos", "--json")
+    assert code == 0
+    card = json.loads(out)
+    assert card["count"] == 24
+    assert card["classes"] == {"cat": 12, "dog": 12}
+    assert [b["name"] for b in card["broken"]] == ["cat/broken.png"]
+
+
+def test_a_zip_of_photographs_trains_as_the_folder_does(reverie, tmp_path):
+    photos(tmp_path / "photos", 60)
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        for file in sorted((tmp_path / "photos").rglob("*.png")):
+            archive.write(file, file.relative_to(tmp_path / "photos"))
+    for path in ("photos", "photos.zip"):
+        code, _, err = reverie("train", tmp_path / path, "-o", tmp_path / f"run-{path}", *FAST)
+        assert code == 0, err
+    a, b = (storage.load_tensors(tmp_path / f"run-{p}" / storage.WEIGHTS) for p in ("photos", "photos.zip"))
+    assert all(np.array_equal(a[k], b[k]) for k in a)
+
+
+def test_deep_pictures_come_back_deep(reverie, tmp_path):
+    """A 16-bit medical image comes back as 16 bit."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "scans").mkdir()
+    for k in range(30):
+        Image.fromarray(rng.integers(0, 65535, (12, 8), dtype=np.uint16)).save(tmp_path / "scans" / f"{k}.png")
+    code, _, err = reverie("train", tmp_path / "scans", "-o", tmp_path / "run", *FAST)
+    assert code == 0, err
+    code, _, err = reverie("sample", tmp_path / "run", "-n", 2, "--steps", 2, "-o", tmp_path / "out")
+    assert code == 0, err
+    for path in (tmp_path / "out").glob("*.png"):
+        with Image.open(path) as picture:
+            assert picture.mode == "I;16"
+            assert picture.size == (8, 12)
+
+
+class Canary:
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return (open, (self.path, "w"))
+
+
+def faults(tmp_path, run):
+    """name -> (command, what its message must say)."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    words = tmp_path / "words"
+    words.mkdir()
+    (words / "a.txt").write_text("no picture")
+    few = photos(tmp_path / "few", 6)
+    one = tmp_path / "one"
+    one.mkdir()
+    Image.new("L", (8, 8)).save(one / "a.png")
+    broken = photos(tmp_path / "broken", 40)
+    for k in range(3):
+        (broken / "cat" / f"broken{k}.png").write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
+    np.save(tmp_path / "nan.npy", np.full((20, 8, 8), np.nan, np.float32))
+    np.save(tmp_path / "objects.npy", np.array([{"a": 1}] * 20, dtype=object), allow_pickle=True)
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "pytorch_model.bin").write_bytes(b"x")
+    renamed = tmp_path / "renamed"
+    renamed.mkdir()
+    (renamed / "model.json").write_text((run / "model.json").read_text())
+    (renamed / "weights.safetensors").write_bytes(pickle.dumps(Canary(tmp_path / "canary")))
+    cut = tmp_path / "cut"
+    cut.mkdir()
+    (cut / "model.json").write_text((run / "model.json").read_text()[:200])
+    new = tmp_path / "new"
+    train = ["train", "-o", new, *FAST]
+    return {
+        "no such path": (["train", tmp_path / "nowhere", "-o", new], ["nowhere"]),
+        "a packaged name misspelt": (["train", "digit", "-o", new], ["digits"]),
+        "an empty folder": ([*train, empty], ["empty"]),
+        "nothing readable": ([*train, words], ["words"]),
+        "broken images": ([*train, broken], ["3 of 43", "broken0.png", "--max-broken"]),
+        "fewer images than a batch": ([*train, few], ["fewer than a batch of 16", "--batch"]),
+        "one image": ([*train, one], ["1"]),
+        "NaN": ([*train, tmp_path / "nan.npy"], ["nan.npy", "NaN"]),
+        "a pickle in an array": ([*train, tmp_path / "objects.npy"], ["objects.npy"]),
+        "an existing run": (["train", "digits", "-o", run, *FAST], ["--resume", "--overwrite"]),
+        "output in the way": (["train", "digits", "-o", words / "a.txt", *FAST], ["a.txt"]),
+        "a place that cannot be made": (["train", "digits", "-o", words / "a.txt" / "run", *FAST], ["a.txt"]),
+        "no such run": (["sample", tmp_path / "nowhere"], ["nowhere"]),
+        "a foreign model": (["sample", foreign], ["not a Reverie model"]),
+        "a renamed pickle": (["sample", renamed], ["pickle"]),
+        "a cut-off description": (["info", cut], ["not valid JSON"]),
+        "a label that does not exist": (["sample", run, "--label", "33"], ["'33'", "3"]),
+        "a sampler that does not exist": (["sample", run, "--sampler", "huen"], ["heun"]),
+        "an option that does not exist": (["sample", run, "--sampler", "heun:chrun=1"], ["churn"]),
+        "a number that is none": (["sample", run, "-n", "many"], ["'-n'"]),
+        "a flag that does not exist": (["train", "digits", "--bugdet", "3m"], ["--budget"]),
+        "two lengths": (["train", "digits", "-o", new, "--steps", "3", "--budget", "1m"], ["one of"]),
+        "a resolution that is none": (["train", "digits", "-o", new, "--resolution", "8x"], ["HEIGHTxWIDTH"]),
+        "a resolution out of memory": (
+            ["train", broken, "-o", new, "--resolution", "200000x200000", "--max-broken", "50%"],
+            ["GiB"],
+        ),
+        "a column that does not exist": (["train", few, "-o", new, "--label-from", "csv:age", *FAST], ["csv"]),
+        "resume of nothing": (["train", "--resume", empty], ["not a training run"]),
+        "resume of a finished run": (["train", "--resume", run], ["finished"]),
+        "resume with more": (["train", "digits", "--resume", run], ["alone"]),
+        "no data": (["train"], ["reverie train PATH"]),
+        "a list of nothing": (["list", "sampels"], ["samplers"]),
+        "a device that is not there": (["sample", run, "--device", "cuda:7"], ["cuda:7"]),
+        "a command that does not exist": (["smaple", run], ["smaple"]),
+        "sizes that differ": (["evaluate", run, broken, "--json", tmp_path / "x.json"], []),
+    }
+
+
+def test_every_fault_is_one_message_with_exit_code_2(reverie, run, tmp_path):
+    for name, (command, words) in faults(tmp_path, run).items():
+        code, _, err = reverie(*command)
+        assert code == 2, f"{name}: exit {code}\n{err}"
+        assert "Traceback" not in err, name
+        assert err.startswith("reverie: "), f"{name}: {err}"
+        for word in words:
+            assert word in err, f"{name}: '{word}' is not in: {err}"
+    assert not (tmp_path / "canary").exists(), "the pickle ran"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full to stand for a full disk")
+def test_a_full_disk_is_said_and_nothing_half_written_stays(reverie, run, tmp_path, monkeypatch):
+    from reverie import files
+
+    def full(path, write):
+        with files.told_plainly(path), open("/dev/full", "w") as file:
+            file.write("x" * 10_000)
+            file.flush()
+
+    monkeypatch.setattr(storage.files, "write_whole", full)
+    code, _, err = reverie("train", "digits", "-o", tmp_path / "run", *FAST)
+    assert code == 2
+    assert "No space left on device" in err
+    assert not (tmp_path / "run" / "model.json").exists()
+
+
+def test_broken_images_within_what_is_allowed_are_counted_and_named(reverie, tmp_path):
+    folder = photos(tmp_path / "photos", 60)
+    (folder / "cat" / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
+    code, out, err = reverie("train", folder, "-o", tmp_path / "run", "--max-broken", "2%", *FAST)
+    assert code == 0, err
+    assert "bad.png" in out + err
+
+
+def test_ctrl_c_in_the_terminal_saves_and_says_how_to_go_on(tmp_path):
+    import signal
+    import time
+
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "reverie", "train", "digits", "-o", str(folder), "--steps", "100000", *FAST[2:]]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    log = folder / "metrics.jsonl"
+    while not (log.exists() and '"step": 3' in log.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"reverie train --resume {folder}" in err
+    assert "Traceback" not in err
+    assert storage.newest_checkpoint(folder) is not None
