@@ -27,7 +27,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 __version__ = "0.1.0"
 __all__ = ["Data", "Model", "ReverieError", "evaluate", "load", "resume", "train"]
 
-_WHERE = {n: "reverie.api" for n in ("train", "resume", "load", "evaluate")}
+_WHERE = dict.fromkeys(("train", "resume", "load", "evaluate"), "reverie.api")
 _WHERE |= {"Model": "reverie.model", "Data": "reverie.data.dataset"}
 
 
