@@ -15,7 +15,7 @@ from tests.toy import bars, data
 
 @pytest.fixture(scope="module")
 def model():
-    return reverie.train(data(), size="tiny", batch=16, steps=150, lr=3e-3, threads=2)
+    return reverie.train(data(), size="tiny", batch=16, steps=100, lr=4e-3, threads=2)
 
 
 def test_a_sample_is_the_same_at_batch_1_7_and_64(model):
@@ -50,7 +50,7 @@ def test_the_label_decides_the_picture(model):
 
 
 def test_a_model_without_labels_refuses_one():
-    made = reverie.train(bars()[0], size="tiny", batch=8, steps=2)
+    made = reverie.train(bars()[0], size="tiny", batch=8, steps=1)
     assert made.sample(2, steps=1).labels is None
     with pytest.raises(ReverieError, match="trained without labels"):
         made.sample(2, label="cat")

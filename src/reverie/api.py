@@ -157,7 +157,7 @@ def evaluate(
         figures, {"reverie": reverie.__version__, "run": str(run), "sampling": settings, **judged.to_json()}
     )
     asked = {"steps": steps, "sampler": sampler, "guidance": guidance, "temperature": temperature, "features": features}
-    words = [
+    words: list[Any] = [
         "reverie",
         "evaluate",
         run,
