@@ -12,7 +12,8 @@ scored by reverie.evaluation.evaluate.scores against the same 500 held-out digit
   Reverie's median Frechet distance is at most 0.35 of the best of the library recipes' (any batch, any sampler),
   and not above that of diffusers' network under Reverie's recipe.
 
-All of it should take under 25 minutes on 2 quiet cores: 15 of training, the rest nearly all diffusers' 1,000 steps. Exit code 1 where a claim fails, or a contender overran its time by 5 %.
+All of it should take under 25 minutes on 2 quiet cores: 15 of training, the rest nearly all diffusers' 1,000 steps. Exit
+code 1 where a claim fails, or a contender overran its time by 5 %.
 """
 
 from __future__ import annotations
