@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import shutil
 import time
@@ -208,7 +209,7 @@ def _both_sides(run: Path, model: Model, data: Any) -> tuple[Data, Data]:
 def _data(data: Any, labels: Any, settings: TrainSettings) -> Data:
     """Whatever a person holds, as Data."""
     if isinstance(data, Data):
-        return data
+        return dataclasses.replace(data, labels=None, classes=[]) if settings.label_from == "none" else data
     if isinstance(data, str | Path):
         from reverie.data.source import read
 

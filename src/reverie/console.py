@@ -120,7 +120,9 @@ def working(what: str) -> Iterator[None]:
 
 
 def show_evaluation(found: Judgement) -> None:
-    """The figures, one a line, each with what it takes to read it."""
+    """Every score with what it takes to read it; then the figures that matter, in words."""
+    from reverie.report.words import TONES, cards
+
     s = found.samples.settings
     out.print(
         f"{found.evaluation.n} samples against {found.evaluation.n} held-out items: {s.steps} steps of {s.sampler}, "
@@ -129,6 +131,11 @@ def show_evaluation(found: Judgement) -> None:
     )
     for line in found.evaluation.lines():
         out.print(f"  {line}", soft_wrap=True, markup=False)
+    out.print()
+    for card in cards(found.evaluation):
+        style = {"good": "green", "fair": "yellow", "poor": "red"}.get(card.tone, "dim")
+        aside = f", {card.aside}" if card.aside else ""
+        out.print(Text(f"{TONES[card.tone]:>5}  ", style=style), f"{card.title} {card.value}{aside}. {card.reading}", soft_wrap=True)
 
 
 def show_info(path: str, label_from: str, json: bool) -> None:
