@@ -11,11 +11,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 demo: $(VENV)/.installed  ## Train on handwritten digits, sample, evaluate, write a report: at most 3 minutes on 2 cores
-	$(BIN)/reverie train digits -o runs/demo --budget 100s --seed 0 --guidance $(GUIDANCE) --overwrite
-	$(BIN)/reverie sample runs/demo -n 40 --label 0,1,2,3,4,5,6,7,8,9 -o runs/demo/generated
-	$(BIN)/reverie evaluate runs/demo -o runs/demo/report.html
-
-GUIDANCE ?= 1
+	$(BIN)/reverie train digits -o runs/demo --budget 100s --seed 0 --guidance 1.1 --overwrite
+	$(BIN)/reverie sample runs/demo -n 40 --label 0,1,2,3,4,5,6,7,8,9
+	$(BIN)/reverie evaluate runs/demo
 
 test: $(VENV)/.installed lint  ## Lint, types and the quick tests
 	$(BIN)/pytest
@@ -34,6 +32,7 @@ format: $(VENV)/.installed
 
 benchmarks: $(VENV)/.installed  ## Figures of benchmarks/README.md, anew (half an hour)
 	$(BIN)/python benchmarks/train_speed.py
+	test -d .venv-bench || ($(PYTHON) -m venv .venv-bench && .venv-bench/bin/pip install -q --no-deps -r benchmarks/requirements.txt)
 	$(BIN)/python benchmarks/quality_at_budget.py
 
 clean:

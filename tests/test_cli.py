@@ -97,7 +97,7 @@ def test_the_two_commands_of_the_readme(reverie, run, tmp_path):
     )
     assert code == 0, err
     assert len(list((tmp_path / "threes" / "3").glob("*.png"))) == 4
-    assert (tmp_path / "threes.png").is_file()
+    assert (tmp_path / "threes-sheet.png").is_file()
     assert "seed 1" in out
     code, out, err = reverie(
         "evaluate", run, "-n", 60, "--steps", 3, "-o", tmp_path / "page.html", "--json", tmp_path / "figures.json"
@@ -224,6 +224,25 @@ def faults(tmp_path, run):
         "a list of nothing": (["list", "sampels"], ["samplers"]),
         "a device that is not there": (["sample", run, "--device", "cuda:7"], ["cuda:7"]),
         "a command that does not exist": (["smaple", run], ["smaple"]),
+        "an empty path": (["train", "", "-o", new, *FAST], ["reverie train PATH"]),
+        "guidance that is no number": (["train", "digits", "-o", new, "--guidance", "nan"], ["--guidance"]),
+        "a vast seed": (["train", "digits", "-o", new, "--seed", "9" * 20], ["--seed"]),
+        "a vast seed to sample": (["sample", run, "--seed", "9" * 20, "-o", tmp_path / "s1"], ["seed"]),
+        "a negative seed": (["sample", run, "--seed", "-5", "-o", tmp_path / "s2"], ["seed"]),
+        "a batch of none": (["sample", run, "--batch", "0", "-o", tmp_path / "s3"], ["from 1"]),
+        "no threads": (["sample", run, "--threads", "0", "-o", tmp_path / "s4"], ["--threads"]),
+        "no steps": (["train", "digits", "-o", new, "--steps", "0"], ["from 1"]),
+        "no time between checkpoints": (
+            ["train", "digits", "-o", new, "--checkpoint-every", "0"],
+            ["--checkpoint-every"],
+        ),
+        "more than all broken": (["train", "digits", "-o", new, "--max-broken", "200%"], ["--max-broken"]),
+        "a device as output": (
+            ["evaluate", run, "-n", "40", "--steps", "1", "-o", "/dev/null", "--json", tmp_path / "y.json"],
+            ["/dev/null"],
+        ),
+        "samples over files": (["sample", run, "-n", "1", "-o", few], ["not an empty folder"]),
+        "samples in a file's place": (["sample", run, "-n", "1", "-o", words / "a.txt"], ["not an empty folder"]),
         "sizes that differ": (["evaluate", run, broken, "--json", tmp_path / "x.json"], []),
     }
 
@@ -280,3 +299,15 @@ def test_ctrl_c_in_the_terminal_saves_and_says_how_to_go_on(tmp_path):
     assert f"reverie train --resume {folder}" in err
     assert "Traceback" not in err
     assert storage.newest_checkpoint(folder) is not None
+
+
+def test_nothing_of_the_person_s_is_overwritten_by_samples(reverie, run, tmp_path):
+    (tmp_path / "new-sheet.png").write_bytes(b"my holiday")
+    code, _, err = reverie("sample", run, "-n", 1, "--steps", 1, "-o", tmp_path / "new")
+    assert code == 0, err
+    assert (tmp_path / "new-sheet.png").read_bytes() == b"my holiday"
+    assert (tmp_path / "new-sheet-2.png").is_file()
+    assert reverie("sample", run, "-n", 1, "--steps", 1)[0] == 0
+    assert reverie("sample", run, "-n", 1, "--steps", 1)[0] == 0
+    assert (run / "generated-1").is_dir()
+    assert (run / "generated-2").is_dir()

@@ -1,9 +1,9 @@
 """Reverie: train, sample, evaluate and serve diffusion models on your own data, on the machine you have.
 
-    import reverie
-    model = reverie.train("photos/", budget="10m")
-    images = model.sample(16, label="cat", seed=0)
-    model.save("cats"); model = reverie.load("cats")
+import reverie
+model = reverie.train("photos/", budget="10m")
+images = model.sample(16, label="cat", seed=0)
+model.save("cats"); model = reverie.load("cats")
 """
 
 from __future__ import annotations

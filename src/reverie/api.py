@@ -26,7 +26,7 @@ from reverie.training import checkpoint
 from reverie.training.learner import Learner
 from reverie.training.loop import Trainer
 from reverie.training.settings import TrainSettings, parse_resolution, share_or_count
-from reverie.training.setup import prepare
+from reverie.training.setup import pick_device, prepare, set_threads
 from reverie.training.trackers import Jsonl, Several, Silent, Tracker
 
 
@@ -93,23 +93,25 @@ def resume(
         if state.get("split") != job.split.hash:
             raise ReverieError(
                 f"The data of {run} has changed since it was started (split {job.split.hash}, was {state.get('split')}), so "
-                "it cannot go on exactly. Put the old data back, or start anew: `reverie train PATH --init-from RUN -o NEW`."
+                "it cannot go on exactly. Put the old data back, or start anew: `reverie train PATH --from RUN -o NEW`."
             )
         if learner.step >= trainer.plan.total and storage.is_model(run):
             raise ReverieError(
-                f"{run} is finished ({learner.step} steps). To train on: --init-from {run} -o another folder."
+                f"{run} is finished ({learner.step} steps). To train on: reverie train PATH --from {run} -o NEW."
             )
     return trainer.train()
 
 
-def load(path: str | Path, *, network: nn.Module | None = None, device: str = "cpu") -> Model:
+def load(
+    path: str | Path, *, network: nn.Module | None = None, device: str = "cpu", threads: int | None = None
+) -> Model:
     """Read a saved model or run folder; nothing in it is executed.
 
     network: the same network again, for a model trained with one of your own. Raises ReverieError for a folder that is no
     model, is damaged, or was made by a newer Reverie.
     """
-    from reverie.training.setup import pick_device
-
+    if threads is not None:
+        set_threads(threads)
     return storage.load(Path(path), network).to(pick_device(device))
 
 
@@ -137,6 +139,7 @@ def evaluate(
     features: str | None = None,
     seed: int = 0,
     device: str = "auto",
+    threads: int | None = None,
 ) -> Judgement:
     """Draw samples of a trained model, measure them against held-out data, and write the page and the figures.
 
@@ -145,7 +148,7 @@ def evaluate(
     Raises ReverieError where the data has changed, or does not fit the model.
     """
     run = Path(run)
-    model = load(run, device=device)
+    model = load(run, device=device, threads=threads)
     train_data, held = _both_sides(run, model, data)
     chosen = None if features is None else registry.build("features", features)
     judged, samples = measure(
@@ -211,6 +214,8 @@ def _data(data: Any, labels: Any, settings: TrainSettings) -> Data:
     if isinstance(data, Data):
         return dataclasses.replace(data, labels=None, classes=[]) if settings.label_from == "none" else data
     if isinstance(data, str | Path):
+        if not str(data):
+            raise ReverieError("The path of the data is empty; name a folder, a file or a packaged data set.")
         from reverie.data.source import read
 
         broken = share_or_count(settings.max_broken, "max-broken")

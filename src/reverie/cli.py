@@ -30,7 +30,11 @@ app = typer.Typer(
 )
 
 Run = Annotated[Path, typer.Argument(help="A run or model folder.", metavar="RUN")]
-Out = Annotated[Path | None, typer.Option("-o", "--output", help="Where to write.")]
+Out = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", help="New folder to write to; a sheet of all is put beside it. Default: in RUN."),
+]
+Threads = Annotated[int | None, typer.Option(help="CPU threads. Default: all cores.")]
 
 
 def main() -> None:
@@ -45,7 +49,7 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = _tell("stopped.", 130)
     except MemoryError:
-        code = _tell("Out of memory. Give a smaller --batch, --resolution or --size.")
+        code = _tell("Out of memory. Ask for less at once: a smaller -n, --batch, --resolution or --size.")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
@@ -67,7 +71,7 @@ def _foreign(error: Exception) -> int:
         hint = f" Try `{context.command_path} --help`." if context else ""
         return _tell(f"{show()}{hint}")
     if "allocate memory" in str(error) or type(error).__name__ == "OutOfMemoryError":
-        return _tell("Out of memory. Give a smaller --batch, --resolution or --size.")
+        return _tell("Out of memory. Ask for less at once: a smaller -n, --batch, --resolution or --size.")
     if isinstance(error, OSError):
         return _tell(f"{error.filename or 'the system'}: {error.strerror or error}.")
     raise error
@@ -116,7 +120,7 @@ def _train(path: str | None, output: Path | None, resume: Path | None, overwrite
             api.resume(resume, tracker=live)
             run = resume
         else:
-            if path is None:
+            if not path:
                 raise ReverieError("Say what to train on: reverie train PATH -o RUN.")
             run = output or Path("runs") / (Path(path).stem or "run")
             api.train(path, run, overwrite=overwrite, tracker=live, **options)
@@ -169,17 +173,28 @@ def _signed(function: Callable[..., Any], parameters: list[inspect.Parameter]) -
 app.command("train")(_from_settings(_train))
 
 
+def _new_folder(wish: Path | None, run: Path) -> Path:
+    """Where samples go: a folder with nothing in it yet, so that no file is ever replaced and no two draws mix."""
+    if wish is None:
+        numbers = (k for k in range(1, 1_000_000) if not (run / f"generated-{k}").exists())
+        return run / f"generated-{next(numbers)}"
+    if wish.exists() and (not wish.is_dir() or any(wish.iterdir())):
+        raise ReverieError(f"{wish} is there already and is not an empty folder; choose another place with -o.")
+    return wish
+
+
 def _verb(task: Task) -> Callable[..., Any]:
     """A command from a task: RUN, its annotated options, where to compute and where to write."""
 
-    def command(run: Path, device: str, output: Path | None, **options: Any) -> None:
+    def command(run: Path, device: str, threads: int | None, output: Path | None, **options: Any) -> None:
         from reverie import api
         from reverie.console import out, progress
         from reverie.files import sha256
-        from reverie.pictures import save_grid
+        from reverie.pictures import free_place, save_grid
         from reverie.storage import WEIGHTS
 
-        model = api.load(run, device=device)
+        folder = _new_folder(output, run)
+        model = api.load(run, device=device, threads=threads)
         with progress() as bar:
             shown = bar.add_task(task.command, total=None)
             done = 0
@@ -191,14 +206,14 @@ def _verb(task: Task) -> Callable[..., Any]:
                 bar.update(shown, total=step.total * rounds, completed=done)
 
             samples = task.function(model, **options, on_step=on_step)
-        folder = output or run / "generated"
         weights = run / WEIGHTS
         about = {"model": str(run), "model_sha256": sha256(weights) if weights.is_file() else None}
         paths = samples.save(folder, about)
-        sheet = save_grid(samples, folder.with_name(folder.name + ".png"))
+        sheet = save_grid(samples, free_place(folder.with_name(folder.name + "-sheet.png")))
         s = samples.settings
         out.print(
-            f"{len(samples)} samples, seed {samples.seed}, {s.steps} steps of {s.sampler}, guidance {s.guidance:g}\n"
+            f"{len(samples)} sample{'s' if len(samples) != 1 else ''}, seed {samples.seed}, {s.steps} steps of {s.sampler}, "
+            f"guidance {s.guidance:g}\n"
             f"files: {paths[0].parent if len(paths) == 1 else folder}\nsheet: {sheet}",
             soft_wrap=True,
         )
@@ -215,6 +230,7 @@ def _verb(task: Task) -> Callable[..., Any]:
     own = [
         _parameter("run", Run, inspect.Parameter.empty),
         _parameter("device", Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")], "auto"),
+        _parameter("threads", Threads, None),
         _parameter("output", Out, None),
     ]
     command.__doc__ = f"{inspect.getdoc(task.function)}\n\nExamples:\n\n" + "\n\n".join(f"  {e}" for e in task.examples)
@@ -243,6 +259,7 @@ def evaluate(
     ] = None,
     seed: Annotated[int, typer.Option(help="Start of all randomness.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    threads: Threads = None,
 ) -> None:
     """Measure how good a model's samples are, honestly, and write a page about it.
 
@@ -258,7 +275,7 @@ def evaluate(
     with working("sampling and measuring"):
         found = api.evaluate(
             run, path, output=output, json=json, n=n, steps=steps, sampler=sampler, guidance=guidance,
-            temperature=temperature, features=features, seed=seed, device=device,
+            temperature=temperature, features=features, seed=seed, device=device, threads=threads,
         )  # fmt: skip
     show_evaluation(found)
     out.print(f"report: {found.page}\nfigures: {found.figures}", soft_wrap=True)

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reverie import registry
+from reverie.errors import ReverieError
 from reverie.training.trackers import Event, Tracker
 
 if TYPE_CHECKING:
@@ -135,13 +136,19 @@ def show_evaluation(found: Judgement) -> None:
     for card in cards(found.evaluation):
         style = {"good": "green", "fair": "yellow", "poor": "red"}.get(card.tone, "dim")
         aside = f", {card.aside}" if card.aside else ""
-        out.print(Text(f"{TONES[card.tone]:>5}  ", style=style), f"{card.title} {card.value}{aside}. {card.reading}", soft_wrap=True)
+        out.print(
+            Text(f"{TONES[card.tone]:>5}  ", style=style),
+            f"{card.title} {card.value}{aside}. {card.reading}",
+            soft_wrap=True,
+        )
 
 
 def show_info(path: str, label_from: str, json: bool) -> None:
     """The card of a run or model, or of data."""
     from reverie import storage
 
+    if not path:
+        raise ReverieError("Say what to look at: reverie info RUN, or reverie info PATH.")
     place = Path(path)
     if place.is_dir() and (storage.is_model(place) or storage.is_run(place)):
         card = run_card(place)

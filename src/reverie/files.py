@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -30,6 +31,8 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
     Raises ReverieError when the disk is full or the place cannot be written to; what was there before stays.
     """
+    if path.exists() and not path.is_file():  # a folder, or a device, which a rename would replace for everybody
+        raise ReverieError(f"{path} is there already and is not an ordinary file; choose another place.")
     with told_plainly(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
@@ -106,9 +109,8 @@ def told_plainly(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         why = error.strerror or str(error)
-        raise ReverieError(
-            f"{path} cannot be written: {why}. Free some space or choose another place with -o."
-        ) from error
+        do = "Free some space, or choose" if error.errno == errno.ENOSPC else "Choose"
+        raise ReverieError(f"{path} cannot be written: {why}. {do} another place.") from error
 
 
 def sha256(path: Path) -> str:

@@ -27,7 +27,7 @@ from reverie.core.samplers import Sampler, Step, sample
 from reverie.core.times import low_discrepancy
 from reverie.errors import ReverieError, nearest
 from reverie.example import Condition, Conditions
-from reverie.samples import Samples, Settings
+from reverie.samples import Samples, Settings, check_seed
 
 
 @dataclass
@@ -89,8 +89,9 @@ class Model:
         chosen = self.defaults.given(
             steps=steps, sampler=sampler, grid=grid, guidance=guidance, interval=interval, temperature=temperature
         )
-        if n < 1:
-            raise ReverieError(f"{n} samples were asked for; give a whole number from 1.")
+        if n < 1 or batch < 1:
+            raise ReverieError(f"{n} samples in batches of {batch} were asked for; give whole numbers from 1.")
+        check_seed(seed)
         labels = self._labels(n, label, seed, first)
         # fixed cuts: what is computed together depends on n and batch alone
         parts = []

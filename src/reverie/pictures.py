@@ -58,6 +58,16 @@ def on_paper(picture: np.ndarray) -> np.ndarray:
     return np.round(alpha * picture[..., :3] + (1 - alpha) * board).astype(np.uint8)
 
 
+def free_place(path: Path) -> Path:
+    """The path itself, or with the first number behind its name that is not taken: no file is replaced."""
+    taken = path
+    for k in range(2, 1_000_000):
+        if not taken.exists():
+            break
+        taken = path.with_name(f"{path.stem}-{k}{path.suffix}")
+    return taken
+
+
 def save_grid(samples: Samples, path: Path, columns: int | None = None) -> Path:
     """Write samples as one PNG, labelled where they have labels."""
     sheet = grid([samples.codec.picture(item) for item in samples], columns, samples.labels)

@@ -153,6 +153,12 @@ class Samples:
         return paths
 
 
+def check_seed(seed: int) -> None:
+    """Refuse what is no seed."""
+    if not 0 <= seed < 2**63:
+        raise ReverieError(f"seed = {seed}; give a whole number from 0 to 9223372036854775807.")
+
+
 def safe_name(label: str) -> str:
     """A label as a folder name: path separators and control characters become underscores."""
     clean = "".join("_" if c in '/\\:*?"<>|' or ord(c) < 32 else c for c in label).strip(". ")

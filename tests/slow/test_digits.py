@@ -1,4 +1,4 @@
-"""The main job on real data, with a fixed number of steps in the place of the demo's budget: are its digits as good as promised?"""
+"""The main job on real data, a fixed number of steps in the place of the demo's budget: are its digits as promised?"""
 
 import numpy as np
 import pytest

@@ -131,7 +131,7 @@ def test_a_budget_is_kept_and_its_plan_repeats_the_run(tmp_path):
     assert 4 < time.monotonic() - begin < 8
     plan = model.record["plan"]
     lr = [e.values["lr"] for e in memory.events if e.kind == "step"]
-    assert lr[-1] < 0.01 * max(lr), "annealed by the end"
+    assert lr[-1] < 0.1 * max(lr), "annealed by the end, of which this is one step short"
     assert same(weights(reverie.train(data(), network=tiny(), steps=plan, **FAST)), weights(model))
 
 
@@ -236,6 +236,11 @@ def test_augmentation_only_when_asked_and_by_its_own_law():
         Loader(d.items, None, codec, 5, augment=["swirl"])
 
 
+def test_labels_are_left_out_when_asked_whatever_the_data_comes_as():
+    assert reverie.train(data(), network=tiny(), steps=1, label_from="none", **FAST).classes == []
+    assert reverie.train(data(), network=tiny(), steps=1, **FAST).classes == ["0", "1", "2"]
+
+
 def test_moments_equal_numpys():
     d = data()
     codec = type(reverie.train(d, network=tiny(), steps=1, **FAST).codec).fit(d.items)
@@ -257,3 +262,21 @@ def test_the_run_folder_holds_all_that_it_should(whole):
     assert events.count("step") == 30
     assert events[-1] == "done"
     assert json.loads((run / "run.json").read_text())["settings"]["seed"] == 3
+
+
+def test_a_network_that_gives_another_shape_is_refused():
+    class Grey(type(tiny())):
+        def forward(self, x, level, cond):
+            return super().forward(x[:, :1], level, cond)
+
+    items = np.repeat(bars()[0], 3, axis=3)
+    with pytest.raises(ReverieError, match=r"\(8, 1, 8, 8\) for an input of \(8, 3, 8, 8\)"):
+        reverie.train(items, network=Grey(), steps=3, **FAST)
+
+
+def test_a_short_run_is_not_mostly_looks_and_pictures():
+    memory = Memory()
+    reverie.train(data(), network=tiny(), steps=5, tracker=memory, **FAST)
+    kinds = [e.kind for e in memory.events]
+    assert kinds.count("samples") == 1
+    assert all(e.values["items"] <= 16 for e in memory.events if e.kind == "validation")

@@ -11,6 +11,7 @@ from reverie.core.parameterisation import Parameterisation
 from reverie.core.processes import Gaussian, Process
 from reverie.core.shapes import expand, flat_mean, time_of
 from reverie.core.weighting import Weighting
+from reverie.errors import ReverieError
 from reverie.example import Conditions, Example, State
 
 _LEVEL_LIMIT = 20.0  # |log_snr| told to the network; float32 tells nothing apart beyond it
@@ -74,7 +75,12 @@ class NetworkDenoiser(Denoiser):
         schedule = self.process.schedule
         scale = torch.rsqrt((schedule.alpha(t) * self.sigma_data) ** 2 + schedule.sigma(t) ** 2)
         level = -schedule.log_snr(t).clamp(-_LEVEL_LIMIT, _LEVEL_LIMIT) / 8
-        return self.network(expand(scale, y) * y, level.to(y), cond)
+        out = self.network(expand(scale, y) * y, level.to(y), cond)
+        if out.shape != y.shape:
+            raise ReverieError(
+                f"The network gives {tuple(out.shape)} for an input of {tuple(y.shape)}; both must be the same, (B, C, *)."
+            )
+        return out
 
 
 class Given(Denoiser):

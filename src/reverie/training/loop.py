@@ -22,9 +22,11 @@ from reverie.training.plan import Plan, one_cycle
 from reverie.training.settings import TrainSettings, seconds
 from reverie.training.setup import Job
 from reverie.training.trackers import Event, Tracker
+from reverie.training.validation import ITEMS
 
 LOOKS = (0.0, 0.05, 0.15, 0.3, 0.5, 0.75, 1.0)  # progress at which held-out loss is measured
 PICTURES = (0.15, 0.5, 1.0)  # progress at which samples are drawn
+_FEW_IMAGES = 20_000  # in a run of fewer, pictures are drawn at its end alone, and looks take fewer items
 _TRIAL_STEPS = 6
 _LOOKING = 0.04  # share of a budget that looks may take; fewer items are looked at where they would take more
 
@@ -47,6 +49,7 @@ class Trainer:
     started: float = field(default_factory=time.monotonic)
     elapsed_before: float = 0.0
     stop: bool = False
+    pictures: tuple[float, ...] = PICTURES
     _last_checkpoint: float = 0.0
 
     def train(self) -> Model:
@@ -94,10 +97,13 @@ class Trainer:
         if self.plan is not None:
             return
         s = self.settings
-        if s.steps is not None:
-            self.plan = Plan.parse(s.steps)
-        elif s.epochs is not None:
-            self.plan = Plan(((0, max(1, round(s.epochs * len(self.job.loader) / self.job.batch))),))
+        if s.steps is not None or s.epochs is not None:
+            steps = max(1, round((s.epochs or 0) * len(self.job.loader) / self.job.batch))
+            self.plan = Plan(((0, steps),)) if s.steps is None else Plan.parse(s.steps)
+            images = self.plan.total * self.job.batch
+            if images < _FEW_IMAGES:
+                self.pictures = PICTURES[-1:]
+                self._look_at(int(ITEMS * images / _FEW_IMAGES))
         else:
             self.pace = Pace(seconds(s.budget or "10m"), self.started)
             self._trial(self.pace)
@@ -124,13 +130,20 @@ class Trainer:
         """Look at fewer items where a short budget asks for it; how many never changes the training."""
         share = _LOOKING * pace.budget / (len(LOOKS) * pace.cost["look"])
         if share < 1:
-            keep = max(16, int(share * len(self.job.held_out.x)))
-            pace.cost["look"] *= keep / len(self.job.held_out.x)
-            self.job.held_out, self.job.training = self.job.held_out.first(keep), self.job.training.first(keep)
+            before = len(self.job.held_out.x)
+            self._look_at(int(share * before))
+            pace.cost["look"] *= len(self.job.held_out.x) / before
+        if len(PICTURES) * pace.cost["picture"] > _LOOKING * pace.budget:
+            self.pictures = PICTURES[-1:]
+
+    def _look_at(self, count: int) -> None:
+        """Measure on the first few items, at least 16."""
+        self.job.held_out = self.job.held_out.first(max(16, count))
+        self.job.training = self.job.training.first(max(16, count))
 
     def _to_come(self, progress: float) -> dict[str, int]:
         """How many pauses of each kind lie ahead."""
-        return {"look": sum(m > progress for m in LOOKS), "picture": sum(m > progress for m in PICTURES)}
+        return {"look": sum(m > progress for m in LOOKS), "picture": sum(m > progress for m in self.pictures)}
 
     def _replan(self) -> None:
         if self.pace is None or self.plan is None or self.learner.step >= self.plan.total:
@@ -151,7 +164,7 @@ class Trainer:
         now = self.plan.progress(self.learner.step)
         if before is None:
             before = -1.0 if self.learner.step == 0 else now
-        for kind, marks, action in (("look", LOOKS, self._measure), ("picture", PICTURES, self._draw)):
+        for kind, marks, action in (("look", LOOKS, self._measure), ("picture", self.pictures, self._draw)):
             if any(before < m <= now for m in marks):
                 begin = time.monotonic()
                 event = action()

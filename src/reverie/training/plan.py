@@ -50,6 +50,8 @@ class Plan:
             raise ReverieError(f"--steps {text}: give a whole number, or a plan as a report prints it (1200,400:1150).")
         first, *rest = text.split(",")
         events = [(0, int(first)), *((int(a), int(b)) for a, b in (part.split(":") for part in rest))]
+        if events[0][1] < 1:
+            raise ReverieError(f"--steps {text}: give a whole number from 1.")
         starts = [s for s, _ in events]
         if starts != sorted(set(starts)) or any(total <= start for start, total in events):
             raise ReverieError(
@@ -58,19 +60,19 @@ class Plan:
         return cls(tuple(events))
 
 
-def seconds(text: str | float) -> float:
-    """Read a duration: 90, 90s, 10m, 1.5h, 1h30m -> seconds."""
+def seconds(text: str | float, name: str = "--budget") -> float:
+    """Read a duration: 90, 90s, 10m, 1.5h, 1h30m -> seconds; `name` is what errors call it."""
     if isinstance(text, int | float):
         return float(text)
     parts = re.fullmatch(r"(?:([\d.]+)d)?(?:([\d.]+)h)?(?:([\d.]+)m(?:in)?)?(?:([\d.]+)s?)?", text.strip())
     if not text.strip() or parts is None:
-        raise ReverieError(f"'{text}' is not a duration; write 90s, 10m or 1h30m.")
+        raise ReverieError(f"{name} '{text}' is not a duration; write 90s, 10m or 1h30m.")
     try:
         total = sum(float(v) * unit for v, unit in zip(parts.groups(), (86400, 3600, 60, 1), strict=True) if v)
     except ValueError as error:
-        raise ReverieError(f"'{text}' is not a duration; write 90s, 10m or 1h30m.") from error
+        raise ReverieError(f"{name} '{text}' is not a duration; write 90s, 10m or 1h30m.") from error
     if total <= 0:
-        raise ReverieError(f"A budget of '{text}' leaves no time to train.")
+        raise ReverieError(f"{name} '{text}' is no time at all; write 90s, 10m or 1h30m.")
     return total
 
 

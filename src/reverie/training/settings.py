@@ -86,11 +86,18 @@ class TrainSettings:
         for name, value in positive.items():
             if value is not None and not value > 0:
                 raise ReverieError(f"--{name} {value} must be above 0.")
+        if not 0 <= self.seed < 2**63:
+            raise ReverieError(f"--seed {self.seed}: give a whole number from 0 to 9223372036854775807.")
+        if not 0 <= self.guidance < float("inf"):
+            raise ReverieError(f"--guidance {self.guidance}: give a number from 0 (1 = none).")
+        broken = share_or_count(self.max_broken, "max-broken")
+        if isinstance(broken, float) and broken > 1:
+            raise ReverieError(f"--max-broken {self.max_broken}: a share is at most 100%.")
         if not 0 <= self.label_dropout < 1:
             raise ReverieError(f"--label-dropout {self.label_dropout:g} must be at least 0 and below 1.")
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise ReverieError(f"--precision {self.precision}: there are auto, float32 and bfloat16.")
-        seconds(self.checkpoint_every)
+        seconds(self.checkpoint_every, "--checkpoint-every")
         rooms = {"schedules": self.schedule, "times": self.times, "weightings": self.weighting, "ema": self.ema}
         for room, text in {**rooms, "samplers": self.sampler, "parameterisations": self.parameterisation}.items():
             registry.build(room, text)

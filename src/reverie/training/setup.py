@@ -50,8 +50,8 @@ def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = Non
     Raises ReverieError where the data is too small for a batch, says nothing, or the step would not fit in memory.
     """
     device = pick_device(settings.device)
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
+    if settings.threads is not None:
+        set_threads(settings.threads)
     cut = split(data, share_or_count(settings.held_out, "held-out"), seed=0)
     train, held = data.subset(cut.train), data.subset(cut.held_out)
     start = storage.load(Path(settings.init_from), network) if settings.init_from else None
@@ -65,6 +65,11 @@ def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = Non
     notes = [*data.notes, *_broken(data), *([codec.rule] if codec.rule else [])]
     augment = [a.strip() for a in (settings.augment or "").split(",") if a.strip()]
     classes = list(data.classes) if data.labels is not None else []
+    if len(classes) > max(20, len(data) // 3):
+        notes.append(
+            f"{len(classes)} classes for {len(data)} items: are the labels measurements or names? --label-from none leaves "
+            "them out"
+        )
     loader = Loader(train.items, train.labels, codec, settings.seed, settings.label_dropout, augment)
     if start:
         model = _continued(start, classes, notes)
@@ -112,6 +117,13 @@ def pick_device(wish: str) -> torch.device:
     if not there.get(device.type, False) or (device.index or 0) >= max(torch.cuda.device_count(), 1):
         raise ReverieError(f"--device {wish}: this machine has none; use auto or cpu.")
     return device
+
+
+def set_threads(count: int) -> None:
+    """Compute with this many CPU threads."""
+    if count < 1:
+        raise ReverieError(f"--threads {count}: give a whole number from 1.")
+    torch.set_num_threads(count)
 
 
 def moments(loader: Loader) -> tuple[Tensor, Tensor, float]:
