@@ -70,6 +70,9 @@ def free_place(path: Path) -> Path:
 
 def save_grid(samples: Samples, path: Path, columns: int | None = None) -> Path:
     """Write samples as one PNG, labelled where they have labels."""
+    classes = len(set(samples.labels or []))
+    if columns is None and 1 < classes <= 20 and len(samples) % classes == 0:
+        columns = classes  # a column for each class, where labels come in turn
     sheet = grid([samples.codec.picture(item) for item in samples], columns, samples.labels)
     write_whole(path, lambda p: sheet.save(p, "PNG"))
     return path
