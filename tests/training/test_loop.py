@@ -80,7 +80,6 @@ from tests.toy import data, tiny
 from reverie.training import checkpoint, loop
 torch.set_num_threads(1)
 loop.seconds = lambda text: 0.0 if text == "2m" else 10.0  # a checkpoint after every step: kills land inside them
-action = reverie.resume if sys.argv[2] == "resume" else reverie.train
 if sys.argv[2] == "resume":
     reverie.resume(sys.argv[1], data=data(), network=tiny())
 else:
