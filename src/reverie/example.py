@@ -5,13 +5,14 @@ The lowest room of the house: it imports torch alone, and every other room may i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-State = Tensor  # (B, *); a dict of named fields once a Product process exists
+State = Any  # a Tensor (B, *), or for a Product process a dict of them by field: each process says which
 
 
 class Condition(NamedTuple):
@@ -61,6 +62,18 @@ class Example:
     def to(self, device: torch.device) -> Example:
         """Move every tensor of the batch to a device."""
         cond = {k: Condition(c.value.to(device), c.present.to(device)) for k, c in self.cond.items()}
-        observed = None if self.observed is None else self.observed.to(device)
+        observed = None if self.observed is None else each(lambda x: x.to(device), self.observed)
         index = None if self.index is None else self.index.to(device)
-        return Example(self.x0.to(device), cond, observed, index)
+        return Example(each(lambda x: x.to(device), self.x0), cond, observed, index)
+
+
+def each(f: Callable[..., Any], *states: State) -> State:
+    """f of the tensors of states that go together: of the tensors themselves, or field by field of dicts."""
+    if isinstance(states[0], dict):
+        return {k: f(*(s[k] for s in states)) for k in states[0]}
+    return f(*states)
+
+
+def tensors(state: State) -> list[Tensor]:
+    """The tensors that a state is made of."""
+    return list(state.values()) if isinstance(state, dict) else [state]

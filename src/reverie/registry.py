@@ -30,6 +30,7 @@ class Room(NamedTuple):
 
 ROOMS: dict[str, Room] = {
     "schedules": Room("reverie.core.schedules", "Schedule", "how much signal and noise there is at time t"),
+    "survivals": Room("reverie.core.survival", "Survival", "how long a token stays itself: the schedules of tokens"),
     "processes": Room("reverie.core.processes", "Process", "how data is destroyed"),
     "parameterisations": Room("reverie.core.parameterisation", "Parameterisation", "what the network's output means"),
     "times": Room("reverie.core.times", "TimeLaw", "which noise levels training sees"),

@@ -62,7 +62,8 @@ def test_loss_equals_the_weight_times_the_error_of_x0(name, weighting):
     x0, eps = torch.randn(6, 4, generator=g).double(), torch.randn(6, 4, generator=g).double()
     t = torch.linspace(0.1, 0.9, 6, dtype=torch.float64)
     loss = denoiser.loss(Example(x0), t, eps, w)
-    error = denoiser.process.divergence(x0, denoiser(denoiser.process.diffuse(x0, t, eps), t))
+    x_t = denoiser.process.diffuse(x0, t, eps)
+    error = denoiser.process.divergence(x0, denoiser(x_t, t), x_t, t)
     weight = w.on_x0(schedule.log_snr(t), p.x0_scale(schedule, t), SD)
     assert torch.allclose(loss, weight * error, rtol=1e-8)
 

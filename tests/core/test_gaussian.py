@@ -73,5 +73,5 @@ def test_divergence_is_the_mean_square_over_what_is_observed():
     x0, hat = torch.zeros(2, 3), torch.tensor([[1.0, 2.0, 3.0], [0.0, 0.0, 4.0]])
     seen = torch.tensor([[True, True, False], [False, False, True]])
     process = Gaussian(Cosine())
-    assert process.divergence(x0, hat).tolist() == pytest.approx([14 / 3, 16 / 3])
-    assert process.divergence(x0, hat, seen).tolist() == pytest.approx([2.5, 16.0])
+    assert process.divergence(x0, hat, x0, torch.tensor(0.5)).tolist() == pytest.approx([14 / 3, 16 / 3])
+    assert process.divergence(x0, hat, x0, torch.tensor(0.5), seen).tolist() == pytest.approx([2.5, 16.0])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
 
 from reverie.core.parameterisation import Parameterisation
-from reverie.core.processes import Gaussian, Process
+from reverie.core.processes import Categorical, Gaussian, Process
+from reverie.core.schedules import Schedule
 from reverie.core.shapes import expand, flat_mean, time_of
 from reverie.core.weighting import Weighting
 from reverie.errors import ReverieError
@@ -27,7 +29,26 @@ class Denoiser(nn.Module, ABC):
         """x_t: (B, *), t: () or (B,) float64 -> the prediction of x0, (B, *)."""
 
 
-class NetworkDenoiser(Denoiser):
+class Learned(Denoiser):
+    """A network as a denoiser, told conditions or not: what is trained, saved and guided."""
+
+    network: nn.Module
+    sigma_data: float  # the scale of the data, which time laws and weightings are told
+
+    @abstractmethod
+    def forward(self, x_t: State, t: Tensor, cond: Conditions | None = None) -> State:
+        """The prediction given the conditions; without them, those that the network knows are not told."""
+
+    @abstractmethod
+    def loss(self, example: Example, t: Tensor, eps: State, weighting: Weighting) -> Tensor:
+        """What training makes small, per sample (B,); eps as the process draws it."""
+
+    @abstractmethod
+    def output_scale(self, t: Tensor) -> Tensor:
+        """What brings the process' divergence at t to one scale across noise levels, (*,) -> (*,), for showing it."""
+
+
+class NetworkDenoiser(Learned):
     """A network as a denoiser: its input scaled to variance 1, its output read by a parameterisation.
 
     network(x, level, cond): x = (x_t - alpha mean) / sqrt(alpha^2 sd^2 + sigma^2), level = -log_snr / 8, which is
@@ -70,6 +91,10 @@ class NetworkDenoiser(Denoiser):
         weight = weighting.on_x0(schedule.log_snr(t), scale, self.sigma_data) / scale
         return weight.to(error) * error
 
+    def output_scale(self, t: Tensor) -> Tensor:
+        """Squared error of the output per squared error of x0: EDM's F has variance 1 at every level."""
+        return self.parameterisation.x0_scale(self.process.schedule, t)
+
     def _say(self, y: Tensor, t: Tensor, cond: Conditions) -> Tensor:
         """The network's output for a centred input y, (B, *)."""
         schedule = self.process.schedule
@@ -83,15 +108,78 @@ class NetworkDenoiser(Denoiser):
         return out
 
 
+class TokenDenoiser(Learned):
+    """A network that gives every class of every token a number, read as log p(x0 | x_t) by the process.
+
+    network(x_t, level, cond): x_t int64 (B, *), level = log((1 - survival) / survival) / 4 -> (B, K, *).
+    Source: Sahoo et al. 2024 (MDLM), section 3.2; Schiff et al. 2025 for the uniform process.
+    """
+
+    process: Categorical
+
+    def __init__(self, network: nn.Module, process: Categorical) -> None:
+        super().__init__()
+        self.network = network
+        self.process = process
+        self.sigma_data = 1.0
+
+    def forward(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> Tensor:
+        """log p(x0 | x_t, cond), (B, K, *)."""
+        t = time_of(t).expand(len(x_t))
+        level = torch.log(self.process.schedule.noise(t)).clamp(-_LEVEL_LIMIT, _LEVEL_LIMIT) / 4
+        weight = next(self.network.parameters())
+        out = self.network(x_t, level.to(weight), cond or {})
+        expected = (len(x_t), self.process.classes, *x_t.shape[1:])
+        if out.shape != expected:
+            raise ReverieError(f"The network gives {tuple(out.shape)} for tokens {tuple(x_t.shape)}; need {expected}.")
+        return self.process.settle(out.float() if out.dtype in (torch.float16, torch.bfloat16) else out, x_t)
+
+    def loss(self, example: Example, t: Tensor, eps: Tensor, weighting: Weighting) -> Tensor:
+        """The continuous-time bound on the negative log-likelihood, in nats per token, (B,): no weighting keeps it one."""
+        x_t = self.process.diffuse(example.x0, t, eps)
+        return self.process.divergence(example.x0, self(x_t, t, example.cond), x_t, t, example.observed)
+
+    def output_scale(self, t: Tensor) -> Tensor:
+        """One: nats are on one scale."""
+        return torch.ones_like(time_of(t))
+
+
 class Given(Denoiser):
     """A denoiser that has been told its conditions: E[x0 | x_t, cond] as a function of x_t and t alone."""
 
-    def __init__(self, denoiser: NetworkDenoiser, cond: Conditions) -> None:
+    def __init__(self, denoiser: Learned, cond: Conditions) -> None:
         super().__init__()
         self.denoiser = denoiser
         self.process = denoiser.process
         self.cond = cond
 
-    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
+    def forward(self, x_t: State, t: Tensor) -> State:
         """The conditional posterior mean, (B, *)."""
         return self.denoiser(x_t, t, self.cond)
+
+
+class Rescheduled(Denoiser):
+    """A Gaussian denoiser under another schedule than it was trained with, by matching log_snr.
+
+    x_t of the new schedule, times alpha(t') / alpha_new(t), is a state of the old one at t' with log_snr(t') = log_snr_new(t).
+    Source: Karras et al. 2022, section 3: the schedule is a choice of sampling, not of training.
+    """
+
+    process: Gaussian
+
+    def __init__(self, denoiser: Denoiser, schedule: Schedule) -> None:
+        super().__init__()
+        if not isinstance(denoiser.process, Gaussian):
+            raise ReverieError(
+                f"A {type(denoiser.process).__name__} process cannot be sampled under {type(schedule).__name__}: only a "
+                "Gaussian one can change its schedule after training. Leave the schedule out."
+            )
+        self.denoiser = denoiser
+        self.old = denoiser.process.schedule
+        self.process = dataclasses.replace(denoiser.process, schedule=schedule)
+
+    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """E[x0 | x_t], (B, *)."""
+        new = self.process.schedule
+        there = self.old.time(new.log_snr(t))
+        return self.denoiser(x_t * expand(self.old.alpha(there) / new.alpha(t), x_t), there)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from reverie.core.schedules import Schedule
+from reverie.core.survival import Survival
 from reverie.errors import ReverieError
 
 _MAX_NOISE = 500.0  # n = sigma / alpha at the start of grids given in t, where the schedule itself goes on to infinity
@@ -22,13 +23,8 @@ class Grid(ABC):
     """A rule from a number of steps to times."""
 
     @abstractmethod
-    def times(self, schedule: Schedule, steps: int) -> Tensor:
+    def times(self, schedule: Schedule | Survival, steps: int) -> Tensor:
         """(steps + 1,) float64, falling from the noisiest time to 0."""
-
-
-def _start(schedule: Schedule, noise: float = _MAX_NOISE) -> Tensor:
-    """The noisiest time that the schedule has, up to n = noise."""
-    return schedule.time_of_noise(torch.tensor(noise, dtype=torch.float64)).clamp(max=1.0)
 
 
 def _need(steps: int, at_most: int | None = None) -> None:
@@ -38,7 +34,7 @@ def _need(steps: int, at_most: int | None = None) -> None:
         )
 
 
-def _to_zero(n: Tensor, schedule: Schedule) -> Tensor:
+def _to_zero(n: Tensor, schedule: Schedule | Survival) -> Tensor:
     return torch.cat([schedule.time_of_noise(n), torch.zeros(1, dtype=torch.float64)])
 
 
@@ -54,10 +50,10 @@ class Karras(Grid):
     n_max: float = 80.0
     rho: float = 7.0
 
-    def times(self, schedule: Schedule, steps: int) -> Tensor:
+    def times(self, schedule: Schedule | Survival, steps: int) -> Tensor:
         """N times above 0, and 0."""
         _need(steps)
-        top = min(self.n_max, float(schedule.noise(_start(schedule, self.n_max))))
+        top = min(self.n_max, float(schedule.noise(schedule.noisiest(self.n_max))))
         place = torch.linspace(0, 1, steps, dtype=torch.float64)
         high, low = top ** (1 / self.rho), min(self.n_min, top) ** (1 / self.rho)
         return _to_zero((high + place * (low - high)) ** self.rho, schedule)
@@ -74,10 +70,10 @@ class LogSNR(Grid):
     n_max: float = 80.0
     name = "log-snr"
 
-    def times(self, schedule: Schedule, steps: int) -> Tensor:
+    def times(self, schedule: Schedule | Survival, steps: int) -> Tensor:
         """N times above 0, and 0."""
         _need(steps)
-        top = min(self.n_max, float(schedule.noise(_start(schedule, self.n_max))))
+        top = min(self.n_max, float(schedule.noise(schedule.noisiest(self.n_max))))
         place = torch.linspace(math.log(top), math.log(min(self.n_min, top)), steps, dtype=torch.float64)
         return _to_zero(torch.exp(place), schedule)
 
@@ -89,10 +85,10 @@ class Uniform(Grid):
     Source: Song et al. 2021 (Score-Based Generative Modeling through SDEs), appendix E.
     """
 
-    def times(self, schedule: Schedule, steps: int) -> Tensor:
+    def times(self, schedule: Schedule | Survival, steps: int) -> Tensor:
         """From the noisiest time to 0."""
         _need(steps)
-        return torch.linspace(float(_start(schedule)), 0, steps + 1, dtype=torch.float64)
+        return torch.linspace(float(schedule.noisiest(_MAX_NOISE)), 0, steps + 1, dtype=torch.float64)
 
 
 @dataclass(frozen=True)
@@ -102,10 +98,10 @@ class Quadratic(Grid):
     Source: Song et al. 2021 (DDIM), appendix D.2.
     """
 
-    def times(self, schedule: Schedule, steps: int) -> Tensor:
+    def times(self, schedule: Schedule | Survival, steps: int) -> Tensor:
         """From the noisiest time to 0."""
         _need(steps)
-        return float(_start(schedule)) * torch.linspace(1, 0, steps + 1, dtype=torch.float64) ** 2
+        return float(schedule.noisiest(_MAX_NOISE)) * torch.linspace(1, 0, steps + 1, dtype=torch.float64) ** 2
 
 
 @dataclass(frozen=True)
@@ -117,7 +113,7 @@ class Leading(Grid):
 
     T: int = 1000
 
-    def times(self, schedule: Schedule, steps: int) -> Tensor:
+    def times(self, schedule: Schedule | Survival, steps: int) -> Tensor:
         """(k (T // N) + 1) / T for k = N - 1 .. 0, and 0."""
         _need(steps, self.T)
         k = torch.arange(steps - 1, -1, -1, dtype=torch.float64)
@@ -133,12 +129,12 @@ class Trailing(Grid):
 
     T: int = 1000
 
-    def times(self, schedule: Schedule, steps: int) -> Tensor:
+    def times(self, schedule: Schedule | Survival, steps: int) -> Tensor:
         """round(T - k T / N) / T for k = 0 .. N - 1, and 0."""
         _need(steps, self.T)
         k = torch.arange(steps, dtype=torch.float64)
         times = torch.cat([torch.round(self.T - k * self.T / steps) / self.T, torch.zeros(1, dtype=torch.float64)])
-        return times.clamp(max=float(_start(schedule)))
+        return times.clamp(max=float(schedule.noisiest(_MAX_NOISE)))
 
 
 @dataclass(frozen=True)
@@ -150,7 +146,7 @@ class Sigmas(Grid):
 
     values: tuple[float, ...] = ()
 
-    def times(self, schedule: Schedule, steps: int) -> Tensor:
+    def times(self, schedule: Schedule | Survival, steps: int) -> Tensor:
         """The list itself, whatever the number of steps."""
         n = torch.tensor([v for v in self.values if v > 0], dtype=torch.float64)
         if len(n) == 0 or bool((n.diff() >= 0).any()):

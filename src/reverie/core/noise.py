@@ -18,6 +18,7 @@ _MASK = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _STREAMS_PER_STEP = 16
+_STEPS = 2**20
 
 
 def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
@@ -38,7 +39,8 @@ def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Te
 class Noise:
     """The noise of a batch: sample b draws from its own (seed[b], index[b]).
 
-    seed, index: (B,) int64; a batch may mix seeds. step: which step of a loop is drawing.
+    seed, index: (B,) int64; a batch may mix seeds. step: which step of a loop is drawing, below 2^20. part: which field of
+    a state of several is drawing, below 2^8.
     temperature: every normal number is scaled by it. For Gaussian data N(m, v) the samplers are linear in the noise,
     so samples have variance temperature^2 v about the same mean; elsewhere below 1 favours the likely over the varied.
     """
@@ -47,6 +49,7 @@ class Noise:
     index: Tensor
     step: int = 0
     temperature: float = 1.0
+    part: int = 0
 
     @classmethod
     def of(cls, seed: int, count: int, first: int = 0, temperature: float = 1.0) -> Noise:
@@ -57,6 +60,10 @@ class Noise:
     def at(self, step: int) -> Noise:
         """The same samples at another step of the loop: fresh, independent numbers."""
         return dataclasses.replace(self, step=step)
+
+    def of_part(self, part: int) -> Noise:
+        """The same samples and step in another field of the state: independent numbers."""
+        return dataclasses.replace(self, part=part)
 
     def normal(self, key: int, like: Tensor) -> Tensor:
         """Standard normal numbers times the temperature, of like's shape (B, *), dtype and device.
@@ -80,7 +87,7 @@ class Noise:
         seed, index = self.seed.to(device)[:, None], self.index.to(device)[:, None]
         blocks = -(-like[0].numel() // 4)
         place = torch.arange(blocks, device=device)[None]
-        stream = torch.full_like(place, self.step * _STREAMS_PER_STEP + key)
+        stream = torch.full_like(place, (self.part * _STEPS + self.step) * _STREAMS_PER_STEP + key)
         counter = (place, stream, index & _MASK, (index >> 32) & _MASK)
         words = torch.cat(torch.broadcast_tensors(*philox(counter, (seed & _MASK, (seed >> 32) & _MASK))), dim=1)
         return (words.to(torch.float32 if device.type == "mps" else torch.float64) + 0.5) * 2.0**-32

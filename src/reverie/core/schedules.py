@@ -53,6 +53,10 @@ class Schedule(ABC):
         """The t at which sigma / alpha = n: (*,) -> (*,)."""
         return self.time(-2 * torch.log(time_of(n)))
 
+    def noisiest(self, n: float) -> Tensor:
+        """The noisiest time that sampling may start from: where sigma / alpha = n, or 1 where it never gets there."""
+        return self.time_of_noise(torch.tensor(n, dtype=torch.float64)).clamp(max=1.0)
+
     def rates(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """Drift f and squared diffusion g^2 of dx = f x dt + g dw, each (*,) -> (*,).
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from reverie import registry
-from reverie.core.denoiser import NetworkDenoiser
+from reverie.core.denoiser import Learned
 from reverie.core.noise import Noise
 from reverie.core.times import TimeLaw
 from reverie.core.weighting import Weighting
@@ -24,7 +24,7 @@ _EPS_KEY = 0
 class Learner:
     """The moving parts of a run: weights, their average, the optimiser, and how far they have come."""
 
-    denoiser: NetworkDenoiser
+    denoiser: Learned
     optimiser: torch.optim.Optimizer
     average: Average
     times: TimeLaw
@@ -38,7 +38,7 @@ class Learner:
     _bad: int = 0  # of them, in a row
 
     @classmethod
-    def of(cls, denoiser: NetworkDenoiser, settings: TrainSettings) -> Learner:
+    def of(cls, denoiser: Learned, settings: TrainSettings) -> Learner:
         """Fresh optimiser and average for a network."""
         device = next(denoiser.parameters()).device
         matrices = [p for p in denoiser.parameters() if p.requires_grad and p.ndim > 1]
@@ -69,7 +69,8 @@ class Learner:
         t = self.times.draw(noise, schedule, sigma_data)
         example = example.to(device)
         with torch.autocast(device.type, self.autocast or torch.bfloat16, enabled=self.autocast is not None):
-            loss = self.denoiser.loss(example, t, noise.normal(_EPS_KEY, example.x0), self.weighting).mean()
+            eps = self.denoiser.process.draw(noise, example.x0, _EPS_KEY)
+            loss = self.denoiser.loss(example, t, eps, self.weighting).mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.denoiser.parameters(), self.clip)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from reverie.core.denoiser import NetworkDenoiser
+from reverie.core.denoiser import Learned
 from reverie.core.noise import Noise
 from reverie.core.times import TimeLaw
 from reverie.example import Condition
@@ -35,14 +35,14 @@ class Items:
         return Items(self.x[:count], None if self.labels is None else self.labels[:count])
 
 
-def bands(times: TimeLaw, denoiser: NetworkDenoiser) -> torch.Tensor:
+def bands(times: TimeLaw, denoiser: Learned) -> torch.Tensor:
     """The times at which it is measured: the middles of BANDS equal shares of the training law."""
     u = (torch.arange(BANDS, dtype=torch.float64) + 0.5) / BANDS
     return times.quantile(u, denoiser.process.schedule, denoiser.sigma_data)
 
 
 @torch.no_grad()
-def errors(denoiser: NetworkDenoiser, items: Items, times: torch.Tensor) -> list[float]:
+def errors(denoiser: Learned, items: Items, times: torch.Tensor) -> list[float]:
     """Mean squared error of x0 at each time, over all items, each with its own fixed noise."""
     device = next(denoiser.parameters()).device
     training = denoiser.training
@@ -51,14 +51,13 @@ def errors(denoiser: NetworkDenoiser, items: Items, times: torch.Tensor) -> list
     cond = {} if items.labels is None else {"label": Condition.of(items.labels.to(device))}
     found = []
     for k, t in enumerate(times):
-        eps = Noise.of(_SEED, len(x0)).at(_STEP + k).normal(0, x0)
-        hat = denoiser(denoiser.process.diffuse(x0, t, eps), t, cond)
-        found.append(float(denoiser.process.divergence(x0, hat).mean()))
+        process = denoiser.process
+        x_t = process.diffuse(x0, t, process.draw(Noise.of(_SEED, len(x0)).at(_STEP + k), x0))
+        found.append(float(process.divergence(x0, denoiser(x_t, t, cond), x_t, t).mean()))
     denoiser.train(training)
     return found
 
 
-def weighted(found: list[float], denoiser: NetworkDenoiser, times: torch.Tensor) -> float:
+def weighted(found: list[float], denoiser: Learned, times: torch.Tensor) -> float:
     """One number for the curve: the errors in the network's output space, where EDM's F has variance 1; mean of bands."""
-    scale = denoiser.parameterisation.x0_scale(denoiser.process.schedule, times)
-    return float((torch.tensor(found, dtype=torch.float64) * scale).mean())
+    return float((torch.tensor(found, dtype=torch.float64) * denoiser.output_scale(times)).mean())

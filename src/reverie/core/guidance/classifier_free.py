@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor
 
-from reverie.core.denoiser import NetworkDenoiser
+from reverie.core.denoiser import Learned
 from reverie.core.guidance.base import Guidance
 from reverie.core.shapes import time_of
-from reverie.example import Conditions
+from reverie.example import Conditions, State, each, tensors
 
 
 class ClassifierFree(Guidance):
@@ -25,11 +25,11 @@ class ClassifierFree(Guidance):
 
     def __init__(
         self,
-        denoiser: NetworkDenoiser,
+        denoiser: Learned,
         cond: Conditions,
         scale: float = 1.0,
         null: Conditions | None = None,
-        reference: NetworkDenoiser | None = None,
+        reference: Learned | None = None,
         interval: tuple[float, float] = (0.0, math.inf),
     ) -> None:
         super().__init__()
@@ -41,16 +41,17 @@ class ClassifierFree(Guidance):
         self.reference = reference
         self.interval = interval
 
-    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
+    def forward(self, x_t: State, t: Tensor) -> State:
         """The guided prediction, (B, *); one forward of twice the batch where both come from the same network."""
-        t = time_of(t).expand(len(x_t))
+        t = time_of(t).expand(len(tensors(x_t)[0]))
         n = self.process.schedule.noise(t)
         w = torch.where((n >= self.interval[0]) & (n <= self.interval[1]), self.scale, 1.0).to(torch.float64)
         if bool((w == 1).all()):
             return self.denoiser(x_t, t, self.cond)
         if self.reference is None:
             both = {k: self.null[k].joined(c) for k, c in self.cond.items()}
-            u, c = self.denoiser(torch.cat([x_t, x_t]), torch.cat([t, t]), both).chunk(2)
+            twice = self.denoiser(each(lambda x: torch.cat([x, x]), x_t), torch.cat([t, t]), both)
+            u, c = (each(lambda x, k=k: x.chunk(2)[k], twice) for k in (0, 1))
         else:
             u, c = self.reference(x_t, t, self.null), self.denoiser(x_t, t, self.cond)
         return self.process.mix(u, c, w)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 from torch import Tensor
 
 from reverie.core.noise import Noise
-from reverie.core.schedules import Schedule
 from reverie.example import State
 
 
 class Process(ABC):
-    """A family of noising kernels q(x_t | x_0) with their posteriors; randomness always comes in as a tensor."""
+    """A family of noising kernels q(x_t | x_0) with their posteriors; randomness always comes in as a tensor.
 
-    schedule: Schedule
+    What a denoiser predicts for it is E[x0 | x_t] for a Gaussian and log p(x0 | x_t), classes first, for tokens.
+    """
+
+    schedule: Any  # a Schedule, a Survival, or for a Product the schedule of its first field
+
+    @abstractmethod
+    def draw(self, noise: Noise, like: State, key: int = 0) -> State:
+        """The random numbers that diffuse, forward and reverse take in for a state like this one."""
 
     @abstractmethod
     def prior(self, like: State, noise: Noise, t: Tensor) -> State:
@@ -37,5 +44,13 @@ class Process(ABC):
         """Guidance: move from prediction u towards prediction c by the factor w, () or (B,); w = 1 gives c."""
 
     @abstractmethod
-    def divergence(self, x0: State, prediction: State, observed: State | None = None) -> Tensor:
-        """How far a prediction is from the truth, per sample (B,), over the observed entries."""
+    def temper(self, prediction: State, temperature: float) -> State:
+        """A prediction at a sampling temperature, for processes whose random numbers cannot carry one."""
+
+    @abstractmethod
+    def divergence(self, x0: State, prediction: State, x_t: State, t: Tensor, observed: State | None = None) -> Tensor:
+        """How far a prediction made at x_t is from the truth, per sample (B,), over the observed entries.
+
+        For a Gaussian the mean squared error; for tokens what the continuous-time bound adds per unit of time, in nats per
+        token, so that its mean over uniform t bounds the negative log-likelihood.
+        """

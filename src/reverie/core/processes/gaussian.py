@@ -34,6 +34,10 @@ class Gaussian(Process):
     mean: Tensor = field(default_factory=_zero)
     variance: Tensor = field(default_factory=_one)
 
+    def draw(self, noise: Noise, like: Tensor, key: int = 0) -> Tensor:
+        """Standard normal numbers, times the temperature."""
+        return noise.normal(key, like)
+
     def prior(self, like: Tensor, noise: Noise, t: Tensor) -> Tensor:
         """x_t ~ N(alpha mean, alpha^2 variance + sigma^2)."""
         alpha, sigma = self._levels(t, like)
@@ -80,7 +84,13 @@ class Gaussian(Process):
         """u + w (c - u)."""
         return u + expand(w, u) * (c - u)
 
-    def divergence(self, x0: Tensor, prediction: Tensor, observed: Tensor | None = None) -> Tensor:
+    def temper(self, prediction: Tensor, temperature: float) -> Tensor:
+        """The prediction itself: the noise carries the temperature."""
+        return prediction
+
+    def divergence(
+        self, x0: Tensor, prediction: Tensor, x_t: Tensor, t: Tensor, observed: Tensor | None = None
+    ) -> Tensor:
         """Mean squared error over the observed entries, (B,)."""
         return flat_mean((prediction - x0) ** 2, observed)
 

@@ -17,6 +17,8 @@ from reverie.example import State
 class Ancestral(Sampler):
     """x_s ~ q(x_s | x_t, x0_hat): DDPM at eta = 1, DDIM at eta = 0, which is Euler's method in (u, n).
 
+    For tokens and for mixed fields it draws from the posterior too, and eta means nothing.
+
     Source: Ho et al. 2020, algorithm 2; Song et al. 2021 (DDIM), eq. 12.
     """
 
@@ -36,9 +38,9 @@ class Ancestral(Sampler):
         self, denoiser: Denoiser, x_t: State, t: Tensor, s: Tensor, state: None, noise: Noise
     ) -> tuple[State, None, State]:
         """One evaluation."""
-        x0_hat = denoiser(x_t, t)
-        eps = noise.normal(0, x_t) if self.eta > 0 else x_t
-        return denoiser.process.reverse(x_t, x0_hat, t, s, eps, self.eta), None, x0_hat
+        process = denoiser.process
+        prediction = process.temper(denoiser(x_t, t), noise.temperature)
+        return process.reverse(x_t, prediction, t, s, process.draw(noise, x_t), self.eta), None, prediction
 
 
 @dataclass(frozen=True)

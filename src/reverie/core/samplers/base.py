@@ -6,24 +6,26 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from reverie.core.denoiser import Denoiser
 from reverie.core.noise import Noise
-from reverie.core.processes import Gaussian
 from reverie.core.shapes import time_of
 from reverie.errors import ReverieError
-from reverie.example import State
+from reverie.example import State, tensors
 
 
 class Sampler(ABC):
     """One step from time t down to time s; a frozen dataclass whose fields are its options.
 
     order: how fast the error of the probability-flow ODE falls with the number of steps; None for a stochastic sampler.
+    usual_steps: how many steps a person gets who names the sampler and no number.
     """
+
+    usual_steps: ClassVar[int] = 18
 
     @property
     @abstractmethod
@@ -74,26 +76,16 @@ def sample(
         for i, (t, s) in enumerate(pairwise(grid), start=1):
             x0_hat = None
             if s > t:
-                x = denoiser.process.forward(x, t, s, noise.at(i).normal(0, x))
+                x = denoiser.process.forward(x, t, s, denoiser.process.draw(noise.at(i), x))
                 state = sampler.init(steps)
             else:
                 x, state, x0_hat = sampler.step(denoiser, x, t, s, state, noise.at(i))
+            if not all(bool(torch.isfinite(part).all()) for part in tensors(x)):
+                raise ReverieError(
+                    f"{type(sampler).__name__} over {type(denoiser.process).__name__} gave NaN or infinity in step {i} of "
+                    f"{steps}, from t = {float(t):.4g} to {float(s):.4g}. If it is the network's output that is not finite, "
+                    "training diverged: use an earlier checkpoint. If not, try another sampler (heun), or more steps."
+                )
             if on_step is not None:
                 on_step(Step(i, steps, float(t), float(s), x, x0_hat))
-    if not bool(torch.isfinite(x).all()):
-        raise ReverieError(
-            f"{type(sampler).__name__} over {type(denoiser.process.schedule).__name__} ended in NaN or infinity. "
-            "The network's output is not finite (a diverged training?), or the grid starts where the "
-            "parameterisation says nothing of x0; try a lower n_max, or another sampler."
-        )
     return x
-
-
-def gaussian(denoiser: Denoiser, sampler: Sampler) -> Gaussian:
-    """The Gaussian process that an ODE or SDE sampler needs; any other is an error that says what to use."""
-    if not isinstance(denoiser.process, Gaussian):
-        raise ReverieError(
-            f"{type(sampler).__name__} walks an ODE and needs a Gaussian process; "
-            f"a {type(denoiser.process).__name__} process is sampled by 'ancestral'."
-        )
-    return denoiser.process

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from reverie.core.denoiser import Denoiser
 from reverie.core.noise import Noise
-from reverie.core.samplers.base import Sampler, gaussian
+from reverie.core.samplers.gaussian import GaussianSampler, Leg
 from reverie.core.shapes import expand
 
 
 @dataclass(frozen=True)
-class Heun(Sampler):
+class Heun(GaussianSampler):
     """Trapezoidal rule on the probability-flow ODE, in the coordinates u = x / alpha, n = sigma / alpha.
 
     du/dn = (u - x0_hat) / n;   u_s = u_t + (n_s - n_t) (d_t + d_s) / 2
@@ -39,22 +38,14 @@ class Heun(Sampler):
         """The share by which churn raises the noise in each step."""
         return min(self.churn / steps, math.sqrt(2) - 1)
 
-    def step(
-        self, denoiser: Denoiser, x_t: Tensor, t: Tensor, s: Tensor, state: float, noise: Noise
-    ) -> tuple[Tensor, float, Tensor]:
-        """One or two evaluations."""
-        schedule = gaussian(denoiser, self).schedule
-        n_t, n_s = schedule.noise(t), schedule.noise(s)
-        u = x_t / expand(schedule.alpha(t), x_t)
+    def advance(self, leg: Leg, x_t: Tensor, state: float, noise: Noise) -> tuple[Tensor, float, Tensor]:
+        """Two evaluations."""
+        u, n_t, n_s = leg.u(x_t), leg.n_t, leg.n_s
         if state > 0 and self.churn_min <= float(n_t) <= self.churn_max:
-            t, n_before = schedule.time_of_noise(n_t * (1 + state)), n_t
-            n_t = schedule.noise(t)
+            n_before, n_t = n_t, leg.schedule.noise(leg.schedule.time_of_noise(n_t * (1 + state)))
             u = u + expand(self.s_noise * torch.sqrt((n_t**2 - n_before**2).clamp(min=0)), u) * noise.normal(0, u)
-        x0_hat = denoiser(u * expand(schedule.alpha(t), u), t)
-        if n_s == 0:
-            return x0_hat * expand(schedule.alpha(s), u), state, x0_hat
+        x0_hat = leg.x0_at(u, n_t)
         d_t = (u - x0_hat) / expand(n_t, u)
         euler = u + expand(n_s - n_t, u) * d_t
-        alpha_s = expand(schedule.alpha(s), u)
-        d_s = (euler - denoiser(euler * alpha_s, s)) / expand(n_s, u)
-        return (u + expand(0.5 * (n_s - n_t), u) * (d_t + d_s)) * alpha_s, state, x0_hat
+        d_s = (euler - leg.x0_at(euler, n_s)) / expand(n_s, u)
+        return leg.x(u + expand(0.5 * (n_s - n_t), u) * (d_t + d_s)), state, x0_hat

@@ -8,9 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from reverie.core.denoiser import Denoiser
 from reverie.core.noise import Noise
-from reverie.core.samplers.base import Sampler, gaussian
+from reverie.core.samplers.gaussian import GaussianSampler, Leg
 from reverie.core.shapes import expand
 
 
@@ -22,13 +21,13 @@ class Past(NamedTuple):
 
 
 @dataclass(frozen=True)
-class DPMSolverPP2M(Sampler):
+class DPMSolverPP2M(GaussianSampler):
     """DPM-Solver++(2M): exact in the linear part, x0_hat extrapolated linearly in lambda = log(alpha / sigma).
 
-    x_s = (sigma_s / sigma_t) x_t + alpha_s (1 - e^-h) D;   D = x0_t + (x0_t - x0_r) h / (2 h_last)
+    u_s = (n_s / n_t) u_t + (1 - e^-h) D;   D = x0_t + (x0_t - x0_r) h / (2 h_last)
 
-    h = lambda_s - lambda_t and h_last = lambda_t - lambda_r, r the time before t. The first step, and one to
-    sigma_s = 0, where h is infinite, are of first order.
+    h = lambda_s - lambda_t and h_last = lambda_t - lambda_r, r the time before t; u = x / alpha, n = e^-lambda. The first
+    step is of first order.
     Source: Lu et al. 2022 (DPM-Solver++), algorithm 2.
     """
 
@@ -39,17 +38,13 @@ class DPMSolverPP2M(Sampler):
         """Second order."""
         return 2.0
 
-    def step(
-        self, denoiser: Denoiser, x_t: Tensor, t: Tensor, s: Tensor, state: Past | None, noise: Noise
-    ) -> tuple[Tensor, Past, Tensor]:
+    def advance(self, leg: Leg, x_t: Tensor, state: Past | None, noise: Noise) -> tuple[Tensor, Past, Tensor]:
         """One evaluation."""
-        schedule = gaussian(denoiser, self).schedule
-        lambda_t, lambda_s = 0.5 * schedule.log_snr(t), 0.5 * schedule.log_snr(s)
+        u, lambda_t, lambda_s = leg.u(x_t), -torch.log(leg.n_t), -torch.log(leg.n_s)
         h = lambda_s - lambda_t
-        x0_hat = denoiser(x_t, t)
+        x0_hat = leg.x0_at(u, leg.n_t)
         d = x0_hat
-        if state is not None and torch.isfinite(h):
-            d = x0_hat + expand(h / (2 * (lambda_t - state.half_log_snr)), x_t) * (x0_hat - state.x0_hat)
-        ratio = schedule.sigma(s) / schedule.sigma(t)
-        x_s = expand(ratio, x_t) * x_t - expand(schedule.alpha(s) * torch.expm1(-h), x_t) * d
-        return x_s, Past(x0_hat, lambda_t), x0_hat
+        if state is not None:
+            d = x0_hat + expand(h / (2 * (lambda_t - state.half_log_snr)), u) * (x0_hat - state.x0_hat)
+        u_s = expand(leg.n_s / leg.n_t, u) * u - expand(torch.expm1(-h), u) * d
+        return leg.x(u_s), Past(x0_hat, lambda_t), x0_hat
