@@ -10,7 +10,7 @@ from reverie import registry
 SRC = Path(__file__).parent.parent / "src" / "reverie"
 ORDER = [  # from left to right; a module may import only from its own place and those before it
     {"errors", "example", "registry"},
-    {"core.shapes"},
+    {"core.shapes", "core.ode"},
     {"core.schedules", "core.survival"},
     {"core.noise"},
     {"core.processes"},
