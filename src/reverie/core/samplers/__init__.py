@@ -1,9 +1,30 @@
 """How time is walked back: one class a sampler, each a pure function of one step; and the one loop."""
 
-from reverie.core.samplers.ancestral import Ancestral
+from reverie.core.samplers.adaptive import Adaptive
+from reverie.core.samplers.ancestral import DDIM, Ancestral
 from reverie.core.samplers.base import Sampler, Step, sample
+from reverie.core.samplers.euler import Euler
 from reverie.core.samplers.gaussian import GaussianSampler, Leg
 from reverie.core.samplers.heun import Heun
-from reverie.core.samplers.multistep import DPMSolverPP2M
+from reverie.core.samplers.multistep import DEIS, LMS, DPMSolverPP2M, DPMSolverPP3M
+from reverie.core.samplers.singlestep import DPMSolver2
+from reverie.core.samplers.unipc import UniPC
 
-__all__ = ["Ancestral", "DPMSolverPP2M", "GaussianSampler", "Heun", "Leg", "Sampler", "Step", "sample"]
+__all__ = [
+    "DDIM",
+    "DEIS",
+    "LMS",
+    "Adaptive",
+    "Ancestral",
+    "DPMSolver2",
+    "DPMSolverPP2M",
+    "DPMSolverPP3M",
+    "Euler",
+    "GaussianSampler",
+    "Heun",
+    "Leg",
+    "Sampler",
+    "Step",
+    "UniPC",
+    "sample",
+]
