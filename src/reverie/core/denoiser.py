@@ -132,7 +132,7 @@ class TokenDenoiser(Learned):
         expected = (len(x_t), self.process.classes, *x_t.shape[1:])
         if out.shape != expected:
             raise ReverieError(f"The network gives {tuple(out.shape)} for tokens {tuple(x_t.shape)}; need {expected}.")
-        return self.process.settle(out.float() if out.dtype in (torch.float16, torch.bfloat16) else out, x_t)
+        return self.process.settle(out.float() if out.dtype in (torch.float16, torch.bfloat16) else out, x_t, t)
 
     def loss(self, example: Example, t: Tensor, eps: Tensor, weighting: Weighting) -> Tensor:
         """The continuous-time bound on the negative log-likelihood, in nats per token, (B,): no weighting keeps it one."""

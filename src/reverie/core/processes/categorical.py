@@ -18,6 +18,8 @@ from reverie.core.shapes import expand, flat_mean, time_of
 from reverie.core.survival import LogLinear, Survival
 from reverie.errors import ReverieError
 
+_LEAST = 2.0**-50  # odds of being lost below this are taken for this: t = 0 itself stays finite
+
 
 @dataclass(frozen=True)
 class Categorical(Process):
@@ -40,20 +42,37 @@ class Categorical(Process):
         """How many values a noisy token can take: K, and one more where there is a mask."""
 
     @abstractmethod
-    def settle(self, logits: Tensor, x_t: Tensor) -> Tensor:
-        """A network's raw numbers (B, K, *) as log p(x0 | x_t), with what x_t itself says of x0 put in."""
+    def settle(self, logits: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        """A network's raw numbers (B, K, *) as log p(x0 | x_t), with what each noisy token says of its own x0 put in.
+
+        By Bayes' rule p(x0 | x_t) is proportional to q(x_t | x0) of the token times what the others say of it: the network
+        has to learn the second factor alone, and numbers that are all equal are right for data without any structure.
+        """
 
     def draw(self, noise: Noise, like: Tensor, key: int = 0) -> Tensor:
-        """Uniform numbers in (0, 1), float64, one a token."""
-        return noise.uniform(key, like.to(torch.float64))
+        """Uniform numbers in (0, 1), one a token: float64, or float32 where the device has no float64."""
+        return noise.uniform(key, like.to(torch.float32 if like.device.type == "mps" else torch.float64))
 
     def mix(self, u: Tensor, c: Tensor, w: Tensor) -> Tensor:
-        """log softmax of u + w (c - u): probabilities p_c^w p_u^(1 - w), renormalised; a class that c rules out stays so.
+        """log softmax of u + w (c - u): probabilities p_c^w p_u^(1 - w), renormalised.
 
-        Source: Schiff et al. 2025 (Simple Guidance Mechanisms for Discrete Diffusion Models), eq. 12.
+        Where u or c rules a class out, c decides, but at w = 0, where u does.
+        Source: Schiff et al. 2025 (Simple Guidance Mechanisms for Discrete Diffusion Models), their D-CFG, here on p(x0 | x_t).
         """
-        bent = torch.where(torch.isneginf(c), c, torch.where(torch.isneginf(u), c, u + expand(w, u) * (c - u)))
-        return torch.log_softmax(bent, 1)
+        w = expand(w, u)
+        out = torch.isneginf(u) | torch.isneginf(c)
+        return torch.log_softmax(torch.where(out, torch.where(w == 0, u, c), u + w * (c - u)), 1)
+
+    def reveal(self, x_t: Tensor, value: Tensor, known: Tensor) -> Tensor:
+        """Known tokens as they are, never lost."""
+        return torch.where(known, value.to(x_t), x_t)
+
+    def pin(self, prediction: Tensor, value: Tensor, known: Tensor) -> Tensor:
+        """All probability on the known tokens."""
+        if bool((known & ((value < 0) | (value >= self.classes))).any()):
+            raise ReverieError(f"A known token is none of the {self.classes} classes, 0 to {self.classes - 1}.")
+        itself = value[:, None] == _classes(self.classes, value)
+        return torch.where(known[:, None], torch.where(itself, 0.0, -torch.inf).to(prediction), prediction)
 
     def temper(self, prediction: Tensor, temperature: float) -> Tensor:
         """Probabilities to the power 1 / temperature, renormalised; 0 leaves the likeliest class alone."""
@@ -64,6 +83,10 @@ class Categorical(Process):
             return torch.where(best, 0.0, -torch.inf).to(prediction)
         return torch.log_softmax(prediction / temperature, 1)
 
+    def prior_mismatch(self, t: Tensor) -> float:
+        """None: at t = 1 nothing of the data is left."""
+        return 0.0
+
     def _lost(self, t: Tensor, like: Tensor) -> Tensor:
         """1 - survival, shaped to meet uniform numbers of like's shape."""
         return expand(1 - self.schedule.survival(time_of(t)), like)
@@ -71,6 +94,11 @@ class Categorical(Process):
     def _kept(self, s: Tensor, t: Tensor) -> Tensor:
         """Probability that a token that is itself at s is so at t: survival(t) / survival(s)."""
         return self.schedule.survival(time_of(t)) / self.schedule.survival(time_of(s))
+
+    def _haste(self, t: Tensor) -> Tensor:
+        """-survival'(t) / (1 - survival(t)): the rate at which the lost are found again, going back in time."""
+        t = time_of(t)
+        return -self.schedule.slope(t) / (1 - self.schedule.survival(t))
 
 
 @dataclass(frozen=True)
@@ -103,7 +131,7 @@ class Masked(Categorical):
         """Each token masked with probability 1 - survival(t) / survival(s)."""
         return torch.where(eps < expand(1 - self._kept(s, t), eps), self.mask, x_s)
 
-    def settle(self, logits: Tensor, x_t: Tensor) -> Tensor:
+    def settle(self, logits: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
         """log softmax where masked; where not, all on the token itself. The mask is no class, so never predicted."""
         known = (x_t != self.mask)[:, None]
         itself = x_t[:, None] == _classes(self.classes, x_t)
@@ -116,7 +144,7 @@ class Masked(Categorical):
         """
         a_t, a_s = (self.schedule.survival(time_of(k)) for k in (t, s))
         lifted = expand((a_s - a_t) / (1 - a_t), eps)
-        token = pick(prediction, (eps / lifted.clamp(min=1e-300)).clamp(max=1 - 2.0**-53))
+        token = pick(prediction, eps / lifted)  # below `lifted`, eps is uniform still
         return torch.where((x_t == self.mask) & (eps < lifted), token, x_t)
 
     def divergence(
@@ -126,18 +154,15 @@ class Masked(Categorical):
 
         Source: Shi et al. 2024, proposition 1; Sahoo et al. 2024, eq. 10.
         """
-        t = time_of(t)
-        weight = -self.schedule.slope(t) / (1 - self.schedule.survival(t))
-        surprise = -prediction.gather(1, x0[:, None])[:, 0]
-        surprise = torch.where(x_t == self.mask, surprise, 0.0)
-        return weight.to(surprise) * flat_mean(surprise, observed)
+        surprise = torch.where(x_t == self.mask, -prediction.gather(1, x0[:, None])[:, 0], 0.0)
+        return self._haste(t).to(surprise) * flat_mean(surprise, observed)
 
 
 @dataclass(frozen=True)
 class Uniform(Categorical):
     """A lost token takes any of the K values, its own included, with the same probability.
 
-    Source: Austin et al. 2021 (D3PM), appendix A.2.1; Schiff et al. 2025, section 4; Lou et al. 2024 (SEDD), eq. 16.
+    Source: Austin et al. 2021 (D3PM), section 3.1; Schiff et al. 2025, their UDLM.
     """
 
     @property
@@ -158,9 +183,13 @@ class Uniform(Categorical):
         """Each token redrawn with probability 1 - survival(t) / survival(s)."""
         return self._redrawn(x_s, expand(1 - self._kept(s, t), eps), eps)
 
-    def settle(self, logits: Tensor, x_t: Tensor) -> Tensor:
-        """log softmax: x_t says nothing for certain."""
-        return torch.log_softmax(logits, 1)
+    def settle(self, logits: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        """log softmax of logits + log q(x_t | x0), which is log(1 + K survival / (1 - survival)) more where x0 is x_t.
+
+        Without it the loss of a network that says nothing grows as 1 / t near the data.
+        """
+        here = x_t[:, None] == _classes(self.classes, x_t)
+        return torch.log_softmax(logits + expand(torch.log1p(self._odds(t)), logits) * here, 1)
 
     def reverse(self, x_t: Tensor, prediction: Tensor, t: Tensor, s: Tensor, eps: Tensor, eta: float = 1.0) -> Tensor:
         """A draw from sum over x0 of p(x0 | x_t) q(x_s | x_t, x0), in closed form.
@@ -182,30 +211,38 @@ class Uniform(Categorical):
         """Rate of the divergence between true and predicted reverse jumps, summed over where to; mean over tokens, (B,).
 
         sum over y != x_t of r_theta - r + r log(r / r_theta), with r(y) = b q(y | x0) / q(x_t | x0), b = -survival' /
-        (survival K), and r_theta the mean of r over p(x0 | x_t).
+        (survival K), and r_theta the mean of r over p(x0 | x_t). Written in odds, c = K survival / (1 - survival), so that
+        nothing cancels at either end of time: r(y) / b = 1 + c [y = x0] for x0 != x_t, 1 / (1 + c) for x0 = x_t.
         Source: Campbell et al. 2022 (A Continuous Time Framework for Discrete Denoising Models), proposition 2.
         """
-        t = time_of(t)
-        a = self.schedule.survival(t)
         p = prediction.exp()
-        lost, b = expand((1 - a) / self.classes, p), expand(-self.schedule.slope(t) / (a * self.classes), p)
-        here = (x_t[:, None] == _classes(self.classes, x_t)).to(p)
-        true = (x0[:, None] == _classes(self.classes, x0)).to(p)
-        at = expand(a, p) * here + lost  # q(x_t | x0) for every x0
-        rate = b * (expand(a, p) * true + lost) / at.gather(1, x0[:, None])
-        share = p / at
-        guess = b * (expand(a, p) * share + lost * share.sum(1, keepdim=True))
-        apart = (guess - rate + rate * torch.log(rate / guess)) * (1 - here)
-        return flat_mean(apart.sum(1), observed)
+        here, true = ((x[:, None] == _classes(self.classes, x)).to(p) for x in (x_t, x0))
+        odds = self._odds(t)
+        c, b = expand(odds, p), (self._haste(t) / odds).to(p)
+        guess, rate = (
+            (q * (1 - here)).sum(1, keepdim=True) + (q * here).sum(1, keepdim=True) / (1 + c) + c * q for q in (p, true)
+        )
+        excess = c * (p - true - ((p - true) * here).sum(1, keepdim=True) / (1 + c))  # guess - rate, without their ones
+        near = excess.abs() < 0.5 * rate
+        log_ratio = torch.where(near, torch.log1p(torch.where(near, excess / rate, 0.0)), torch.log(guess / rate))
+        apart = (excess - rate * log_ratio) * (1 - here)
+        return b * flat_mean(apart.sum(1), observed)
+
+    def _odds(self, t: Tensor) -> Tensor:
+        """How much likelier than another value a token's own is, less 1: K survival / (1 - survival), (*,) -> (*,)."""
+        return self.classes / self.schedule.noise(t).clamp(min=_LEAST)
 
     def _redrawn(self, x: Tensor, lost: Tensor, eps: Tensor) -> Tensor:
-        value = (eps / lost.clamp(min=1e-300) * self.classes).long().clamp(max=self.classes - 1)
+        value = (eps / lost * self.classes).clamp(max=self.classes - 1).long()  # below `lost`, eps is uniform still
         return torch.where(eps < lost, value, x)
 
 
 def pick(log_p: Tensor, u: Tensor) -> Tensor:
-    """Draw a class for each token by inverting the distribution function: (B, K, *), u (B, *) in (0, 1) -> (B, *)."""
-    rising = torch.cumsum(log_p.to(torch.float64).exp(), 1)
+    """Draw a class for each token by inverting the distribution function: (B, K, *), u (B, *) in (0, 1) -> (B, *).
+
+    A class of probability 0 is never drawn.
+    """
+    rising = torch.cumsum(log_p.to(u.dtype).exp(), 1)
     below = rising < u[:, None] * rising[:, -1:]
     return below.sum(1).clamp(max=log_p.shape[1] - 1)
 
@@ -218,6 +255,6 @@ def _classes(k: int, tokens: Tensor) -> Tensor:
 def _from_the_end(t: Tensor, process: Categorical) -> None:
     if float(time_of(t)) < 1:
         raise ReverieError(
-            f"A {type(process).__name__} process can start from nothing at t = 1 only, not at t = {float(t):.3g}; use the "
-            "grid 'uniform'."
+            f"A {type(process).__name__} process can start from nothing at t = 1 only, not at t = {float(t):.3g}. Use the grid "
+            "'uniform'; in a Product, name the field of tokens first, whose time then sets where the grid starts."
         )
