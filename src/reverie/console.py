@@ -178,7 +178,8 @@ def run_card(place: Path) -> dict[str, Any]:
         "classes": ", ".join(model.classes) or "none",
         "network": f"{about['network']['name']}, {model.parameters:,} weights",
         "schedule": about["process"]["schedule"]["name"],
-        "parameterisation": about["parameterisation"]["name"],
+        "process": about["process"]["name"],
+        "parameterisation": about.get("parameterisation", {"name": "tokens"})["name"],
         "trained": f"{record.get('step')} steps of {record.get('batch')} in {duration(record.get('elapsed', 0))}, "
         f"plan {record.get('plan')}, seed {record.get('seed')}, on {record.get('device')}",
         "sampling": f"{model.defaults.steps} steps of {model.defaults.sampler}, guidance {model.defaults.guidance:g}",

@@ -16,14 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reverie import storage
+from reverie import registry, storage
 from reverie.codecs import Codec
-from reverie.core.denoiser import Denoiser, Given, NetworkDenoiser
+from reverie.core.denoiser import Denoiser, Given, Learned, Rescheduled
 from reverie.core.grids import Grid
 from reverie.core.guidance import ClassifierFree
 from reverie.core.noise import Noise
-from reverie.core.processes import Gaussian
+from reverie.core.processes import Process
 from reverie.core.samplers import Sampler, Step, sample
+from reverie.core.schedules import Schedule
 from reverie.core.times import low_discrepancy
 from reverie.errors import ReverieError, nearest
 from reverie.example import Condition, Conditions
@@ -39,7 +40,7 @@ class Model:
     """
 
     codec: Codec
-    denoiser: NetworkDenoiser
+    denoiser: Learned
     classes: list[str] = field(default_factory=list)
     frequencies: list[float] = field(default_factory=list)
     defaults: Settings = field(default_factory=Settings)
@@ -72,6 +73,7 @@ class Model:
         guidance: float | None = None,
         interval: tuple[float, float] | None = None,
         temperature: float | None = None,
+        schedule: Schedule | str | None = None,
         seed: int = 0,
         first: int = 0,
         batch: int = 128,
@@ -82,13 +84,15 @@ class Model:
         label: one class for all, or one for each; by default, for a model with classes, in the training proportions.
         steps: steps of the sampler. guidance: scale of classifier-free guidance, 1 for none; interval: the (low, high) of
         n = sigma / alpha in which it acts. temperature: scale of all noise drawn, see `Noise`.
+        schedule: sample under another than the model was trained with, by matching log_snr.
         seed: whole number; sample k of a seed is the same however many are drawn, and `first` starts at a later k.
         batch: how many are computed at once; changes nothing but memory and time.
         Raises ReverieError for a label that does not exist, or a choice that does not fit the model.
         """
         chosen = self.defaults.given(
-            steps=steps, sampler=sampler, grid=grid, guidance=guidance, interval=interval, temperature=temperature
-        )
+            steps=steps, sampler=sampler, grid=grid, guidance=guidance, interval=interval, temperature=temperature,
+            schedule=schedule,
+        )  # fmt: skip
         if n < 1 or batch < 1:
             raise ReverieError(f"{n} samples in batches of {batch} were asked for; give whole numbers from 1.")
         check_seed(seed)
@@ -109,32 +113,36 @@ class Model:
         """The network's conditions for class numbers (B,)."""
         return {"label": Condition.of(labels.to(self.device))}
 
+    def process(self, settings: Settings) -> Process:
+        """The process that is walked back: the model's own, under the schedule that was asked for."""
+        return self.guided(None, settings).process
+
     def guided(self, labels: Tensor | None, settings: Settings) -> Denoiser:
-        """The denoiser that a sampler walks with: told its labels, and guided where asked for."""
-        if labels is None:
-            return Given(self.denoiser, {})
-        cond = self.condition(labels)
-        if settings.guidance == 1:
-            return Given(self.denoiser, cond)
-        return ClassifierFree(self.denoiser, cond, settings.guidance, interval=settings.interval)
+        """The denoiser that a sampler walks with: told its labels, guided and rescheduled where asked for."""
+        cond = {} if labels is None else self.condition(labels)
+        denoiser: Denoiser = Given(self.denoiser, cond)
+        if cond and settings.guidance != 1:
+            denoiser = ClassifierFree(self.denoiser, cond, settings.guidance, interval=settings.interval)
+        if settings.schedule is not None:
+            denoiser = Rescheduled(denoiser, registry.build("schedules", settings.schedule))
+        return denoiser
 
     def encode(self, items: Sequence[Any] | np.ndarray) -> np.ndarray:
-        """Items as the network sees them, (N, C, *) float32."""
+        """Items as the network sees them, (N, C, *) float32, or int64 tokens."""
         return np.stack([self.codec.encode(item) for item in items])
 
     def _draw(
         self, noise: Noise, labels: Tensor | None, settings: Settings, on_step: Callable[[Step], None] | None
     ) -> Tensor:
-        """One batch of encoded samples, (B, C, *) float32 on the CPU."""
-        process: Gaussian = self.denoiser.process
-        times = settings.build_grid().times(process.schedule, settings.steps)
+        """One batch of encoded samples, (B, C, *) on the CPU: float32, or int64 tokens."""
         like = torch.empty(len(noise.index), *self.codec.field.shape, device=self.device)
         training, _ = self.denoiser.training, self.denoiser.eval()
         try:
             with torch.no_grad():
-                x = process.prior(like, noise, times[0])
                 denoiser = self.guided(labels, settings)
-                return sample(denoiser, settings.build_sampler(), times, x, noise, on_step).float().cpu()
+                times = settings.build_grid().times(denoiser.process.schedule, settings.steps)
+                x = denoiser.process.prior(like, noise, times[0])
+                return sample(denoiser, settings.build_sampler(), times, x, noise, on_step).cpu()
         finally:
             self.denoiser.train(training)
 

@@ -37,12 +37,15 @@ ROOMS: dict[str, Room] = {
     "weightings": Room("reverie.core.weighting", "Weighting", "how much each noise level counts in the loss"),
     "grids": Room("reverie.core.grids", "Grid", "the times at which a sampler stops"),
     "guidance": Room("reverie.core.guidance", "Guidance", "how a denoiser is bent towards a wish"),
+    "measurements": Room("reverie.core.guidance.linear", "Measurement", "what is measured of the data: y = A x0 + noise"),
     "samplers": Room("reverie.core.samplers", "Sampler", "how time is walked back"),
     "networks": Room("reverie.networks", "Network", "what learns"),
     "codecs": Room("reverie.codecs", "Codec", "kinds of data: files to tensors and back"),
     "datasets": Room("reverie.datasets", "Packaged", "real data that ships inside installed packages"),
     "features": Room("reverie.metrics", "Features", "what a distance between pictures is measured on"),
     "metrics": Room("reverie.metrics", "Metric", "how good samples are"),
+    "families": Room("reverie.training.families", "Family", "published kinds of model: which choices go together"),
+    "couplings": Room("reverie.training.coupling", "Coupling", "which noise goes with which item"),
     "ema": Room("reverie.training.ema", "EMA", "how weights are averaged"),
 }
 

@@ -16,6 +16,7 @@ from reverie import registry
 from reverie.codecs import Codec
 from reverie.core.grids import Grid
 from reverie.core.samplers import Sampler
+from reverie.core.schedules import Schedule
 from reverie.errors import ReverieError
 
 
@@ -23,7 +24,8 @@ from reverie.errors import ReverieError
 class Settings:
     """How to walk from noise to data; JSON-plain, so that it travels with every sample.
 
-    sampler, grid: as a person types them, `heun:churn=40`. guidance: scale w, 1 = none; interval: where it acts, in
+    sampler, grid: as a person types them, `heun:churn=40`. schedule: another than the model was trained under, or None.
+    guidance: scale w, 1 = none; interval: where it acts, in
     n = sigma / alpha. temperature: scale of all noise drawn.
     """
 
@@ -33,22 +35,28 @@ class Settings:
     guidance: float = 1.0
     interval: tuple[float, float] = (0.0, math.inf)
     temperature: float = 1.0
+    schedule: str | None = None
 
     def given(
         self,
         *,
-        steps: int | None,
-        sampler: Sampler | str | None,
-        grid: Grid | str | None,
-        guidance: float | None,
-        interval: tuple[float, float] | None,
-        temperature: float | None,
+        steps: int | None = None,
+        sampler: Sampler | str | None = None,
+        grid: Grid | str | None = None,
+        guidance: float | None = None,
+        interval: tuple[float, float] | None = None,
+        temperature: float | None = None,
+        schedule: Schedule | str | None = None,
     ) -> Settings:
-        """These settings with what is not None put in their place; checked."""
+        """These settings with what is not None put in their place; checked. Another sampler comes with its usual steps."""
+        name = spelled("samplers", sampler)
+        if steps is None and name is not None and name.partition(":")[0] != self.sampler.partition(":")[0]:
+            steps = usual_steps(name)
         changes: dict[str, Any] = {
             "steps": steps,
-            "sampler": spelled("samplers", sampler),
+            "sampler": name,
             "grid": spelled("grids", grid),
+            "schedule": spelled("schedules", schedule),
             "guidance": guidance,
             "interval": interval,
             "temperature": temperature,
@@ -71,6 +79,8 @@ class Settings:
             raise ReverieError(f"interval = {self.interval}; give two noise levels, low < high, from 0.")
         self.build_sampler()
         self.build_grid()
+        if self.schedule is not None:
+            registry.build("schedules", self.schedule)
 
     def build_sampler(self) -> Sampler:
         """The sampler as an object."""
@@ -82,7 +92,7 @@ class Settings:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; an open end of the interval is written as null."""
-        values = dataclasses.asdict(self)
+        values = {k: v for k, v in dataclasses.asdict(self).items() if k != "schedule" or v is not None}
         values["interval"] = [None if math.isinf(v) else v for v in self.interval]
         return values
 
@@ -112,7 +122,7 @@ class Samples:
     """Generated items with what made them: a sequence of items that can save itself.
 
     items: as the codec's files hold them, an image (H, W, C) in the training data's own dtype. labels: class of each, or
-    None. x: the same, encoded, (N, C, *) float32. seed and first: item k is sample first + k of the seed.
+    None. x: the same, encoded, (N, C, *). seed and first: item k is sample first + k of the seed.
     """
 
     items: list[Any]
@@ -151,6 +161,12 @@ class Samples:
             text = {"reverie": json.dumps({**self.describe(k), **(about or {})}, allow_nan=False)}
             paths.append(self.codec.write(item, place / f"seed{self.seed}-{self.first + k:05d}", text))
         return paths
+
+
+def usual_steps(sampler: str) -> int:
+    """How many steps a person gets who names a sampler and no number."""
+    cls: Any = registry.find("samplers", sampler.partition(":")[0])
+    return cls.usual_steps
 
 
 def check_seed(seed: int) -> None:

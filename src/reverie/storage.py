@@ -14,15 +14,15 @@ from torch import Tensor, nn
 
 import reverie
 from reverie import files, registry
-from reverie.core.denoiser import NetworkDenoiser
-from reverie.core.processes import Gaussian
+from reverie.core.denoiser import Learned, NetworkDenoiser, TokenDenoiser
+from reverie.core.processes import Categorical, Gaussian
 from reverie.errors import ReverieError
 from reverie.samples import Settings
 
 if TYPE_CHECKING:
     from reverie.model import Model
 
-FORMAT = 2
+FORMAT = 3
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "model.json"
 
@@ -34,9 +34,7 @@ def describe(model: Model) -> dict[str, Any]:
         "format": FORMAT,
         "reverie": reverie.__version__,
         "codec": registry.config(model.codec),
-        "process": {"name": "gaussian", "schedule": registry.config(denoiser.process.schedule)},
-        "parameterisation": registry.config(denoiser.parameterisation),
-        "sigma_data": denoiser.sigma_data,
+        **_denoiser_config(denoiser),
         "network": network_config(denoiser.network),
         "classes": model.classes,
         "frequencies": model.frequencies,
@@ -44,6 +42,29 @@ def describe(model: Model) -> dict[str, Any]:
         "training": model.record,
         "data": model.card,
     }
+
+
+def _denoiser_config(denoiser: Learned) -> dict[str, Any]:
+    """Process and target as JSON; tokens have no target but the data itself."""
+    process = denoiser.process
+    about: dict[str, Any] = {"name": registry.name_of(type(process)), "schedule": registry.config(process.schedule)}
+    if isinstance(denoiser, NetworkDenoiser):
+        target = {"parameterisation": registry.config(denoiser.parameterisation), "sigma_data": denoiser.sigma_data}
+        return {"process": about, **target}
+    assert isinstance(process, Categorical)
+    return {"process": {**about, "classes": process.classes}}
+
+
+def _denoiser(about: dict[str, Any], net: nn.Module, tensors: dict[str, Tensor]) -> Learned:
+    """What `_denoiser_config` described, with a network and the moments among the tensors."""
+    process = about["process"]
+    cls = registry.find("processes", process["name"])
+    if issubclass(cls, Categorical):
+        return TokenDenoiser(net, cls(int(process["classes"]), registry.from_config("survivals", process["schedule"])))
+    schedule = registry.from_config("schedules", process["schedule"])
+    gaussian = Gaussian(schedule, tensors.pop("process.mean"), tensors.pop("process.variance"))
+    target = registry.from_config("parameterisations", about["parameterisation"])
+    return NetworkDenoiser(net, gaussian, target, float(about["sigma_data"]))
 
 
 def network_config(network: nn.Module) -> dict[str, Any]:
@@ -73,7 +94,8 @@ def write_into(model: Model, path: Path) -> None:
     """Write the three files of a model into a folder that is there."""
     process = model.denoiser.process
     tensors = {f"network.{k}": v for k, v in model.denoiser.network.state_dict().items()}
-    tensors |= {"process.mean": process.mean, "process.variance": process.variance}
+    if isinstance(process, Gaussian):
+        tensors |= {"process.mean": process.mean, "process.variance": process.variance}
     save_tensors(tensors, path / WEIGHTS)
     description = describe(model)
     description["weights"] = {"sha256": files.sha256(path / WEIGHTS), "parameters": model.parameters}
@@ -154,10 +176,7 @@ def _read(folder: Path, network: nn.Module | None) -> Model:
     tensors = load_tensors(folder / WEIGHTS)
     try:
         net = network if network is not None else _network(about["network"], tensors, folder)
-        schedule = registry.from_config("schedules", about["process"]["schedule"])
-        process = Gaussian(schedule, tensors.pop("process.mean"), tensors.pop("process.variance"))
-        parameterisation = registry.from_config("parameterisations", about["parameterisation"])
-        denoiser = NetworkDenoiser(net, process, parameterisation, float(about["sigma_data"]))
+        denoiser = _denoiser(about, net, tensors)
         net.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items()})
         denoiser.eval()
         return Model(
@@ -224,7 +243,12 @@ def _from_1(about: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
+def _from_2(about: dict[str, Any]) -> dict[str, Any]:
+    """Format 2 knew Gaussian processes alone, described as they are today."""
+    return about
+
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2}
 
 
 def model_card(model: Model, about: dict[str, Any]) -> str:
@@ -243,8 +267,8 @@ A diffusion model trained from scratch with Reverie {about["reverie"]}.
 
 - data: {data.get("source", "unknown")}, {data.get("train", "?")} items to train, {data.get("held_out", "?")} held out
 - shape (channels first): {shape}; classes: {classes}
-- network: {about["network"]["name"]}, {model.parameters:,} parameters; schedule {about["process"]["schedule"]["name"]};
-  parameterisation {about["parameterisation"]["name"]}
+- network: {about["network"]["name"]}, {model.parameters:,} parameters; process {about["process"]["name"]};
+  schedule {about["process"]["schedule"]["name"]}; predicts {about.get("parameterisation", {"name": "tokens"})["name"]}
 - trained for {record.get("step", "?")} steps of {record.get("batch", "?")} (seed {record.get("seed", "?")})
 - weights: safetensors, SHA-256 `{about["weights"]["sha256"]}`
 

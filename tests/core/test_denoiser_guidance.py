@@ -10,6 +10,7 @@ from reverie.core.denoiser import Given, NetworkDenoiser
 from reverie.core.guidance import ClassifierFree
 from reverie.core.processes import Gaussian
 from reverie.core.schedules import EDM, Cosine
+from reverie.errors import ReverieError
 from reverie.example import Condition, Example
 from reverie.registry import registered
 
@@ -31,7 +32,8 @@ class Ideal(nn.Module):
         alpha, sigma = self.schedule.alpha(t)[:, None], self.schedule.sigma(t)[:, None]
         y = x * torch.sqrt((alpha * SD) ** 2 + sigma**2)  # undo the input scaling: the centred x_t
         centred = alpha * SD**2 / (alpha**2 * SD**2 + sigma**2) * y
-        return self.parameterisation.output(self.schedule, t, y, centred)
+        unit = self.parameterisation.unit(self.schedule, t)[:, None]
+        return self.parameterisation.output(self.schedule, t, y, centred) / unit
 
 
 @pytest.mark.parametrize("name", PARAMETERISATIONS)
@@ -129,3 +131,12 @@ def test_the_end_of_time_is_finite():
     """n = 0 tells the network a bounded level."""
     denoiser = NetworkDenoiser(Wrapped(nn.Linear(4, 4).double()), Gaussian(EDM()), PARAMETERISATIONS["edm"](), 0.5)
     assert math.isfinite(float(denoiser(torch.ones(1, 4).double(), torch.tensor(1e-9)).detach().sum()))
+
+
+def test_a_parameterisation_that_says_nothing_where_signal_or_noise_is_gone_is_refused():
+    """eps at alpha = 0 (zero terminal SNR) and score at sigma = 0, with both sides named and what to use instead."""
+    x = torch.ones(1, 2, dtype=torch.float64)
+    for name, at, instead in (("eps", 1.0, "v, x0 or edm"), ("score", 0.0, "eps, v or edm")):
+        t, p = torch.tensor(at, dtype=torch.float64), PARAMETERISATIONS[name]()
+        with pytest.raises(ReverieError, match=f"{type(p).__name__} says nothing of x0 under the schedule Cosine.*{instead}"):
+            p.x0(Cosine(), t, x, x)

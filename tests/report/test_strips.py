@@ -6,7 +6,7 @@ import torch
 
 from reverie.evaluation.audit import audit as run_audit
 from reverie.report import charts, history, nearest, strips, words
-from reverie.report.strips import _chosen, _contrast, _film
+from reverie.report.strips import _chosen, _film
 from tests.report.reading import Page, pixels
 
 
@@ -32,17 +32,17 @@ def test_the_film_starts_in_the_noise_the_sample_started_in(finished):
         x = model.denoiser.process.schedule
         ratio = float(x.sigma(times[1]) / x.sigma(times[0]))
         began = (s.x - (float(x.alpha(times[1])) - ratio * float(x.alpha(times[0]))) * s.x0_hat) / ratio
-        np.testing.assert_allclose(start, _contrast(model, began, times[0]), atol=1e-3)
+        np.testing.assert_allclose(start, model.denoiser.look(began, times[0])[0].numpy(), atol=1e-3)
         np.testing.assert_allclose(guess, s.x0_hat[0].numpy(), atol=1e-4)
 
 
 def test_clean_data_is_shown_unchanged_and_pure_noise_at_the_datas_contrast(finished):
     model = finished.model
     x0 = torch.from_numpy(finished.samples.x[:1])
-    np.testing.assert_allclose(_contrast(model, x0, torch.tensor(0.0, dtype=torch.float64)), x0[0], atol=1e-6)
+    np.testing.assert_allclose(model.denoiser.look(x0, torch.tensor(0.0, dtype=torch.float64))[0].numpy(), x0[0], atol=1e-6)
     eps = torch.randn(1, 1, 200, 200, generator=torch.Generator().manual_seed(0))
     t = torch.tensor(1.0, dtype=torch.float64)
-    shown = _contrast(model, float(model.denoiser.process.schedule.sigma(t)) * eps, t)
+    shown = model.denoiser.look(float(model.denoiser.process.schedule.sigma(t)) * eps, t)[0].numpy()
     assert shown.std() == pytest.approx(model.denoiser.sigma_data, rel=0.02)
 
 

@@ -13,10 +13,14 @@ Item = Any  # what a person holds: for images, an array (H, W, C) in the file's 
 
 
 class Field(NamedTuple):
-    """A block of like entries: its shape without the batch, (C, *), and what its axes are called."""
+    """A block of like entries: its shape without the batch, (C, *), and what its axes are called.
+
+    classes: K where every entry is a token 0 .. K - 1, None where it is a number.
+    """
 
     shape: tuple[int, ...]
     axes: tuple[str, ...]
+    classes: int | None = None
 
 
 class Codec(ABC):
@@ -56,6 +60,11 @@ class Codec(ABC):
     @abstractmethod
     def decode(self, x: np.ndarray) -> Item:
         """Turn a float array of `field.shape` into an item, clipped and rounded to the item's own type."""
+
+    def numbers(self, x: np.ndarray) -> np.ndarray:
+        """Encoded items as numbers in [-1, 1], float32, on which distances mean something: tokens by their order."""
+        classes = self.field.classes
+        return (np.clip(x, -1, 1) if classes is None else x * (2 / (classes - 1)) - 1).astype(np.float32)
 
     @abstractmethod
     def picture(self, item: Item) -> np.ndarray:

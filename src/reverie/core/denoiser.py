@@ -47,6 +47,18 @@ class Learned(Denoiser):
     def output_scale(self, t: Tensor) -> Tensor:
         """What brings the process' divergence at t to one scale across noise levels, (*,) -> (*,), for showing it."""
 
+    @abstractmethod
+    def baseline(self, x0: State) -> float:
+        """The divergence of who knows the data's distribution entry by entry and nothing of x_t, over x0 (N, *)."""
+
+    @abstractmethod
+    def look(self, x_t: State, t: Tensor) -> State:
+        """x_t as a thing of the data's own kind and contrast, for eyes alone."""
+
+    @abstractmethod
+    def guess(self, prediction: State) -> State:
+        """A prediction as a thing of the data's own kind, for eyes alone."""
+
 
 class NetworkDenoiser(Learned):
     """A network as a denoiser: its input scaled to variance 1, its output read by a parameterisation.
@@ -74,8 +86,9 @@ class NetworkDenoiser(Learned):
         t = time_of(t).expand(len(x_t))
         mean = self.process.mean.to(x_t)
         y = x_t - expand(self.process.schedule.alpha(t), x_t) * mean
-        out = self._say(y, t, cond or {})
-        return mean + self.parameterisation.x0(self.process.schedule, t, y, out)
+        schedule, target = self.process.schedule, self.parameterisation
+        out = expand(target.unit(schedule, t), y) * self._say(y, t, cond or {})
+        return mean + target.x0(schedule, t, y, out)
 
     def loss(self, example: Example, t: Tensor, eps: Tensor, weighting: Weighting) -> Tensor:
         """Weighted squared error, per sample (B,), computed on the network's output.
@@ -84,19 +97,34 @@ class NetworkDenoiser(Learned):
         """
         schedule, t = self.process.schedule, time_of(t)
         x0 = example.x0 - self.process.mean.to(example.x0)
-        target = self.parameterisation.target(schedule, t, x0, eps)
+        unit = self.parameterisation.unit(schedule, t)
+        target = expand(1 / unit, x0) * self.parameterisation.target(schedule, t, x0, eps)
         y = expand(schedule.alpha(t), x0) * x0 + expand(schedule.sigma(t), x0) * eps
         error = flat_mean((self._say(y, t, example.cond) - target) ** 2, example.observed)
         scale = self.parameterisation.x0_scale(schedule, t)
-        weight = weighting.on_x0(schedule.log_snr(t), scale, self.sigma_data) / scale
+        weight = weighting.on_x0(schedule.log_snr(t), scale, self.sigma_data) * unit**2 / scale
         return weight.to(error) * error
 
     def output_scale(self, t: Tensor) -> Tensor:
         """Squared error of the output per squared error of x0: EDM's F has variance 1 at every level."""
         return self.parameterisation.x0_scale(self.process.schedule, t)
 
+    def baseline(self, x0: Tensor) -> float:
+        """Mean squared distance from the training data's mean."""
+        return float(((x0 - self.process.mean.to(x0)) ** 2).mean())
+
+    def look(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """x_t / alpha, drawn towards the mean until it has the data's own variance."""
+        n, mean = float(self.process.schedule.noise(t)), self.process.mean.to(x_t).mean()
+        shrink = self.sigma_data / (self.sigma_data**2 + n**2) ** 0.5
+        return mean + (x_t / float(self.process.schedule.alpha(t)) - mean) * shrink
+
+    def guess(self, prediction: Tensor) -> Tensor:
+        """x0_hat itself."""
+        return prediction
+
     def _say(self, y: Tensor, t: Tensor, cond: Conditions) -> Tensor:
-        """The network's output for a centred input y, (B, *)."""
+        """What the network says to a centred input y, (B, *), in the parameterisation's units."""
         schedule = self.process.schedule
         scale = torch.rsqrt((schedule.alpha(t) * self.sigma_data) ** 2 + schedule.sigma(t) ** 2)
         level = -schedule.log_snr(t).clamp(-_LEVEL_LIMIT, _LEVEL_LIMIT) / 8
@@ -142,6 +170,22 @@ class TokenDenoiser(Learned):
     def output_scale(self, t: Tensor) -> Tensor:
         """One: nats are on one scale."""
         return torch.ones_like(time_of(t))
+
+    def baseline(self, x0: Tensor) -> float:
+        """Mean entropy of the tokens, each place's own, in nats: the bound of a network that knows frequencies alone."""
+        share = torch.nn.functional.one_hot(x0, self.process.classes).double().mean(0)
+        return float(torch.special.entr(share).sum(-1).mean())
+
+    def look(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """Masked tokens as the middle class."""
+        return torch.where(x_t >= self.process.classes, self.process.classes // 2, x_t)
+
+    def guess(self, prediction: Tensor) -> Tensor:
+        """The mean class, rounded: classes of pictures are levels of brightness."""
+        level = torch.arange(self.process.classes, device=prediction.device).reshape(
+            1, -1, *(1,) * (prediction.ndim - 2)
+        )
+        return (prediction.exp() * level).sum(1).round().long()
 
 
 class Given(Denoiser):

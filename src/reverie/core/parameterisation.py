@@ -18,6 +18,7 @@ from torch import Tensor
 
 from reverie.core.schedules import Schedule
 from reverie.core.shapes import expand, time_of
+from reverie.errors import ReverieError
 
 
 class Parameterisation(ABC):
@@ -32,10 +33,16 @@ class Parameterisation(ABC):
         a, b = self._ab(schedule, t)
         return expand(a, x0) * x0 + expand(b, x0) * eps
 
+    def unit(self, schedule: Schedule, t: Tensor) -> Tensor:
+        """What a network's raw output is multiplied by to give the target, (*,) -> (*,): 1 unless the target has no bound."""
+        return torch.ones_like(time_of(t))
+
     def x0(self, schedule: Schedule, t: Tensor, x_t: Tensor, out: Tensor) -> Tensor:
-        """The x0 that an output stands for, (B, *)."""
+        """The x0 that an output stands for, (B, *); raises ReverieError at a time where it stands for none."""
         a, b, alpha, sigma = *self._ab(schedule, t), schedule.alpha(t), schedule.sigma(t)
         d = a * sigma - b * alpha
+        if not bool((torch.isfinite(d) & (d != 0)).all()):
+            raise self._singular(schedule, t, alpha, sigma, d)
         return expand(sigma / d, x_t) * out - expand(b / d, x_t) * x_t
 
     def output(self, schedule: Schedule, t: Tensor, x_t: Tensor, x0: Tensor) -> Tensor:
@@ -47,6 +54,17 @@ class Parameterisation(ABC):
         """Squared error of the output per squared error of x0, (a - b alpha / sigma)^2: (*,) -> (*,)."""
         a, b = self._ab(schedule, t)
         return (a - b / schedule.noise(t)) ** 2
+
+    def _singular(self, schedule: Schedule, t: Tensor, alpha: Tensor, sigma: Tensor, d: Tensor) -> ReverieError:
+        """What to say where an output says nothing of x0, and what to use instead."""
+        where = torch.argmin(torch.where(torch.isfinite(d), d.abs(), -1.0))
+        at = [float(v.expand_as(d).flatten()[where]) for v in (time_of(t), alpha, sigma)]
+        instead = "v, x0 or edm" if at[1] == 0 else "eps, v or edm"
+        return ReverieError(
+            f"The parameterisation {type(self).__name__} says nothing of x0 under the schedule {type(schedule).__name__} at "
+            f"t = {at[0]:.4g}, where alpha = {at[1]:.3g} and sigma = {at[2]:.3g}. Train with {instead}, or start "
+            "the grid at a lower noise (karras:n_max=80)."
+        )
 
     def _ab(self, schedule: Schedule, t: Tensor) -> tuple[Tensor, Tensor]:
         t = time_of(t)
@@ -102,6 +120,13 @@ class Score(Parameterisation):
     def coefficients(self, schedule: Schedule, t: Tensor) -> tuple[Tensor, Tensor]:
         """0, -1 / sigma."""
         return torch.zeros_like(t), -1 / schedule.sigma(t)
+
+    def unit(self, schedule: Schedule, t: Tensor) -> Tensor:
+        """1 / sigma, so that the network's own numbers have variance 1 at every level.
+
+        Source: Song & Ermon 2020 (Improved Techniques for Training Score-Based Generative Models), technique 3.
+        """
+        return 1 / schedule.sigma(time_of(t))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from reverie.core.noise import Noise
 from reverie.core.schedules import Schedule
+from reverie.errors import ReverieError
 
 _GOLDEN = 0x9E3779B97F4A7C15 - 2**64  # 2^64 / golden ratio, as int64
 _TIME_KEY = 2
@@ -91,3 +92,29 @@ class LogitNormal(TimeLaw):
     def quantile(self, u: Tensor, schedule: Schedule, sigma_data: float) -> Tensor:
         """t = sigmoid(mean + std z)."""
         return torch.sigmoid(self.mean + self.std * torch.special.ndtri(u))
+
+
+@dataclass(frozen=True)
+class Ladder(TimeLaw):
+    """One of a few noise levels, n geometric from n_max down to n_min, each as often.
+
+    Source: Song & Ermon 2019 (Generative Modeling by Estimating Gradients of the Data Distribution), section 4.2.
+    """
+
+    levels: int = 32
+    n_min: float = 0.01
+    n_max: float = 50.0
+    stratified: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse a ladder that leads nowhere."""
+        if self.levels < 2 or not 0 < self.n_min < self.n_max:
+            raise ReverieError(
+                f"ladder:levels={self.levels},n_min={self.n_min:g},n_max={self.n_max:g}: there must be 2 levels or more, and "
+                "0 < n_min < n_max."
+            )
+
+    def quantile(self, u: Tensor, schedule: Schedule, sigma_data: float) -> Tensor:
+        """The time at which n = n_min (n_max / n_min)^(k / (levels - 1)), k = floor(u levels)."""
+        k = torch.floor(u * self.levels).clamp(max=self.levels - 1)
+        return schedule.time_of_noise(self.n_min * (self.n_max / self.n_min) ** (k / (self.levels - 1)))

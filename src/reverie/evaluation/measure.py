@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from reverie.core.samplers import Step
 from reverie.data.dataset import Data
 from reverie.errors import ReverieError
@@ -55,9 +53,9 @@ def measure(
         on_step=on_step,
     )
     judged = evaluate(
-        model.encode(train.items),
-        model.encode(held_out.items),
-        np.clip(samples.x, -1, 1),
+        model.codec.numbers(model.encode(train.items)),
+        model.codec.numbers(model.encode(held_out.items)),
+        model.codec.numbers(samples.x),
         train.labels if model.classes else None,
         held_out.labels if model.classes else None,
         wanted,

@@ -32,8 +32,9 @@ def training(model: Model) -> Table:
     record, about = model.record, storage.describe(model)
     rows = [
         ("network", f"{about['network']['name']}, {model.parameters:,} weights"),
+        ("process", about["process"]["name"]),
         ("schedule", _spelled(about["process"]["schedule"])),
-        ("parameterisation", _spelled(about["parameterisation"])),
+        ("parameterisation", _spelled(about.get("parameterisation", {"name": "none: probabilities of tokens"}))),
         *((name.replace("_", " "), text(record.get(key))) for name, key in (
             ("steps", "step"), ("plan", "plan"), ("batch", "batch"), ("peak learning rate", "lr"),
             ("items seen", "images_seen"), ("steps skipped as not finite", "skipped_steps"), ("seconds", "elapsed"),
@@ -91,7 +92,7 @@ def data(model: Model) -> Table:
 
 def mismatch(model: Model, samples: Samples) -> tuple[float, bool]:
     """Nats per dimension that the start of sampling knows of the data, and whether that is too much."""
-    process = model.denoiser.process
+    process = model.process(samples.settings)
     first = samples.settings.build_grid().times(process.schedule, samples.settings.steps)[0]
     nats = process.prior_mismatch(first)
     return nats, nats > MISMATCH

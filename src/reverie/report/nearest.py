@@ -35,7 +35,7 @@ class Sides(NamedTuple):
 
 def sides(codec: Codec, audit: Audit, sample_x: np.ndarray, held_x: np.ndarray, train_x: np.ndarray) -> Sides:
     """Lay out both sides; x (N, C, *) encoded. All held-out items are looked at, as the audit's verdict does."""
-    found, near = ratios(held_x, train_x)
+    found, near = ratios(codec.numbers(held_x), codec.numbers(train_x))
     held_ratios, held_near = found.tolist(), near.tolist()
 
     def row(what: str, x: np.ndarray) -> Callable[[str, int, float, Sequence[int]], Row]:

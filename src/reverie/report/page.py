@@ -48,8 +48,8 @@ def build(
     samples, evaluation: what was measured, and what was found. train_items, held_items: the data as files hold it; the
     audit's places point into the first. run: the run folder, for its log, or None. command: what made this page.
     """
-    train_x, held_x, sample_x = model.encode(train_items), model.encode(held_items), np.clip(samples.x, -1, 1)
-    beside = nearest.sides(model.codec, evaluation.audit, sample_x, held_x, train_x)
+    train_x, held_x = model.encode(train_items), model.encode(held_items)
+    beside = nearest.sides(model.codec, evaluation.audit, samples.x, held_x, train_x)
     groups, left_out = sheet(samples)
     cards = words.cards(evaluation)
     nats, too_much = facts.mismatch(model, samples)

@@ -65,7 +65,7 @@ def reverse(model: Model, samples: Samples) -> Strip:
 
 def forward(model: Model, held_x: np.ndarray, samples: Samples, count: int = 2) -> Strip:
     """Add noise to a few real items (N, C, *), at the levels that the reverse strip stops at."""
-    process = model.denoiser.process
+    process = model.process(samples.settings)
     times = _times(model, samples).flip(0)
     noises = [float(n) for n in process.schedule.noise(times)]
     frames = _chosen(noises[::-1], model.denoiser.sigma_data)[::-1]
@@ -73,8 +73,8 @@ def forward(model: Model, held_x: np.ndarray, samples: Samples, count: int = 2) 
     rows = []
     for k, x in enumerate(held_x[:count], start=1):
         x0 = torch.from_numpy(x[None])
-        eps = Noise.of(_SEED, 1, k).normal(0, x0)
-        shown = [_contrast(model, process.diffuse(x0, times[i], eps), times[i]) for i in frames]
+        eps = process.draw(Noise.of(_SEED, 1, k), x0)
+        shown = [model.denoiser.look(process.diffuse(x0, times[i], eps), times[i])[0].numpy() for i in frames]
         tiles = [tile(model.codec, y, f"Real item {k} with noise n = {level(noises[i])}")
                  for y, i in zip(shown, frames, strict=True)]  # fmt: skip
         rows.append(Row(f"real item {k}", [*tiles]))
@@ -96,7 +96,7 @@ def level(n: float) -> str:
 
 def _film(model: Model, samples: Samples, k: int) -> list[tuple[float, np.ndarray, np.ndarray | None]]:
     """(n, x_t as shown, x0_hat) at every stop of sample k, the pure noise first and the finished sample last."""
-    process, s = model.denoiser.process, samples.settings
+    process, s, looks = model.process(samples.settings), samples.settings, model.denoiser
     times = _times(model, samples)
     noise = Noise.of(samples.seed, 1, samples.first + k, s.temperature)
     x = process.prior(torch.empty(1, *model.codec.field.shape), noise, times[0])
@@ -104,32 +104,28 @@ def _film(model: Model, samples: Samples, k: int) -> list[tuple[float, np.ndarra
     model.sample(
         1, label=None if samples.labels is None else samples.labels[k],
         steps=s.steps, sampler=s.sampler, grid=s.grid, guidance=s.guidance, interval=s.interval, temperature=s.temperature,
-        seed=samples.seed, first=samples.first + k, on_step=lambda step: steps.append(_on_cpu(step)),
+        schedule=s.schedule, seed=samples.seed, first=samples.first + k, on_step=lambda step: steps.append(_on_cpu(step)),
     )  # fmt: skip
     stops = [(times[0], x, steps[0].x0_hat)]
     stops += [(torch.tensor(a.s, dtype=torch.float64), a.x, b.x0_hat) for a, b in pairwise(steps)]
     stops += [(torch.tensor(steps[-1].s, dtype=torch.float64), steps[-1].x, None)]
     return [
-        (float(process.schedule.noise(t)), _contrast(model, x, t), None if hat is None else hat[0].numpy())
+        (
+            float(process.schedule.noise(t)),
+            looks.look(x, t)[0].numpy(),
+            None if hat is None else looks.guess(hat)[0].numpy(),
+        )
         for t, x, hat in stops
     ]
 
 
 def _on_cpu(step: Step) -> Step:
-    hat = None if step.x0_hat is None else step.x0_hat.float().cpu()
-    return dataclasses.replace(step, x=step.x.float().cpu(), x0_hat=hat)
+    hat = None if step.x0_hat is None else step.x0_hat.cpu()
+    return dataclasses.replace(step, x=step.x.cpu(), x0_hat=hat)
 
 
 def _times(model: Model, samples: Samples) -> Tensor:
-    return samples.settings.build_grid().times(model.denoiser.process.schedule, samples.settings.steps)
-
-
-def _contrast(model: Model, x: Tensor, t: Tensor) -> np.ndarray:
-    """(1, C, *) -> (C, *), at the data's contrast; see the head of this file."""
-    process, sd = model.denoiser.process, model.denoiser.sigma_data
-    n = float(process.schedule.noise(t))
-    mean = float(process.mean.mean())
-    return (mean + (x / float(process.schedule.alpha(t)) - mean) * (sd / (sd**2 + n**2) ** 0.5))[0].numpy()
+    return samples.settings.build_grid().times(model.process(samples.settings).schedule, samples.settings.steps)
 
 
 def _chosen(noises: list[float], sigma_data: float) -> list[int]:

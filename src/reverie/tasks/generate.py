@@ -28,12 +28,15 @@ def generate(
     label: Annotated[
         str | None, "Class to draw, or several: 3 or 3,5,8 (cycled). Default: training proportions."
     ] = None,
-    steps: Annotated[int | None, "Steps of the sampler. Default: the model's own (18)."] = None,
+    steps: Annotated[
+        int | None, "Steps of the sampler. Default: the model's own, or those usual for --sampler."
+    ] = None,
     sampler: Annotated[str | None, "E.g. heun, dpmpp-2m, ddim, heun:churn=40; see `reverie list samplers`."] = None,
     grid: Annotated[str | None, "Where it stops on the way, e.g. karras:rho=5; see `reverie list grids`."] = None,
     guidance: Annotated[float | None, "Scale of classifier-free guidance; 1 is none."] = None,
     interval: Annotated[str | None, "Noise levels LOW:HIGH in which guidance acts, e.g. 0.3:5."] = None,
     temperature: Annotated[float | None, "Scale of the noise: below 1 the likely, above 1 the varied."] = None,
+    schedule: Annotated[str | None, "Noise schedule to sample under, if not the one it was trained with."] = None,
     seed: Annotated[int, "Start of all randomness; -1 picks one and says which."] = 0,
     batch: Annotated[int, "How many are computed at once."] = 128,
     on_step: Callable[[Step], None] | None = None,
@@ -48,6 +51,7 @@ def generate(
         guidance=guidance,
         interval=parse_interval(interval),
         temperature=temperature,
+        schedule=schedule,
         seed=secrets.randbelow(2**31) if seed == -1 else seed,
         batch=batch,
         on_step=on_step,

@@ -14,6 +14,7 @@ from reverie.core.times import TimeLaw
 from reverie.core.weighting import Weighting
 from reverie.errors import ReverieError
 from reverie.example import Example
+from reverie.training.coupling import Coupling
 from reverie.training.ema import Average
 from reverie.training.settings import TrainSettings
 
@@ -29,6 +30,7 @@ class Learner:
     average: Average
     times: TimeLaw
     weighting: Weighting
+    coupling: Coupling
     seed: int
     clip: float
     autocast: torch.dtype | None
@@ -49,8 +51,9 @@ class Learner:
             denoiser,
             torch.optim.AdamW([g for g in groups if g["params"]], lr=0.0, betas=(0.9, 0.99), fused=fused),
             Average(registry.build("ema", settings.ema), denoiser.network),
-            registry.build("times", settings.times),
-            registry.build("weightings", settings.weighting),
+            registry.build("times", str(settings.chosen("times"))),
+            registry.build("weightings", str(settings.chosen("weighting"))),
+            registry.build("couplings", settings.coupling),
             settings.seed,
             settings.clip,
             mixed_precision(device, settings.precision),
@@ -69,7 +72,7 @@ class Learner:
         t = self.times.draw(noise, schedule, sigma_data)
         example = example.to(device)
         with torch.autocast(device.type, self.autocast or torch.bfloat16, enabled=self.autocast is not None):
-            eps = self.denoiser.process.draw(noise, example.x0, _EPS_KEY)
+            eps = self.coupling.pair(example, self.denoiser.process.draw(noise, example.x0, _EPS_KEY))
             loss = self.denoiser.loss(example, t, eps, self.weighting).mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()

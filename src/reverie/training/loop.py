@@ -180,12 +180,11 @@ class Trainer:
         with self.averaged():
             found["held_out"] = validation.errors(denoiser, self.job.held_out, times)
             found["train"] = validation.errors(denoiser, self.job.training, times)
-        mean = denoiser.process.mean.to(self.job.held_out.x)
         facts: dict[str, object] = {k: validation.weighted(v, denoiser, times) for k, v in found.items()}
         facts["bands"] = found
         facts["items"] = len(self.job.held_out.x)
         facts["noise"] = [float(n) for n in denoiser.process.schedule.noise(times)]
-        facts["baseline"] = float(((self.job.held_out.x - mean) ** 2).mean())
+        facts["baseline"] = denoiser.baseline(self.job.held_out.x)
         return Event("validation", self.learner.step, {**facts, "elapsed": self.elapsed})
 
     def _draw(self) -> Event:

@@ -6,13 +6,14 @@ import copy
 
 import torch
 
-from reverie.core.denoiser import NetworkDenoiser
+from reverie.core.denoiser import Learned
+from reverie.core.noise import Noise
 from reverie.core.weighting import Uniform
 from reverie.data.memory import available
-from reverie.example import Example
+from reverie.example import Example, each
 
 
-def training_memory(denoiser: NetworkDenoiser, example: Example) -> int:
+def training_memory(denoiser: Learned, example: Example) -> int:
     """Bytes that one training step will hold: what is saved for the backward pass, weights, gradients and averages.
 
     The step is run on PyTorch's meta device, which has shapes but no memory, so that asking costs nothing.
@@ -24,12 +25,13 @@ def training_memory(denoiser: NetworkDenoiser, example: Example) -> int:
         held[storage._cdata] = storage
         return t
 
+    eps = denoiser.process.draw(Noise.of(0, len(example.x0)), example.x0)
     meta = copy.deepcopy(denoiser).to("meta")
     where = torch.device("meta")
     t = torch.full((len(example.x0),), 0.5, dtype=torch.float64)
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
         x = example.to(where)
-        meta.loss(x, t, torch.empty_like(x.x0), Uniform())
+        meta.loss(x, t, each(lambda e: e.to(where), eps), Uniform())
     weights = sum(p.numel() * p.element_size() for p in denoiser.parameters())
     in_flight = int(
         1.25 * sum(s.nbytes() for s in held.values())

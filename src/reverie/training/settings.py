@@ -8,6 +8,7 @@ from typing import Any
 
 from reverie import registry
 from reverie.errors import ReverieError, nearest
+from reverie.training.families import Family
 from reverie.training.plan import Plan, seconds
 
 
@@ -38,13 +39,25 @@ class TrainSettings:
     augment: str | None = _option(
         None, "Random changes of the data, comma-separated: flip, vflip, rotate90. Default none."
     )
-    schedule: str = _option("edm", "Noise schedule, see `reverie list schedules`.")
-    parameterisation: str = _option("edm", "What the network predicts, see `reverie list parameterisations`.")
-    times: str = _option("log-normal", "Which noise levels training sees, see `reverie list times`.")
-    weighting: str = _option("uniform", "How much each noise level counts, see `reverie list weightings`.")
+    family: str = _option("edm", "Kind of diffusion model, which sets what follows; see `reverie list families`.")
+    schedule: str | None = _option(None, "Noise schedule, see `reverie list schedules`. Default: the family's.")
+    parameterisation: str | None = _option(
+        None, "What the network predicts, see `reverie list parameterisations`. Default: the family's."
+    )
+    times: str | None = _option(
+        None, "Which noise levels training sees, see `reverie list times`. Default: the family's."
+    )
+    weighting: str | None = _option(
+        None, "How much each noise level counts, see `reverie list weightings`. Default: the family's."
+    )
+    coupling: str = _option(
+        "independent", "Which noise goes with which item: independent or optimal-transport (flow matching)."
+    )
     ema: str = _option("power", "How weights are averaged, see `reverie list ema`.")
-    architecture: str = _option("unet", "Network, see `reverie list networks`.")
-    sampler: str = _option("heun", "Sampler of the pictures drawn while training, and the model's default.")
+    architecture: str | None = _option(None, "Network, see `reverie list networks`. Default: the family's.")
+    sampler: str | None = _option(
+        None, "Sampler of the pictures drawn while training, and the model's default. Default: the family's."
+    )
     guidance: float = _option(1.0, "Guidance of the pictures drawn while training, and the model's default.")
     init_from: str | None = _option(None, "Start from the weights of another trained RUN (fine-tuning).", "--from")
     device: str = _option("auto", "auto, cpu, cuda, cuda:1 or mps.")
@@ -98,10 +111,49 @@ class TrainSettings:
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise ReverieError(f"--precision {self.precision}: there are auto, float32 and bfloat16.")
         seconds(self.checkpoint_every, "--checkpoint-every")
-        rooms = {"schedules": self.schedule, "times": self.times, "weightings": self.weighting, "ema": self.ema}
-        for room, text in {**rooms, "samplers": self.sampler, "parameterisations": self.parameterisation}.items():
-            registry.build(room, text)
-        registry.find("networks", self.architecture)
+        self._check_choices()
+
+    def _check_choices(self) -> None:
+        """Refuse choices that do not exist, and those that do not go with the family's process."""
+        family = self.kind
+        tokens = family.process != "gaussian"
+        if tokens and self.parameterisation is not None:
+            raise ReverieError(
+                f"--parameterisation {self.parameterisation} goes with Gaussian families; --family {self.family} predicts the "
+                "probabilities of tokens and has none. Leave it out, or choose another family."
+            )
+        if tokens and self.coupling != "independent":
+            raise ReverieError(
+                f"--coupling {self.coupling} pairs Gaussian noise with items; --family {self.family} has tokens. Leave it out."
+            )
+        if tokens and self.weighting is not None:
+            raise ReverieError(
+                f"--weighting {self.weighting} would make the bound that --family {self.family} is trained on no bound. Leave "
+                "it out."
+            )
+        rooms = {
+            "times": "times",
+            "weightings": "weighting",
+            "samplers": "sampler",
+            "parameterisations": "parameterisation",
+        }
+        rooms["survivals" if tokens else "schedules"] = "schedule"
+        for room, choice in rooms.items():
+            if (text := self.chosen(choice)) is not None:
+                registry.build(room, text)
+        registry.build("ema", self.ema)
+        registry.build("couplings", self.coupling)
+        registry.find("networks", str(self.chosen("architecture")))
+
+    @property
+    def kind(self) -> Family:
+        """The family as an object."""
+        return registry.build("families", self.family)
+
+    def chosen(self, choice: str) -> str | None:
+        """A choice that a family makes: the person's own where there is one, else the family's."""
+        own = getattr(self, choice)
+        return own if own is not None else getattr(self.kind, choice)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""

@@ -14,15 +14,14 @@ from torch import Tensor, nn
 
 from reverie import registry, storage
 from reverie.codecs import Codec
-from reverie.core.denoiser import NetworkDenoiser
+from reverie.core.denoiser import Learned, NetworkDenoiser, TokenDenoiser
 from reverie.core.processes import Gaussian
 from reverie.data.dataset import Data
 from reverie.data.loader import Loader
 from reverie.data.split import Split, split
 from reverie.errors import ReverieError
 from reverie.model import Model
-from reverie.networks import Network
-from reverie.samples import Settings
+from reverie.samples import Settings, usual_steps
 from reverie.training.memory import available_memory, training_memory
 from reverie.training.settings import TrainSettings, parse_resolution, share_or_count
 from reverie.training.validation import ITEMS, Items
@@ -83,7 +82,7 @@ def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = Non
         "held_out": len(held),
         "split": cut.hash,
     }
-    model.defaults = Settings(sampler=settings.sampler, guidance=settings.guidance)
+    model.defaults = _defaults(settings)
     _must_fit(model, loader, batch, device)
     lr = settings.lr or default_lr(model.parameters)
     on_held = Items.of(model.encode(held.items[:ITEMS]), held.labels)
@@ -154,11 +153,13 @@ def _broken(data: Data) -> list[str]:
 def _codec(train: Data, settings: TrainSettings) -> Codec:
     """The codec of this kind of data, fitted; told what the person and the files said."""
     cls: Any = registry.find("codecs", train.kind)
-    wish = {"resolution": parse_resolution(settings.resolution), "colour": train.colour}
+    tokens = True if settings.kind.process != "gaussian" else None
+    wish = {"resolution": parse_resolution(settings.resolution), "colour": train.colour, "levels": tokens}
     given = {k: v for k, v in wish.items() if v is not None}
     if unknown := given.keys() - inspect.signature(cls.fit).parameters.keys():
         raise ReverieError(
-            f"--{' and --'.join(sorted(unknown))} means nothing for data of kind {train.kind}; leave it out."
+            f"--{' and --'.join(sorted(unknown - {'levels'}) or ['family ' + settings.family])} means nothing for data of kind "
+            f"{train.kind}; leave it out."
         )
     return cls.fit(train.items, **given)
 
@@ -170,18 +171,41 @@ def _fresh(codec: Codec, train: Data, classes: list[str], settings: TrainSetting
     if not sigma_data > 1e-6:
         raise ReverieError("All items of the training data are the same: there is nothing to learn.")
     torch.manual_seed(settings.seed)
-    if network is None:
-        cls = registry.find("networks", settings.architecture)
-        assert issubclass(cls, Network)
-        network = cls.sized(settings.size, codec.field.shape, conditions_of(classes))
-    denoiser = NetworkDenoiser(
-        network,
-        Gaussian(registry.build("schedules", settings.schedule), mean, variance),
-        parameterisation(settings.parameterisation, sigma_data),
-        sigma_data,
-    )
+    denoiser = _denoiser(codec, mean, variance, sigma_data, classes, settings, network)
     counts = np.bincount(train.labels, minlength=len(classes)) if train.labels is not None else np.zeros(0)
     return Model(codec, denoiser, classes, [float(c / counts.sum()) for c in counts])
+
+
+def _denoiser(
+    codec: Codec,
+    mean: Tensor,
+    variance: Tensor,
+    sigma_data: float,
+    classes: list[str],
+    settings: TrainSettings,
+    network: nn.Module | None,
+) -> Learned:
+    """An untrained network as the denoiser of the family's process."""
+    field, conditions = codec.field, conditions_of(classes)
+    cls: Any = registry.find("networks", str(settings.chosen("architecture")))
+    if field.classes is None:
+        if network is None:
+            network = cls.sized(settings.size, field.shape, conditions)
+        schedule = registry.build("schedules", str(settings.chosen("schedule")))
+        target = parameterisation(str(settings.chosen("parameterisation")), sigma_data)
+        return NetworkDenoiser(network, Gaussian(schedule, mean, variance), target, sigma_data)
+    survival = registry.build("survivals", str(settings.chosen("schedule")))
+    process = registry.find("processes", settings.kind.process)(field.classes, survival)
+    if network is None:
+        network = cls.sized(settings.size, field.shape, conditions, classes=field.classes, states=process.states)
+    return TokenDenoiser(network, process)
+
+
+def _defaults(settings: TrainSettings) -> Settings:
+    """How the model samples unless told otherwise: as its family does, with the person's sampler where one was given."""
+    family = settings.kind
+    start = Settings(sampler=family.sampler, grid=family.grid, steps=family.steps or usual_steps(family.sampler))
+    return start.given(sampler=settings.sampler, guidance=settings.guidance)
 
 
 def parameterisation(text: str, sigma_data: float) -> Any:

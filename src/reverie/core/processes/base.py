@@ -44,8 +44,20 @@ class Process(ABC):
         """Guidance: move from prediction u towards prediction c by the factor w, () or (B,); w = 1 gives c."""
 
     @abstractmethod
+    def reveal(self, x_t: State, value: State, known: State) -> State:
+        """x_t as a denoiser should see it when entries of x0 are known to have a value; known: bool, both of x0's shape."""
+
+    @abstractmethod
+    def pin(self, prediction: State, value: State, known: State) -> State:
+        """A prediction, certain of the value of the known entries."""
+
+    @abstractmethod
     def temper(self, prediction: State, temperature: float) -> State:
         """A prediction at a sampling temperature, for processes whose random numbers cannot carry one."""
+
+    @abstractmethod
+    def prior_mismatch(self, t: Tensor) -> float:
+        """Upper bound, in nats per dimension, of how far the true x_t is from the prior."""
 
     @abstractmethod
     def divergence(self, x0: State, prediction: State, x_t: State, t: Tensor, observed: State | None = None) -> Tensor:

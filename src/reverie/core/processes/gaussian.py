@@ -84,6 +84,14 @@ class Gaussian(Process):
         """u + w (c - u)."""
         return u + expand(w, u) * (c - u)
 
+    def reveal(self, x_t: Tensor, value: Tensor, known: Tensor) -> Tensor:
+        """x_t itself, which has the noise that t says."""
+        return x_t
+
+    def pin(self, prediction: Tensor, value: Tensor, known: Tensor) -> Tensor:
+        """The value where it is known."""
+        return torch.where(known, value.to(prediction), prediction)
+
     def temper(self, prediction: Tensor, temperature: float) -> Tensor:
         """The prediction itself: the noise carries the temperature."""
         return prediction

@@ -59,9 +59,21 @@ class Product(Process):
         """Each field in its own way."""
         return {k: p.mix(u[k], c[k], w) for k, p in self._on(u)}
 
+    def reveal(self, x_t: Fields, value: Fields, known: Fields) -> Fields:
+        """Each field in its own way."""
+        return {k: p.reveal(x_t[k], value[k], known[k]) for k, p in self._on(x_t)}
+
+    def pin(self, prediction: Fields, value: Fields, known: Fields) -> Fields:
+        """Each field in its own way."""
+        return {k: p.pin(prediction[k], value[k], known[k]) for k, p in self._on(prediction)}
+
     def temper(self, prediction: Fields, temperature: float) -> Fields:
         """Each field in its own way."""
         return {k: p.temper(prediction[k], temperature) for k, p in self._on(prediction)}
+
+    def prior_mismatch(self, t: Tensor) -> float:
+        """The largest of the fields'."""
+        return max(p.prior_mismatch(t) for p in self.fields.values())
 
     def divergence(
         self, x0: Fields, prediction: Fields, x_t: Fields, t: Tensor, observed: Fields | None = None
