@@ -1,6 +1,7 @@
 """The times at which a sampler stops, from noise to data: an argument of every sampler, never a part of it.
 
-A grid starts where alpha is still above 0 and ends at t = 0; samplers need not treat an endpoint specially.
+A grid starts where alpha is still above 0 (for tokens, at t = 1, where nothing is known) and ends at t = 0; samplers need
+not treat an endpoint specially. It falls, but for `jumps`, whose rising times are noise added again.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -15,6 +17,7 @@ from torch import Tensor
 from reverie.core.schedules import Schedule
 from reverie.core.survival import Survival
 from reverie.errors import ReverieError
+from reverie.registry import build
 
 _MAX_NOISE = 500.0  # n = sigma / alpha at the start of grids given in t, where the schedule itself goes on to infinity
 
@@ -34,8 +37,33 @@ def _need(steps: int, at_most: int | None = None) -> None:
         )
 
 
-def _to_zero(n: Tensor, schedule: Schedule | Survival) -> Tensor:
-    return torch.cat([schedule.time_of_noise(n), torch.zeros(1, dtype=torch.float64)])
+def _to_zero(times: Tensor, schedule: Schedule | Survival, grid: Grid) -> Tensor:
+    """The times above 0, begun at 1 for tokens, then 0; raises ReverieError where two times are one."""
+    if isinstance(schedule, Survival):
+        times = torch.cat([torch.ones(1, dtype=torch.float64), times[1:]])
+    times = torch.cat([times, torch.zeros(1, dtype=torch.float64)])
+    if not bool((times.diff() < 0).all()):
+        twice = float(times[:-1][times.diff() >= 0][0])
+        raise ReverieError(
+            f"The grid {type(grid).__name__} over {type(schedule).__name__} does not fall: it stops twice at t = {twice:.4g}. "
+            "Ask for fewer steps, or for noise levels that the schedule reaches."
+        )
+    return times
+
+
+def _need_range(name: str, n_min: float, n_max: float) -> None:
+    if not 0 < n_min < n_max < math.inf:
+        raise ReverieError(f"The grid '{name}' needs 0 < n_min < n_max; found n_min = {n_min:g}, n_max = {n_max:g}.")
+
+
+def _top(schedule: Schedule | Survival, n_max: float, n_min: float) -> float:
+    """n_max, or what the schedule reaches below it."""
+    top = min(n_max, float(schedule.noise(schedule.noisiest(n_max))))
+    if top <= n_min:
+        raise ReverieError(
+            f"{type(schedule).__name__} reaches n = {top:.4g} only; give the grid a lower n_min than {n_min:g}."
+        )
+    return top
 
 
 @dataclass(frozen=True)
@@ -50,13 +78,18 @@ class Karras(Grid):
     n_max: float = 80.0
     rho: float = 7.0
 
+    def __post_init__(self) -> None:
+        """Refuse a range that does not fall."""
+        _need_range("karras", self.n_min, self.n_max)
+        if not self.rho > 0:
+            raise ReverieError(f"karras:rho={self.rho:g} must be above 0; 7 is usual.")
+
     def times(self, schedule: Schedule | Survival, steps: int) -> Tensor:
         """N times above 0, and 0."""
         _need(steps)
-        top = min(self.n_max, float(schedule.noise(schedule.noisiest(self.n_max))))
         place = torch.linspace(0, 1, steps, dtype=torch.float64)
-        high, low = top ** (1 / self.rho), min(self.n_min, top) ** (1 / self.rho)
-        return _to_zero((high + place * (low - high)) ** self.rho, schedule)
+        high, low = _top(schedule, self.n_max, self.n_min) ** (1 / self.rho), self.n_min ** (1 / self.rho)
+        return _to_zero(schedule.time_of_noise((high + place * (low - high)) ** self.rho), schedule, self)
 
 
 @dataclass(frozen=True)
@@ -70,12 +103,16 @@ class LogSNR(Grid):
     n_max: float = 80.0
     name = "log-snr"
 
+    def __post_init__(self) -> None:
+        """Refuse a range that does not fall."""
+        _need_range("log-snr", self.n_min, self.n_max)
+
     def times(self, schedule: Schedule | Survival, steps: int) -> Tensor:
         """N times above 0, and 0."""
         _need(steps)
-        top = min(self.n_max, float(schedule.noise(schedule.noisiest(self.n_max))))
-        place = torch.linspace(math.log(top), math.log(min(self.n_min, top)), steps, dtype=torch.float64)
-        return _to_zero(torch.exp(place), schedule)
+        top = _top(schedule, self.n_max, self.n_min)
+        place = torch.linspace(math.log(top), math.log(self.n_min), steps, dtype=torch.float64)
+        return _to_zero(schedule.time_of_noise(torch.exp(place)), schedule, self)
 
 
 @dataclass(frozen=True)
@@ -88,7 +125,8 @@ class Uniform(Grid):
     def times(self, schedule: Schedule | Survival, steps: int) -> Tensor:
         """From the noisiest time to 0."""
         _need(steps)
-        return torch.linspace(float(schedule.noisiest(_MAX_NOISE)), 0, steps + 1, dtype=torch.float64)
+        top = float(schedule.noisiest(_MAX_NOISE))
+        return _to_zero(torch.linspace(top, 0, steps + 1, dtype=torch.float64)[:-1], schedule, self)
 
 
 @dataclass(frozen=True)
@@ -101,40 +139,75 @@ class Quadratic(Grid):
     def times(self, schedule: Schedule | Survival, steps: int) -> Tensor:
         """From the noisiest time to 0."""
         _need(steps)
-        return float(schedule.noisiest(_MAX_NOISE)) * torch.linspace(1, 0, steps + 1, dtype=torch.float64) ** 2
+        top = float(schedule.noisiest(_MAX_NOISE))
+        return _to_zero(top * torch.linspace(1, 0, steps + 1, dtype=torch.float64)[:-1] ** 2, schedule, self)
+
+
+class _Chain(Grid):
+    """Some of the steps of a T-step chain, counted from 0 as chains are: step k ends at t = (k + 1) / T."""
+
+    T: int
+
+    def __post_init__(self) -> None:
+        """Refuse a chain of no steps."""
+        if self.T < 1:
+            raise ReverieError(f"A chain of T = {self.T} steps; give a whole number from 1, usually 1000.")
+
+    @abstractmethod
+    def chosen(self, steps: int) -> Tensor:
+        """`steps` numbers of steps, falling, whole numbers in 0 .. T - 1 as float64."""
+
+    def times(self, schedule: Schedule | Survival, steps: int) -> Tensor:
+        """(k + 1) / T of the chosen steps, and 0; those too noisy to start from are one, the noisiest."""
+        _need(steps, self.T)
+        times = ((self.chosen(steps) + 1) / self.T).clamp(max=float(schedule.noisiest(_MAX_NOISE)))
+        return _to_zero(torch.unique_consecutive(times), schedule, self)
 
 
 @dataclass(frozen=True)
-class Leading(Grid):
-    """Every (T // N)-th step of a T-step chain, counted from the first: does not reach t = 1.
+class Leading(_Chain):
+    """Every (T // N)-th step of a T-step chain, counted from the first: does not reach t = 1, but for tokens.
 
+    t = (k (T // N) + 1) / T for k = N - 1 .. 0.
     Source: Song et al. 2021 (DDIM); Lin et al. 2024 (Common Diffusion Noise Schedules are Flawed), table 2, for the name.
     """
 
     T: int = 1000
 
-    def times(self, schedule: Schedule | Survival, steps: int) -> Tensor:
-        """(k (T // N) + 1) / T for k = N - 1 .. 0, and 0."""
-        _need(steps, self.T)
-        k = torch.arange(steps - 1, -1, -1, dtype=torch.float64)
-        return torch.cat([(k * (self.T // steps) + 1) / self.T, torch.zeros(1, dtype=torch.float64)])
+    def chosen(self, steps: int) -> Tensor:
+        """Multiples of T // N."""
+        return torch.arange(steps - 1, -1, -1, dtype=torch.float64) * (self.T // steps)
 
 
 @dataclass(frozen=True)
-class Trailing(Grid):
+class Trailing(_Chain):
     """Every (T / N)-th step of a T-step chain, counted from the last: starts at t = 1.
 
+    t = round(T - k T / N) / T for k = 0 .. N - 1.
     Source: Lin et al. 2024 (Common Diffusion Noise Schedules are Flawed), table 2.
     """
 
     T: int = 1000
 
-    def times(self, schedule: Schedule | Survival, steps: int) -> Tensor:
-        """round(T - k T / N) / T for k = 0 .. N - 1, and 0."""
-        _need(steps, self.T)
-        k = torch.arange(steps, dtype=torch.float64)
-        times = torch.cat([torch.round(self.T - k * self.T / steps) / self.T, torch.zeros(1, dtype=torch.float64)])
-        return times.clamp(max=float(schedule.noisiest(_MAX_NOISE)))
+    def chosen(self, steps: int) -> Tensor:
+        """Rounded multiples of T / N, taken from T."""
+        return torch.round(self.T - torch.arange(steps, dtype=torch.float64) * self.T / steps) - 1
+
+
+@dataclass(frozen=True)
+class Linspace(_Chain):
+    """N steps of a T-step chain, evenly from the last to the first, both included.
+
+    t = (round((T - 1) k / (N - 1)) + 1) / T for k = N - 1 .. 0; one step is the last.
+    Source: Nichol & Dhariwal 2021 (Improved DDPM), section 4; Lin et al. 2024, table 2, for the name.
+    """
+
+    T: int = 1000
+
+    def chosen(self, steps: int) -> Tensor:
+        """Rounded, evenly spaced numbers."""
+        k = torch.arange(steps - 1, -1, -1, dtype=torch.float64)
+        return torch.round((self.T - 1) * (k / (steps - 1) if steps > 1 else k + 1))
 
 
 @dataclass(frozen=True)
@@ -146,9 +219,68 @@ class Sigmas(Grid):
 
     values: tuple[float, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Refuse a list that is no way down from noise to data."""
+        above = self.values[:-1] if self.values and self.values[-1] == 0 else self.values
+        falls = all(a > b for a, b in pairwise(above))
+        if not above or not falls or not all(0 < v < math.inf for v in above):
+            given = "/".join(f"{v:g}" for v in self.values) or "nothing"
+            raise ReverieError(
+                f"The grid 'sigmas' needs a falling list of noise levels above 0, as in sigmas:values=80/10/1/0.1; found {given}."
+            )
+
     def times(self, schedule: Schedule | Survival, steps: int) -> Tensor:
         """The list itself, whatever the number of steps."""
         n = torch.tensor([v for v in self.values if v > 0], dtype=torch.float64)
-        if len(n) == 0 or bool((n.diff() >= 0).any()):
-            raise ReverieError("The grid 'sigmas' needs a falling list of noise levels: sigmas:values=80/10/1/0.1.")
-        return _to_zero(n, schedule)
+        top = float(schedule.noise(schedule.noisiest(float(n[0]))))
+        if top < float(n[0]) * (1 - 1e-6):
+            raise ReverieError(
+                f"{type(schedule).__name__} reaches n = {top:.4g} only; the grid 'sigmas' starts at {float(n[0]):g}. "
+                "Leave out what lies above."
+            )
+        return _to_zero(schedule.time_of_noise(n), schedule, self)
+
+
+@dataclass(frozen=True)
+class Jumps(Grid):
+    """Another grid, walked with jumps back up: from every `length`-th stop noise is added again, resamplings - 1 times.
+
+    Of the N noisy stops of `base`, counted from the data as 0 .. N - 1, those at 0, length, 2 length ... below N - length
+    send the walk back up by `length` stops, each resamplings - 1 times. N is `steps`; with J such stops the walk has
+    N + (resamplings - 1) length J steps down.
+    Source: Lugmayr et al. 2022 (RePaint), section 4.2 and appendix B; their j is `length`, their r `resamplings`.
+    """
+
+    base: str = "karras"
+    length: int = 10
+    resamplings: int = 10
+
+    def __post_init__(self) -> None:
+        """Refuse jumps to nowhere, and jumps within jumps."""
+        if self.length < 1 or self.resamplings < 1:
+            raise ReverieError(
+                f"jumps:length={self.length},resamplings={self.resamplings}: give whole numbers from 1 (1 resampling: no jump)."
+            )
+        if isinstance(self._below(), Jumps):
+            raise ReverieError(
+                "The grid 'jumps' cannot be made of jumps; give a base that falls, e.g. jumps:base=karras."
+            )
+
+    def times(self, schedule: Schedule | Survival, steps: int) -> Tensor:
+        """The walk, with rising times where it jumps; ends at 0."""
+        down = self._below().times(schedule, steps)
+        last = len(down) - 2  # the stop nearest to the data that is noisy
+        left = dict.fromkeys(range(last, self.length - 1, -self.length), self.resamplings - 1)
+        walk, here = [0], 0
+        while here <= last:
+            if left.get(here):
+                left[here] -= 1
+                here -= self.length
+            else:
+                here += 1
+            walk.append(here)
+        return down[torch.tensor(walk)]
+
+    def _below(self) -> Grid:
+        grid: Grid = build("grids", self.base)
+        return grid
