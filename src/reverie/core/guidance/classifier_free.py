@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from reverie.core.denoiser import Learned
-from reverie.core.guidance.base import Guidance
+from reverie.core.guidance.base import Guidance, strength
 from reverie.core.shapes import time_of
 from reverie.example import Conditions, State, each, tensors
 
@@ -44,8 +44,7 @@ class ClassifierFree(Guidance):
     def forward(self, x_t: State, t: Tensor) -> State:
         """The guided prediction, (B, *); one forward of twice the batch where both come from the same network."""
         t = time_of(t).expand(len(tensors(x_t)[0]))
-        n = self.process.schedule.noise(t)
-        w = torch.where((n >= self.interval[0]) & (n <= self.interval[1]), self.scale, 1.0).to(torch.float64)
+        w = strength(self.process, t, self.scale, self.interval)
         if bool((w == 1).all()):
             return self.denoiser(x_t, t, self.cond)
         if self.reference is None:
