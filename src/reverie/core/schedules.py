@@ -106,6 +106,17 @@ class LinearBeta(Schedule):
         """sqrt(1 - alpha^2)."""
         return _from_log_alpha2(self._log_alpha2(time_of(t)))[1]
 
+    def time(self, log_snr: Tensor) -> Tensor:
+        """The root of B(t) = -log sigmoid(log_snr)."""
+        return self._time_of_integral(-torch.nn.functional.logsigmoid(time_of(log_snr)))
+
+    def _time_of_integral(self, b: Tensor) -> Tensor:
+        """The t at which beta's integral is b, in a form without cancellation; 1 where it never is."""
+        rise = self.beta_max - self.beta_min
+        total = self.beta_min + 0.5 * rise
+        root = torch.sqrt(self.beta_min**2 + 2 * rise * b.clamp(max=total))
+        return torch.where(b >= total, 1.0, 2 * b.clamp(max=total) / (self.beta_min + root))
+
 
 @dataclass(frozen=True)
 class SubVP(LinearBeta):
@@ -119,6 +130,10 @@ class SubVP(LinearBeta):
     def sigma(self, t: Tensor) -> Tensor:
         """1 - alpha^2."""
         return -torch.expm1(self._log_alpha2(time_of(t)))
+
+    def time(self, log_snr: Tensor) -> Tensor:
+        """The root of B(t) = 2 asinh(n / 2), n = (1 - alpha^2) / alpha = exp(-log_snr / 2)."""
+        return self._time_of_integral(2 * torch.asinh(0.5 * torch.exp(-0.5 * time_of(log_snr))))
 
 
 @lru_cache(maxsize=32)
@@ -155,6 +170,13 @@ class BetaChain(Schedule):
     def sigma(self, t: Tensor) -> Tensor:
         """sqrt(1 - alpha^2)."""
         return _from_log_alpha2(self._log_alpha2(t))[1]
+
+    def time(self, log_snr: Tensor) -> Tensor:
+        """Where log(alpha^2) = log sigmoid(log_snr), by the table; 1 where it is never reached."""
+        fallen, target = -_chain_log_alpha2(self), -torch.nn.functional.logsigmoid(time_of(log_snr))
+        left = (torch.searchsorted(fallen, target) - 1).clamp(0, self.T - 1)
+        place = left + (target - fallen[left]) / (fallen[left + 1] - fallen[left])
+        return torch.where(target >= fallen[-1], 1.0, place / self.T)
 
 
 @dataclass(frozen=True)
@@ -221,6 +243,10 @@ class Cosine(Schedule):
     def sigma(self, t: Tensor) -> Tensor:
         """sin(pi t / 2)."""
         return torch.sin(0.5 * math.pi * time_of(t))
+
+    def time(self, log_snr: Tensor) -> Tensor:
+        """2 atan(n) / pi with n = exp(-log_snr / 2)."""
+        return torch.atan(torch.exp(-0.5 * time_of(log_snr))) * (2 / math.pi)
 
 
 @dataclass(frozen=True)
