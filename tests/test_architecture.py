@@ -12,7 +12,7 @@ ORDER = [  # from left to right; a module may import only from its own place and
     {"errors", "example", "registry"},
     {"core.shapes", "core.ode"},
     {"core.schedules", "core.survival"},
-    {"core.noise"},
+    {"core.noise", "core.brownian"},
     {"core.processes"},
     {"core.parameterisation", "core.times", "core.weighting", "core.grids"},
     {"core.denoiser"},

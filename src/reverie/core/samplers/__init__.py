@@ -6,7 +6,10 @@ from reverie.core.samplers.base import Sampler, Step, sample
 from reverie.core.samplers.euler import Euler
 from reverie.core.samplers.gaussian import GaussianSampler, Leg
 from reverie.core.samplers.heun import Heun
+from reverie.core.samplers.langevin import AnnealedLangevin, PredictorCorrector
 from reverie.core.samplers.multistep import DEIS, LMS, DPMSolverPP2M, DPMSolverPP3M
+from reverie.core.samplers.restart import Restart
+from reverie.core.samplers.sde import DPMSolverPP2MSDE, EulerMaruyama
 from reverie.core.samplers.singlestep import DPMSolver2
 from reverie.core.samplers.unipc import UniPC
 
@@ -16,13 +19,18 @@ __all__ = [
     "LMS",
     "Adaptive",
     "Ancestral",
+    "AnnealedLangevin",
     "DPMSolver2",
     "DPMSolverPP2M",
+    "DPMSolverPP2MSDE",
     "DPMSolverPP3M",
     "Euler",
+    "EulerMaruyama",
     "GaussianSampler",
     "Heun",
     "Leg",
+    "PredictorCorrector",
+    "Restart",
     "Sampler",
     "Step",
     "UniPC",

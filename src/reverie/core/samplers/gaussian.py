@@ -17,6 +17,17 @@ from reverie.core.shapes import expand, time_of
 from reverie.errors import ReverieError
 
 
+def gaussian_process(sampler: Sampler, denoiser: Denoiser) -> Gaussian:
+    """The denoiser's process, which must be Gaussian for a sampler that walks an ODE or SDE."""
+    process = denoiser.process
+    if isinstance(process, Gaussian):
+        return process
+    raise ReverieError(
+        f"{type(sampler).__name__} walks an ODE or SDE and needs a Gaussian process; a {type(process).__name__} process "
+        "is sampled by 'ancestral'" + (" or 'confidence'." if type(process).__name__ == "Masked" else ".")
+    )
+
+
 @dataclass(frozen=True)
 class Leg:
     """One step from t down to s, with the denoiser to ask on the way.
@@ -70,12 +81,7 @@ class GaussianSampler(Sampler):
         self, denoiser: Denoiser, x_t: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise
     ) -> tuple[Tensor, Any, Tensor]:
         """One step; to s = 0 one evaluation."""
-        process = denoiser.process
-        if not isinstance(process, Gaussian):
-            raise ReverieError(
-                f"{type(self).__name__} walks an ODE or SDE and needs a Gaussian process; a {type(process).__name__} process "
-                "is sampled by 'ancestral'" + (" or 'confidence'." if type(process).__name__ == "Masked" else ".")
-            )
+        process = gaussian_process(self, denoiser)
         t, s, schedule = time_of(t), time_of(s), process.schedule
         leg = Leg(denoiser, schedule, t, s, schedule.noise(t), schedule.noise(s))
         if bool((leg.n_s == 0).all()):
