@@ -41,4 +41,6 @@ def test_items_are_paired_among_those_told_the_same():
     for group in ([0, 2, 4], [1, 3, 5], [6]):
         best = min(cost(x0[group], eps[list(p)]) for p in itertools.permutations(group))
         assert cost(x0[group], found[group]) == pytest.approx(best)
-        assert {tuple(r) for r in found[group].flatten(1).tolist()} == {tuple(r) for r in eps[group].flatten(1).tolist()}
+        assert {tuple(r) for r in found[group].flatten(1).tolist()} == {
+            tuple(r) for r in eps[group].flatten(1).tolist()
+        }

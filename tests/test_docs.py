@@ -1,0 +1,48 @@
+"""The pages that people read: what they name exists, and what exists of the mathematics is named."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+from reverie import registry
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "benchmarks").glob("*.md")])
+MATHEMATICS = (ROOT / "docs" / "mathematics.md").read_text()
+NAMES = sorted(set(re.findall(r"`((?:core|training)\.[A-Za-z0-9_.]+)`", MATHEMATICS)))
+
+
+def found(name):
+    """The object that a dotted name within reverie stands for."""
+    words = name.split(".")
+    for cut in range(len(words), 0, -1):
+        try:
+            thing = importlib.import_module(".".join(["reverie", *words[:cut]]))
+        except ModuleNotFoundError:
+            continue
+        for word in words[cut:]:
+            thing = getattr(thing, word)
+        return thing
+    raise LookupError(name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_beside_a_formula_exists(name):
+    assert found(name).__doc__
+
+
+ROOMS = "schedules survivals processes parameterisations times weightings grids guidance measurements samplers families".split()
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_everything_registered_of_the_mathematics_is_on_the_page(room):
+    shown = {found(name) for name in NAMES}
+    assert not [name for name, cls in registry.registered(room).items() if cls not in shown]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_and_pictures_are_there(page):
+    for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", page.read_text()):
+        assert (page.parent / target).exists(), target
