@@ -66,9 +66,9 @@ class Exact(Denoiser):
         self.calls = 0
 
     def table(self, t: float) -> Tensor:
-        """log p(x0_i = v | x_t) for every x_t, (states^4, K, 4); uniform where x_t cannot occur."""
-        weight = JOINT[:, None] * likelihoods(self.process, t)
-        share = (weight / weight.sum(0).clamp(min=1e-300)).T  # (states^4, 81)
+        """log p(x0_i = v | x_t) for every x_t, (states^4, K, 4); at t = 1 the limit, for states that cannot be there too."""
+        weight = JOINT[:, None] * likelihoods(self.process, min(t, 1 - 1e-9))
+        share = (weight / weight.sum(0)).T  # (states^4, 81)
         here = torch.nn.functional.one_hot(ALL, K).double().transpose(1, 2).flatten(1)  # (81, K * 4)
         return (share @ here).reshape(-1, K, LENGTH).log()
 

@@ -42,7 +42,7 @@ class Survival(ABC):
             middle = 0.5 * (low + high)
             above = self.survival(middle) > target
             low, high = torch.where(above, middle, low), torch.where(above, high, middle)
-        return torch.where(target >= 1, 0.0, high)
+        return torch.where(target >= 1, 0.0, torch.where(target <= 0, 1.0, high))
 
     def time_of_noise(self, n: Tensor) -> Tensor:
         """The t at which the odds of being lost are n: (*,) -> (*,)."""

@@ -3,6 +3,7 @@
 from reverie.core.samplers.adaptive import Adaptive
 from reverie.core.samplers.ancestral import DDIM, Ancestral
 from reverie.core.samplers.base import Sampler, Step, sample
+from reverie.core.samplers.confidence import Confidence
 from reverie.core.samplers.euler import Euler
 from reverie.core.samplers.gaussian import GaussianSampler, Leg
 from reverie.core.samplers.heun import Heun
@@ -20,6 +21,7 @@ __all__ = [
     "Adaptive",
     "Ancestral",
     "AnnealedLangevin",
+    "Confidence",
     "DPMSolver2",
     "DPMSolverPP2M",
     "DPMSolverPP2MSDE",
