@@ -11,6 +11,7 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from reverie.core.denoiser import Denoiser
+from reverie.core.guidance import Measurement
 from reverie.core.processes import Gaussian
 from reverie.core.schedules import Schedule
 from reverie.core.shapes import expand, time_of
@@ -26,6 +27,7 @@ COVARIANCE = (
 
 def posterior_mean(u: Tensor, n: Tensor) -> Tensor:
     """E[x0 | u = x0 + n eps] under the mixture: u (B, 2), n () or (B,) -> (B, 2)."""
+    u = u.double()
     variance = STDS[:, None] ** 2 + n.reshape(1, -1) ** 2  # (3, B or 1): components first, which is three times faster
     keep = STDS[:, None] ** 2 / variance
     square = (u**2).sum(-1) - 2 * MEANS @ u.T + (MEANS**2).sum(-1, keepdim=True)
@@ -77,7 +79,9 @@ class Correlated(Denoiser):
         shrunk = (u @ self.basis) * (self.values / (self.values + n**2))
         return (shrunk @ self.basis.T).reshape(x_t.shape)
 
-    def given(self, a: Tensor, y: Tensor, noise: float, n: float = math.inf, u: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def given(
+        self, a: Tensor, y: Tensor, noise: float, n: float = math.inf, u: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Mean and covariance of x0 given y = A x0 + noise, a (M, D), and given u = x0 + n eps too where n is finite."""
         rows, seen, variance = [a], [y.flatten(1)], [torch.full((len(a),), noise**2, dtype=torch.float64)]
         if u is not None:
@@ -86,7 +90,11 @@ class Correlated(Denoiser):
             seen.append(u.flatten(1))
             variance.append(torch.full((d,), n**2, dtype=torch.float64))
         a = torch.cat(rows)
-        gain = self.covariance @ a.T @ torch.linalg.pinv(a @ self.covariance @ a.T + torch.cat(variance).diag(), hermitian=True)
+        gain = (
+            self.covariance
+            @ a.T
+            @ torch.linalg.pinv(a @ self.covariance @ a.T + torch.cat(variance).diag(), hermitian=True)
+        )
         mean = torch.cat([s.expand(max(map(len, seen)), -1) for s in seen], 1) @ gain.T
         return mean.reshape(-1, *self.shape), self.covariance - gain @ a @ self.covariance
 
@@ -96,6 +104,12 @@ def smooth(shape: tuple[int, ...], length: float = 2.0, nugget: float = 0.01) ->
     place = torch.cartesian_prod(*(torch.arange(k, dtype=torch.float64) for k in shape)).reshape(-1, len(shape))
     apart = torch.cdist(place, place) ** 2
     return torch.exp(-0.5 * apart / length**2) + nugget * torch.eye(len(place), dtype=torch.float64)
+
+
+def dense(measurement: Measurement, shape: tuple[int, ...]) -> Tensor:
+    """A as a matrix (numbers in y, entries of a sample), column by column."""
+    d = math.prod(shape)
+    return measurement.apply(torch.eye(d, dtype=torch.float64).reshape(d, *shape)).flatten(1).T
 
 
 def draw(count: int, seed: int = 0) -> Tensor:
