@@ -17,7 +17,7 @@ class Known(Guidance):
 
     value, known: the entries and a bool mask that says which of them count, broadcastable to x0 (B, *); for a Product dicts
     of them, where a field left out is not known at all. For tokens the known ones also stand in x_t before the network
-    sees it, or a mask would be all it saw of them.
+    sees it, or a mask would be all it saw of them: exact for masked tokens; a uniform process takes them for noisy ones.
     For a Gaussian the known part of x_t walks down with the rest, from the prior to the value, where RePaint draws it
     afresh from q(x_t | x0) at every step: the same law at every t. Neither tells the rest of x0_hat more of the known
     entries than their noised values do: the fill is biased, as docs/guidance_bias.md shows. RePaint is this guidance with

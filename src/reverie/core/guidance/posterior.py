@@ -139,13 +139,13 @@ class DPS(Measured):
     grad log p(y | x_t) ~ -(zeta / |r|) grad |r|^2 with r = y - A x0_hat and zeta = scale sqrt(numbers in y) / (2 n).
     Their step, at a fixed zeta and after every step of a 1000-step chain, depends on that chain; this zeta has the units
     of a score, so that one scale serves any data, schedule and sampler. The noise's size is not used.
-    Biased, and its samples are spread too narrowly or too widely: see docs/guidance_bias.md.
+    Biased, and its samples spread too little or too far, as docs/guidance_bias.md shows; 3 was the best there.
     Source: Chung et al. 2023 (Diffusion Posterior Sampling for General Noisy Inverse Problems), algorithm 1.
     """
 
     name = "dps"
 
-    def __init__(self, denoiser: Denoiser, measurement: Measurement, y: Tensor, scale: float = 1.0) -> None:
+    def __init__(self, denoiser: Denoiser, measurement: Measurement, y: Tensor, scale: float = 3.0) -> None:
         super().__init__(denoiser, measurement, y, scale)
 
     def weigh(self, residual: Tensor, spread: Map, shape: Shape, t: Tensor) -> Tensor:
