@@ -32,7 +32,7 @@ def log_normal(x, mean, variance):
 @pytest.mark.parametrize("schedule", [EDM(), LinearBeta(), RectifiedFlow()], ids=repr)
 def test_log_density_of_the_mixture(schedule):
     """Mean error at most 1e-3 nats at rtol 1e-5 with the exact trace; evaluations as the denoiser itself counts them."""
-    denoiser, x0 = exact.Mixture(schedule), exact.draw(300)
+    denoiser, x0 = exact.Mixture(schedule), exact.draw(200)
     found = log_likelihood(denoiser, x0, rtol=1e-5)
     error = (found.nats - log_density(x0)).abs()
     assert float(error.mean()) <= 1e-3, f"mean {error.mean():.2e}, worst {error.max():.2e}"
@@ -85,15 +85,15 @@ def test_a_network_in_float32_given_its_condition():
 
 @pytest.mark.parametrize("gaussian", [False, True])
 def test_hutchinson_agrees_with_the_exact_trace(gaussian):
-    """The mean within 3 standard errors; each sample's standard error is what its error truly is, in the mean."""
+    """The mean within 3 standard errors; the errors are as large as the standard errors say."""
     denoiser, x0 = exact.Mixture(EDM()), exact.draw(200)
-    true = log_likelihood(denoiser, x0).nats
-    found = log_likelihood(denoiser, x0, Hutchinson(Noise.of(0, 200), 16, gaussian))
+    true = log_likelihood(denoiser, x0, rtol=1e-4, atol=1e-4).nats
+    found = log_likelihood(denoiser, x0, Hutchinson(Noise.of(0, 200), 8, gaussian), rtol=1e-4, atol=1e-4)
     error = found.nats - true
     assert float(error.mean().abs()) <= 3 * float(found.standard_error.square().sum().sqrt()) / 200
     assert float(found.standard_error.mean()) > 0.05  # a test that the probes are random at all
-    ratio = float((error / found.standard_error).square().mean().sqrt())
-    assert 0.85 < ratio < (1.25 if not gaussian else 1.5), ratio  # the products of normal probes are skew
+    ratio = float((error.square().mean() / found.standard_error.square().mean()).sqrt())
+    assert 0.8 < ratio < 1.2, ratio
 
 
 def test_probes_are_each_samples_own():
@@ -108,14 +108,14 @@ def test_probes_are_each_samples_own():
     assert torch.equal(one.directions(x0)[0], more.directions(x0)[0])
 
 
-@pytest.mark.parametrize("schedule", [EDM(), Cosine()], ids=repr)
-def test_round_trip_and_a_standard_normal_latent(schedule):
+@pytest.mark.parametrize(("schedule", "points"), [(Cosine(), 300), pytest.param(EDM(), 5000, marks=pytest.mark.slow)])
+def test_round_trip_and_a_standard_normal_latent(schedule, points):
     """x -> z -> x within 1e-4 for every point; z of exact samples has mean 0 and covariance 1, to 4 standard errors."""
-    denoiser, x0 = exact.Mixture(schedule), exact.draw(1000)
+    denoiser, x0 = exact.Mixture(schedule), exact.draw(points)
     z = encode_ode(denoiser, x0)
     assert float((decode_ode(denoiser, z) - x0).abs().max()) < 1e-4
-    assert float(z.mean(0).abs().max()) < 4 / 1000**0.5
-    assert float((torch.cov(z.T) - torch.eye(2)).abs().max()) < 4 * (2 / 1000) ** 0.5
+    assert float(z.mean(0).abs().max()) < 4 / points**0.5
+    assert float((torch.cov(z.T) - torch.eye(2)).abs().max()) < 4 * (2 / points) ** 0.5
 
 
 def discretised(width):
@@ -143,7 +143,7 @@ def test_bits_per_dimension_of_data_on_a_grid(width):
     ) @ mass
     true = -float(nats) / (2 * math.log(2)) - math.log2(width)
 
-    count = 2000
+    count = 1000
     k = torch.multinomial(mass, count, replacement=True, generator=torch.Generator().manual_seed(0))
     x0 = dequantise(centre[k], width, Noise.of(0, count))
     assert float((x0 - centre[k]).abs().max()) <= width / 2
