@@ -33,7 +33,20 @@ def test_every_name_beside_a_formula_exists(name):
     assert found(name).__doc__
 
 
-ROOMS = "schedules survivals processes parameterisations times weightings grids guidance measurements samplers families".split()
+ROOMS = [
+    "schedules",
+    "survivals",
+    "processes",
+    "parameterisations",
+    "times",
+    "weightings",
+    "grids",
+    "guidance",
+    "measurements",
+    "samplers",
+    "families",
+    "couplings",
+]
 
 
 @pytest.mark.parametrize("room", ROOMS)

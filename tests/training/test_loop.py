@@ -273,9 +273,13 @@ def test_a_network_that_gives_another_shape_is_refused():
         reverie.train(items, network=Grey(), steps=3, **FAST)
 
 
-def test_a_short_run_is_not_mostly_looks_and_pictures():
+def test_a_short_run_is_not_mostly_looks_and_pictures(tmp_path):
+    """One picture where it can be kept, none where there is no folder."""
     memory = Memory()
     reverie.train(data(), network=tiny(), steps=5, tracker=memory, **FAST)
+    assert "samples" not in [e.kind for e in memory.events]
+    memory = Memory()
+    reverie.train(data(), tmp_path / "run", network=tiny(), steps=5, tracker=memory, **FAST)
     kinds = [e.kind for e in memory.events]
     assert kinds.count("samples") == 1
     assert all(e.values["items"] <= 16 for e in memory.events if e.kind == "validation")

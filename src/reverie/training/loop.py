@@ -52,6 +52,10 @@ class Trainer:
     pictures: tuple[float, ...] = PICTURES
     _last_checkpoint: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Without a folder there is nowhere to keep pictures."""
+        self.pictures = self.pictures if self.run else ()
+
     def train(self) -> Model:
         """Run to the end of the plan and return the model with averaged weights; raises Interrupted after Ctrl-C."""
         self._make_plan()
@@ -102,7 +106,7 @@ class Trainer:
             self.plan = Plan(((0, steps),)) if s.steps is None else Plan.parse(s.steps)
             images = self.plan.total * self.job.batch
             if images < _FEW_IMAGES:
-                self.pictures = PICTURES[-1:]
+                self.pictures = self.pictures[-1:]
                 self._look_at(int(ITEMS * images / _FEW_IMAGES))
         else:
             self.pace = Pace(seconds(s.budget or "10m"), self.started)
@@ -119,7 +123,7 @@ class Trainer:
             trial.advance(self.job.loader.batch(k * self.job.batch, self.job.batch), 0.0)
             took.append(time.monotonic() - begin)
         pace.step_time = min(took)  # the first pay for memory and caches, others for what else the machine does
-        for kind, action in (("look", self._measure), ("picture", self._draw)):
+        for kind, action in (("look", self._measure), *([("picture", self._draw)] if self.pictures else [])):
             begin = time.monotonic()
             action()
             pace.paused(kind, time.monotonic() - begin)
@@ -133,8 +137,8 @@ class Trainer:
             before = len(self.job.held_out.x)
             self._look_at(int(share * before))
             pace.cost["look"] *= len(self.job.held_out.x) / before
-        if len(PICTURES) * pace.cost["picture"] > _LOOKING * pace.budget:
-            self.pictures = PICTURES[-1:]
+        if self.pictures and len(self.pictures) * pace.cost["picture"] > _LOOKING * pace.budget:
+            self.pictures = self.pictures[-1:]
 
     def _look_at(self, count: int) -> None:
         """Measure on the first few items, at least 16."""
@@ -192,12 +196,12 @@ class Trainer:
         raw = self.job.model.sample(16, seed=self.settings.seed)
         with self.averaged():
             averaged = self.job.model.sample(16, seed=self.settings.seed)
+        assert self.run is not None
         facts: dict[str, object] = {"elapsed": self.elapsed}
-        if self.run:
-            for name, samples in (("raw", raw), ("ema", averaged)):
-                path = self.run / "samples" / f"{self.learner.step:08d}-{name}.png"
-                save_grid(samples, path)
-                facts[name] = str(path.relative_to(self.run))
+        for name, samples in (("raw", raw), ("ema", averaged)):
+            path = self.run / "samples" / f"{self.learner.step:08d}-{name}.png"
+            save_grid(samples, path)
+            facts[name] = str(path.relative_to(self.run))
         return Event("samples", self.learner.step, facts)
 
     @contextlib.contextmanager
