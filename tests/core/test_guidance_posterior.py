@@ -93,9 +93,9 @@ def test_dps_is_the_score_it_says(name):
 
 
 def moments(name, sampler, steps, count):
-    """Errors of samples of the exact method, as in docs/guidance_bias.md."""
+    """Errors of samples of the exact method, as in docs/guidance_bias.md; each of these y has four numbers."""
     prior, a, y, noise, m = problem(name, EDM())
-    guided, z = MomentMatched(prior, a, y[:1], noise, iterations=12), Noise.of(0, count)
+    guided, z = MomentMatched(prior, a, y[:1], noise, iterations=4), Noise.of(0, count)
     times = Karras().times(EDM(), steps)
     x = guided.process.prior(torch.empty(count, *prior.shape, dtype=torch.float64), z, times[0])
     mean, covariance = prior.given(m, y[:1], noise)
