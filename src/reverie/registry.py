@@ -207,4 +207,6 @@ def _is_union(kind: Any) -> bool:
 
 
 def _type_name(kind: Any) -> str:
-    return kind.__name__ if isinstance(kind, type) and not typing.get_args(kind) else str(kind).replace("typing.", "")
+    """A type as a person reads it, without the modules it lives in."""
+    plain = kind.__name__ if isinstance(kind, type) and not typing.get_args(kind) else str(kind)
+    return re.sub(r"\b(?:[A-Za-z_]\w*\.)+(\w+)", r"\1", plain)
