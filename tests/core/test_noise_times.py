@@ -1,12 +1,18 @@
 """The generator equals its published test vectors; training times follow their laws."""
 
+import math
+from collections import Counter
+from itertools import pairwise
+
 import pytest
 import torch
 from scipy import stats
 
+from reverie.core.brownian import weights
 from reverie.core.noise import Noise, philox
 from reverie.core.schedules import EDM, Cosine
 from reverie.core.times import LogitNormal, LogNormal, Uniform, low_discrepancy
+from reverie.errors import ReverieError
 from reverie.registry import registered
 
 
@@ -84,3 +90,49 @@ def test_any_stretch_of_the_sequence_is_even(first):
     u = low_discrepancy(index, torch.zeros_like(index)).sort().values
     grid = torch.arange(1, count + 1, dtype=torch.float64) / count
     assert float((u - grid).abs().max()) < 4 / count
+
+
+CLOCK = [0.0, 1e-90, 0.3, 0.31, 0.5, 2.0, 2.5, 7e4]
+
+
+def test_a_brownian_path_has_the_covariance_of_one_exactly():
+    """Its increments' weights on independent numbers: the squares sum to the time, disjoint stretches are orthogonal."""
+    steps = [weights(a, b) for a, b in pairwise(CLOCK)]
+    for (a, b), w in zip(pairwise(CLOCK), steps, strict=True):
+        assert sum(c * c for c in w.values()) == pytest.approx(b - a, rel=1e-5)
+    for i, w in enumerate(steps):
+        for v in steps[:i]:
+            size = math.sqrt(sum(c * c for c in w.values()) * sum(c * c for c in v.values()))
+            assert abs(sum(c * v.get(node, 0.0) for node, c in w.items())) < 1e-5 * size
+    together = Counter({node: 0.0 for w in steps for node in w})
+    for w in steps:
+        together.update(w)
+    whole = weights(CLOCK[0], CLOCK[-1])
+    assert all(c == pytest.approx(whole.get(node, 0.0), abs=1e-11) for node, c in together.items())
+
+
+def test_brownian_increments_add_up_are_normal_and_belong_to_their_sample():
+    like = torch.empty(300, 10, dtype=torch.float64)
+    noise = Noise.of(4, 300)
+    early, late = noise.brownian(0.2, 0.37, like), noise.brownian(0.37, 9.0, like)
+    assert torch.allclose(early + late, noise.brownian(0.2, 9.0, like), rtol=0, atol=1e-14)
+    assert torch.allclose(noise.brownian(0.37, 0.2, like), -early, rtol=0, atol=1e-14)
+    assert not noise.brownian(0.5, 0.5, like).any()
+    for part, time in ((early, 0.17), (late, 8.63)):
+        assert stats.kstest(part.ravel().numpy(), "norm", (0, math.sqrt(time))).pvalue > 0.01
+    z = early / math.sqrt(0.17)
+    others = [late / math.sqrt(8.63), noise.normal(0, like)]
+    for other in (noise.at(1), noise.of_part(1), Noise.of(5, 300), Noise.of(4, 300, first=300)):
+        others.append(other.brownian(0.2, 0.37, like) / math.sqrt(0.17))
+    others.append(noise.brownian(0.2, 0.37, like, key=1) / math.sqrt(0.17))
+    for y in others:
+        assert abs(float((z * y).mean())) < 4 / like.numel() ** 0.5
+    assert torch.allclose(Noise.of(4, 7, first=20).brownian(0.2, 0.37, like[:7]), early[20:27], rtol=1e-12, atol=1e-14)
+    cool = Noise.of(4, 300, temperature=0.5).brownian(0.2, 0.37, like)
+    assert torch.allclose(cool, 0.5 * early, rtol=1e-12)
+
+
+@pytest.mark.parametrize("clock", [-1.0, math.inf, math.nan])
+def test_a_clock_without_a_path_is_refused(clock):
+    with pytest.raises(ReverieError, match="Brownian"):
+        Noise.of(0, 1).brownian(1.0, clock, torch.empty(1, 1))
