@@ -201,6 +201,8 @@ def test_what_does_not_fit_is_named():
         PiGDM(prior, a, y[:2])(x_t, t)
     with pytest.raises(ReverieError, match="Downsample by 3 does not fit"):
         DPS(prior, Downsample(3), y)(x_t, t)
+    with pytest.raises(ReverieError, match=r"mask of shape \(12,\) does not fit data of shape \(3, 2, 2, 1\)"):
+        DPS(prior, Mask(torch.ones(12)), y)
     with pytest.raises(ReverieError, match="NaN or infinity"):
         DPS(prior, a, y * math.nan)
     with pytest.raises(ReverieError, match="noise is -1"):

@@ -73,7 +73,6 @@ class Mask(Measurement):
 
     def apply(self, x: Tensor) -> Tensor:
         """The measured entries, and 0."""
-        self.shape(tuple(x.shape))
         return self.seen(x)
 
     def adjoint(self, y: Tensor, shape: Shape) -> Tensor:
@@ -86,6 +85,7 @@ class Mask(Measurement):
 
     def seen(self, y: Tensor) -> Tensor:
         """0 where the mask is false, whatever stands there."""
+        self.shape(tuple(y.shape))
         return torch.where(self.mask.to(device=y.device, dtype=torch.bool), y, 0.0)
 
 
