@@ -139,10 +139,11 @@ class Model:
         training, _ = self.denoiser.training, self.denoiser.eval()
         try:
             with torch.no_grad():
-                denoiser = self.guided(labels, settings)
+                denoiser, sampler = self.guided(labels, settings), settings.build_sampler()
+                sampler.check(denoiser.process)
                 times = settings.build_grid().times(denoiser.process.schedule, settings.steps)
                 x = denoiser.process.prior(like, noise, times[0])
-                return sample(denoiser, settings.build_sampler(), times, x, noise, on_step).cpu()
+                return sample(denoiser, sampler, times, x, noise, on_step).cpu()
         finally:
             self.denoiser.train(training)
 

@@ -103,10 +103,8 @@ def test_other_processes_are_refused_with_both_names():
     t, s = time_of(1.0), time_of(0.5)
     for denoiser, x in ((chain.Exact(Uniform(K)), torch.zeros(2, 4)), (exact.Mixture(EDM()), torch.zeros(2, 2))):
         name = type(denoiser.process).__name__
-        with pytest.raises(
-            ReverieError, match=f"Confidence .* needs a Masked process; a {name} process .* 'ancestral'"
-        ):
-            Confidence().step(denoiser, x, t, s, None, Noise.of(0, 2))
+        with pytest.raises(ReverieError, match=f"Confidence needs a Masked process; a {name} process .* 'ancestral'"):
+            sample(denoiser, Confidence(), torch.stack([t, s]), x, Noise.of(0, 2))
     with pytest.raises(ReverieError, match="0 \\(the surest first\\) or more"):
         registry.build("samplers", "confidence:gumbel=-1")
     assert registry.build("samplers", "confidence:gumbel=2") == Confidence(2.0)

@@ -136,7 +136,7 @@ def test_guidance_mixes_each_field_in_its_own_way():
 
 
 def test_what_does_not_fit_is_refused_with_both_names():
-    with pytest.raises(ReverieError, match=r"Heun .* needs a Gaussian process; a Product process .* 'ancestral'"):
+    with pytest.raises(ReverieError, match=r"Heun needs a Gaussian process; a Product process .* 'ancestral'"):
         draw(PRODUCTS["edm, masked"], 4, 3, Heun())
     with pytest.raises(ReverieError, match="at least one field"):
         Product({})

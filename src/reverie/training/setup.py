@@ -83,6 +83,7 @@ def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = Non
         "split": cut.hash,
     }
     model.defaults = _defaults(settings)
+    model.defaults.build_sampler().check(model.denoiser.process)
     _must_fit(model, loader, batch, device)
     lr = settings.lr or default_lr(model.parameters)
     on_held = Items.of(model.encode(held.items[:ITEMS]), held.labels)

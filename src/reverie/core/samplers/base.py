@@ -13,6 +13,7 @@ from torch import Tensor
 
 from reverie.core.denoiser import Denoiser
 from reverie.core.noise import Noise
+from reverie.core.processes import Masked, Process
 from reverie.core.shapes import time_of
 from reverie.errors import ReverieError
 from reverie.example import State, tensors
@@ -22,10 +23,21 @@ class Sampler(ABC):
     """One step from time t down to time s; a frozen dataclass whose fields are its options.
 
     order: how fast the error of the probability-flow ODE falls with the number of steps; None for a stochastic sampler.
-    usual_steps: how many steps a person gets who names the sampler and no number.
+    treats: the kind of process that it can walk back. usual_steps: how many steps a person gets who names the sampler and
+    no number.
     """
 
+    treats: ClassVar[type] = Process
     usual_steps: ClassVar[int] = 18
+
+    def check(self, process: Process) -> None:
+        """Refuse a process that this sampler cannot treat; raises ReverieError, with what can."""
+        if not isinstance(process, self.treats):
+            instead = "'ancestral' or 'confidence'" if isinstance(process, Masked) else "'ancestral'"
+            raise ReverieError(
+                f"The sampler {type(self).__name__} needs a {self.treats.__name__} process; a {type(process).__name__} process "
+                f"is sampled by {instead}."
+            )
 
     @property
     @abstractmethod
@@ -69,6 +81,7 @@ def sample(
     on_step: called after each step; raising an exception in it ends the loop. Runs without gradients, but not in
     inference mode: a guidance may differentiate through the network.
     """
+    sampler.check(denoiser.process)
     grid = time_of(grid)
     steps = len(grid) - 1
     with torch.no_grad():

@@ -42,6 +42,7 @@ class Confidence(Sampler):
     """
 
     gumbel: float = 4.5
+    treats: ClassVar[type] = Masked
     usual_steps: ClassVar[int] = 12
 
     def __post_init__(self) -> None:
@@ -59,11 +60,7 @@ class Confidence(Sampler):
     ) -> tuple[Tensor, Count, Tensor]:
         """One evaluation."""
         process = denoiser.process
-        if not isinstance(process, Masked):
-            raise ReverieError(
-                f"Confidence unmasks tokens and needs a Masked process; a {type(process).__name__} process is sampled by "
-                "'ancestral'."
-            )
+        assert isinstance(process, Masked)  # the loop has checked it
         plain = denoiser(x_t, t)
         prediction = process.temper(plain, noise.temperature)
         drawn = pick(prediction, process.draw(noise, x_t, _VALUE))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -14,18 +14,6 @@ from reverie.core.processes import Gaussian
 from reverie.core.samplers.base import Sampler
 from reverie.core.schedules import Schedule
 from reverie.core.shapes import expand, time_of
-from reverie.errors import ReverieError
-
-
-def gaussian_process(sampler: Sampler, denoiser: Denoiser) -> Gaussian:
-    """The denoiser's process, which must be Gaussian for a sampler that walks an ODE or SDE."""
-    process = denoiser.process
-    if isinstance(process, Gaussian):
-        return process
-    raise ReverieError(
-        f"{type(sampler).__name__} walks an ODE or SDE and needs a Gaussian process; a {type(process).__name__} process "
-        "is sampled by 'ancestral'" + (" or 'confidence'." if type(process).__name__ == "Masked" else ".")
-    )
 
 
 @dataclass(frozen=True)
@@ -73,6 +61,8 @@ class GaussianSampler(Sampler):
     The last step, to n = 0, is the prediction itself for all of them: every solver's step tends to it there.
     """
 
+    treats: ClassVar[type] = Gaussian
+
     @abstractmethod
     def advance(self, leg: Leg, x_t: Tensor, state: Any, noise: Noise) -> tuple[Tensor, Any, Tensor]:
         """One step to n_s > 0: x_t (B, *) -> (x_s, the next state, the prediction of x0 at t)."""
@@ -81,8 +71,7 @@ class GaussianSampler(Sampler):
         self, denoiser: Denoiser, x_t: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise
     ) -> tuple[Tensor, Any, Tensor]:
         """One step; to s = 0 one evaluation."""
-        process = gaussian_process(self, denoiser)
-        t, s, schedule = time_of(t), time_of(s), process.schedule
+        t, s, schedule = time_of(t), time_of(s), denoiser.process.schedule
         leg = Leg(denoiser, schedule, t, s, schedule.noise(t), schedule.noise(s))
         if bool((leg.n_s == 0).all()):
             x0_hat = leg.x0(x_t, t)

@@ -11,8 +11,8 @@ from torch import Tensor
 from reverie.core.denoiser import Denoiser
 from reverie.core.grids import Karras
 from reverie.core.noise import Noise
+from reverie.core.processes import Gaussian
 from reverie.core.samplers.base import Sampler
-from reverie.core.samplers.gaussian import gaussian_process
 from reverie.core.samplers.heun import Heun
 from reverie.core.schedules import Schedule
 from reverie.core.shapes import time_of
@@ -37,6 +37,7 @@ class Restart(Sampler):
     high: float = 0.3
     repeats: int = 2
     steps: int = 3
+    treats: ClassVar[type] = Gaussian
     usual_steps: ClassVar[int] = 18
 
     def __post_init__(self) -> None:
@@ -56,7 +57,8 @@ class Restart(Sampler):
         self, denoiser: Denoiser, x_t: Tensor, t: Tensor, s: Tensor, state: None, noise: Noise
     ) -> tuple[Tensor, None, Tensor]:
         """One step of Heun's, or where `low` is passed all the walks between."""
-        process = gaussian_process(self, denoiser)
+        process = denoiser.process
+        assert isinstance(process, Gaussian)  # the loop has checked it
         t, s, schedule = time_of(t), time_of(s), process.schedule
         if not bool((schedule.noise(s) <= self.low) & (schedule.noise(t) > self.low)):
             x, _, x0_hat = _HEUN.step(denoiser, x_t, t, s, 0.0, noise)
