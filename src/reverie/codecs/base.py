@@ -24,7 +24,7 @@ class Field(NamedTuple):
 
 
 class Codec(ABC):
-    """How one kind of data is read, written, and turned into the float tensors that a model learns.
+    """How one kind of data is read, written, and turned into the tensors that a model learns.
 
     A codec is a frozen dataclass whose fields are plain JSON; `fit` returns one that suits some data.
     encode(decode(x)) and decode(encode(item)) are the identity up to the precision that the codec states.
@@ -55,11 +55,11 @@ class Codec(ABC):
 
     @abstractmethod
     def encode(self, item: Item) -> np.ndarray:
-        """Turn an item into a float32 array of `field.shape`, within [-1, 1] for bounded kinds."""
+        """Turn an item into an array of `field.shape`: float32, within [-1, 1] for bounded kinds, or int64 tokens."""
 
     @abstractmethod
     def decode(self, x: np.ndarray) -> Item:
-        """Turn a float array of `field.shape` into an item, clipped and rounded to the item's own type."""
+        """Turn an array of `field.shape` into an item, clipped and rounded to the item's own type."""
 
     def numbers(self, x: np.ndarray) -> np.ndarray:
         """Encoded items as numbers in [-1, 1], float32, on which distances mean something: tokens by their order."""

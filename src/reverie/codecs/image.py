@@ -1,7 +1,8 @@
-"""Pictures: any size, any number of channels, 8 and 16 bits and floats, to tensors in [-1, 1] and back.
+"""Pictures: any size, any number of channels, 8 and 16 bits and floats, to tensors in [-1, 1] or tokens, and back.
 
 file --read--> item (H, W, C), its own dtype --conform--> the codec's size, channels and dtype
      --encode--> x = 2 (item - low) / (high - low) - 1, float32 (C, H, W)
+             or  x = (levels - 1) (item - low) / (high - low), rounded, int64 (C, H, W)
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from reverie.codecs.pixels import BANDS, CHANNELS, COLOURS, GREY, GREY_ALPHA, RG
 from reverie.errors import ReverieError
 
 CAP = 64  # the longer side, in pixels, unless a person asks for another size: what two CPU cores can learn in minutes
+MOST_LEVELS = 256  # classes of a token, at most: beyond it numbers serve better
 STEP = 4  # a size that is chosen, not found, is a multiple of this, so that networks can halve it twice
 
 
 @dataclass(frozen=True)
 class ImageCodec(Codec):
-    """Pictures (H, W, C) as tensors (C, H, W) in [-1, 1], at full depth.
+    """Pictures (H, W, C) as tensors (C, H, W) in [-1, 1], at full depth; or as tokens, one for each level of each channel.
 
     height, width: the size in pixels that every picture is brought to.
     colour: what channels mean, one of grey, grey+alpha, rgb, rgba, bands.
@@ -35,8 +37,10 @@ class ImageCodec(Codec):
     largest value seen, at least 8: 0..255 for every 8-bit file, 0..65535 for full 16 bits, 0..4095 for a 12-bit scan.
     Signed integers and floats: the smallest and the largest value seen, set apart where they are one.
     rule: what that changes in the pictures it was fitted to, in words; empty where they stay as they are.
+    levels: L for tokens, 2 to 256, token k standing for low + k (high - low) / (L - 1), rounded to the dtype; None for numbers.
 
-    decode(encode(item)) is the item bit for bit for integers of up to 16 bits, and within 1e-6 (high - low) otherwise.
+    decode(encode(item)) is the item bit for bit for integers of up to 16 bits, and within 1e-6 (high - low) otherwise. With
+    levels it is so for every item whose values are levels, and within half a step otherwise.
 
     Source: scaling of pixels to [-1, 1] as Ho et al. 2020, section 3.3.
     """
@@ -53,6 +57,7 @@ class ImageCodec(Codec):
     low: float = 0.0
     high: float = 255.0
     rule: str = ""
+    levels: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse fields that describe no picture: they may come from a file."""
@@ -62,11 +67,18 @@ class ImageCodec(Codec):
             raise ValueError("sizes must be at least 1, and low below high")
         if np.dtype(self.dtype).kind not in "uif":
             raise ValueError(f"dtype {self.dtype!r} is no real number")
+        if self.levels is not None:
+            if not 2 <= self.levels <= MOST_LEVELS:
+                raise ValueError(f"levels = {self.levels}: tokens have 2 to {MOST_LEVELS}")
+            if bool((np.diff(self._values(self.levels)) == 0).any()):
+                raise ValueError(
+                    f"{self.levels} levels from {self.low:g} to {self.high:g} are not all different in {self.dtype}"
+                )
 
     @property
     def field(self) -> Field:
         """Shape and axes of one encoded item."""
-        return Field((self.channels, self.height, self.width), ("channel", "height", "width"))
+        return Field((self.channels, self.height, self.width), ("channel", "height", "width"), self.levels)
 
     @property
     def suffix(self) -> str:
@@ -108,27 +120,64 @@ class ImageCodec(Codec):
 
     @classmethod
     def fit(
-        cls, items: Iterable[np.ndarray], resolution: tuple[int, int] | None = None, colour: str | None = None
+        cls,
+        items: Iterable[np.ndarray],
+        resolution: tuple[int, int] | None = None,
+        colour: str | None = None,
+        levels: bool = False,
     ) -> ImageCodec:
         """Choose every field from all the items (H, W, C), as `plan` and the class say.
 
         colour: what the channels of items mean, where that is known (from their files).
-        Raises ReverieError as `plan` does, and for values that are NaN or infinite, naming the item.
+        levels: make tokens, with the fewest levels that hold every value of every item: 256 for 8-bit photographs, and
+        where pictures are resized.
+        Raises ReverieError as `plan` does, for values that are NaN or infinite, naming the item, and for tokens where
+        256 levels do not hold the values.
         """
         items = list(items)
-        plan = cls.plan((Header.of(item, colour) for item in items), resolution)
-        if plan.dtype == "uint8":
-            return plan
+        codec = cls.plan((Header.of(item, colour) for item in items), resolution)
+        if codec.dtype != "uint8":
+            codec = codec._ranged(items)
+        return codec._levelled(items) if levels else codec
+
+    def _ranged(self, items: list[np.ndarray]) -> ImageCodec:
+        """The codec with low and high chosen from the items' values."""
         low, high = np.inf, -np.inf
         for k, item in enumerate(items):
             least, most = float(item.min()), float(item.max())
             if not np.isfinite([least, most]).all():
                 raise ReverieError(f"Image {k} holds NaN or infinite values. Remove it, or fill them in.")
-            factor = _deepening(item.dtype, plan.dtype)
+            factor = _deepening(item.dtype, self.dtype)
             low, high = min(low, least * factor), max(high, most * factor)
-        if np.dtype(plan.dtype).kind == "u":
+        if np.dtype(self.dtype).kind == "u":
             low, high = 0.0, float(2 ** max(8, int(high).bit_length()) - 1)
-        return replace(plan, low=low, high=high if high > low else low + max(1.0, abs(low)))
+        return replace(self, low=low, high=high if high > low else low + max(1.0, abs(low)))
+
+    def _levelled(self, items: list[np.ndarray]) -> ImageCodec:
+        """The codec with the fewest levels that hold every value of the items, as they are when conformed."""
+        resized = any(item.shape[:2] != (self.height, self.width) for item in items)
+        seen = np.zeros(0, self.dtype)
+        for item in items if not (resized and self.dtype == "uint8") else ():
+            seen = np.union1d(seen, self.conform(item))
+            if len(seen) > MOST_LEVELS:
+                break
+        fewest = range(MOST_LEVELS if resized else 2, MOST_LEVELS + 1)
+        levels = next((n for n in fewest if np.isin(seen, self._values(n)).all()), None)
+        if levels is None:
+            raise ReverieError(
+                f"Pictures of {self.dtype} values from {self.low:g} to {self.high:g}{', resized,' * resized} do not lie on "
+                f"{MOST_LEVELS} even levels, and the families of tokens (masked, uniform) make a class of each level and know "
+                f"{MOST_LEVELS} at most. Use a family of numbers, which keeps the full depth: --family edm."
+            )
+        span = f"{self.low:g} to {self.high:g}"
+        said = f"values as tokens, {levels} even levels from {span}: any other goes to the nearest"
+        return replace(self, levels=levels, rule="; ".join(filter(None, (self.rule, said))))
+
+    def _values(self, levels: int) -> np.ndarray:
+        """The value of each token, (levels,) in the items' dtype."""
+        return resize.rounded(
+            self.low + np.arange(levels) * (self.high - self.low) / (levels - 1), np.dtype(self.dtype)
+        )
 
     @classmethod
     def read(cls, path: Path) -> np.ndarray:
@@ -176,15 +225,22 @@ class ImageCodec(Codec):
         return resize.cover(item, self.height, self.width, self.alpha)
 
     def encode(self, item: np.ndarray) -> np.ndarray:
-        """Turn an item (H, W, C) into float32 (C, H, W) in [-1, 1]; whatever differs is conformed first."""
-        x = (self.conform(item).astype(np.float64) - self.low) * (2 / (self.high - self.low)) - 1
-        return np.ascontiguousarray(np.moveaxis(x, -1, 0), dtype=np.float32)
+        """Turn an item (H, W, C) into (C, H, W), float32 in [-1, 1] or int64 tokens; what differs is conformed first."""
+        above, span = np.moveaxis(self.conform(item).astype(np.float64) - self.low, -1, 0), self.high - self.low
+        if self.levels is None:
+            return np.ascontiguousarray(above * (2 / span) - 1, dtype=np.float32)
+        token = np.rint(above * ((self.levels - 1) / span))
+        return np.ascontiguousarray(np.clip(token, 0, self.levels - 1), dtype=np.int64)
 
     def decode(self, x: np.ndarray) -> np.ndarray:
         """Turn (C, H, W) into an item (H, W, C), clipped to [low, high] and rounded to its dtype; refuses NaN."""
         values = np.moveaxis(np.asarray(x, np.float64), 0, -1)
         if not np.isfinite(values).all():
             raise ReverieError("A sample holds NaN or infinite values: the model or the sampler has diverged.")
+        if self.levels is not None:
+            return np.ascontiguousarray(
+                self._values(self.levels)[np.clip(np.rint(values), 0, self.levels - 1).astype(int)]
+            )
         values = (np.clip(values, -1, 1) + 1) * ((self.high - self.low) / 2) + self.low
         return np.ascontiguousarray(resize.rounded(np.clip(values, self.low, self.high), np.dtype(self.dtype)))
 
