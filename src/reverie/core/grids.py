@@ -248,7 +248,7 @@ class Jumps(Grid):
     Of the N noisy stops of `base`, counted from the data as 0 .. N - 1, those at 0, length, 2 length ... below N - length
     send the walk back up by `length` stops, each resamplings - 1 times. N is `steps`; with J such stops the walk has
     N + (resamplings - 1) length J steps down.
-    Source: Lugmayr et al. 2022 (RePaint), section 4.2 and appendix B; their j is `length`, their r `resamplings`.
+    Source: Lugmayr et al. 2022 (RePaint), section 4.2; their j is `length`, their r `resamplings`.
     """
 
     base: str = "karras"

@@ -31,7 +31,8 @@ class UniPC(GaussianSampler):
 
     The predictor of order 2 and the corrector of the first step take the paper's shortcut a = 1/2 in B(h) = e^h - 1
     ("bh2"): (1 - e^-h) times the middle of their straight line; elsewhere B(h) cancels and the integral is exact. One
-    evaluation a step. The corrector raises the predictor's order by one; the first step bounds the whole at three.
+    evaluation a step. The corrector raises the predictor's order by one; what the first step, of third order, leaves of a fourth
+    is not seen in practice.
     Source: Zhao et al. 2023 (UniPC), algorithms 1 and 2 (data prediction, as in their appendix).
     """
 
