@@ -82,7 +82,10 @@ def test_fields_draw_independent_numbers_and_go_their_own_way():
     process = PRODUCTS["edm, uniform"]
     x0 = {"x": torch.linspace(-1, 1, 500, dtype=torch.float64)[:, None], "k": torch.arange(500)[:, None] % 3}
     eps = process.draw(Noise.of(3, 500), x0)
-    assert float(torch.corrcoef(torch.stack([eps["x"][:, 0], eps["k"][:, 0]]))[0, 1]) == pytest.approx(0, abs=0.15)
+    alike = torch.stack(
+        [eps["x"][:, 0], eps["x"][:, 0].abs(), eps["k"][:, 0]]
+    )  # a shared number would show in its size
+    assert float(torch.corrcoef(alike)[:2, 2].abs().max()) < 0.15
     s, t = time_of(0.3), time_of(0.6)
     for moved, alone in (
         (process.diffuse(x0, t, eps), lambda p, f: p.diffuse(x0[f], t, eps[f])),

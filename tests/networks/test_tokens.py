@@ -57,7 +57,6 @@ def test_at_first_all_classes_are_as_likely(shape):
 
 
 def test_every_entry_listens_to_every_value_and_every_weight_learns():
-    """Channels, classes and places in their order: logits of entry (c, i, j) are in out[:, :, c, i, j]."""
     network = made(declared=DECLARED)
     x, level, cond = batch()
     out = network(x, level, cond)
