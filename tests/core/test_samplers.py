@@ -37,7 +37,14 @@ DETERMINISTIC = [k for k, c in SAMPLERS.items() if c().order]
 STOCHASTIC = ["ancestral", "heun:churn=40"]  # the others' distributions and evaluations are in test_stochastic.py
 SCHEDULES = registered("schedules")
 HIGH, LOW = 20.0, 0.05
-VARIANTS = ["dpm-solver-2:r=0.3", "dpmpp-2m:midpoint=true", "lms:order=3", "deis:order=2", "unipc:predictor=1"]
+VARIANTS = [
+    "dpm-solver-2:r=0.3",
+    "dpmpp-2m:midpoint=true",
+    "lms:order=3",
+    "deis:order=2",
+    "unipc:predictor=1",
+    "unipc:predictor=3",
+]
 
 
 def walk(sampler, schedule, steps, count=64):
