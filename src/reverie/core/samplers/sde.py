@@ -83,9 +83,9 @@ class DPMSolverPP2MSDE(GaussianSampler):
     D = x0_t + (x0_t - x0_r) h / (2 h_last)
 
     h = lambda_s - lambda_t and h_last = lambda_t - lambda_r, lambda = log(alpha / sigma), r the time before t: the midpoint
-    form; u = x / alpha, n = e^-lambda. eta scales the noise: 1 is the reverse-time SDE, 0 the ODE, where this is 'dpmpp-2m:midpoint=true'.
-    One evaluation a step. brownian: z is the increment of one path over the clock n^(-2 eta), on which the noise of every
-    step is n_s^(1 + eta) times a stretch of one Brownian motion.
+    form; u = x / alpha, n = e^-lambda. eta scales the noise: 1 is the reverse-time SDE, 0 the ODE, where this is
+    'dpmpp-2m:midpoint=true'. One evaluation a step. brownian: z is the increment of one path over the clock n^(-2 eta), on
+    which the noise of every step is n_s^(1 + eta) times a stretch of one Brownian motion.
     Source: Lu et al. 2022 (DPM-Solver++), SDE-DPM-Solver++(2M), for eta = 1; k-diffusion for other eta.
     """
 
