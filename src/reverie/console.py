@@ -177,6 +177,7 @@ def run_card(place: Path) -> dict[str, Any]:
         "rule": model.codec.rule,
         "classes": ", ".join(model.classes) or "none",
         "network": f"{about['network']['name']}, {model.parameters:,} weights",
+        "family": record.get("settings", {}).get("family", ""),
         "schedule": about["process"]["schedule"]["name"],
         "process": about["process"]["name"],
         "parameterisation": about.get("parameterisation", {"name": "tokens"})["name"],

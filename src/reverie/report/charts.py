@@ -35,19 +35,20 @@ _BASELINE: dict[str, Any] = {"color": MUTED, "linewidth": 1.1, "linestyle": (0, 
 def loss_by_noise(event: dict[str, Any]) -> str:
     """Error of the guess at each noise level, from a `validation` event of the log; both axes logarithmic."""
     noise, bands = event["noise"], event["bands"]
+    measures = event.get("measures", {"error": "mean squared error of x0", "level": "n = sigma / alpha"})
 
     def draw(figure: Figure) -> None:
         axes, gap = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        axes.axhline(event["baseline"], label="always guessing the mean", **_BASELINE)
+        axes.axhline(event["baseline"], label="guessing without looking", **_BASELINE)
         axes.plot(noise, bands["held_out_raw"], label="held-out, raw weights", **_RAW)
         axes.plot(noise, bands["train"], label="training items", **_TRAIN)
         axes.plot(noise, bands["held_out"], label="held-out items", marker="o", markersize=4, **_HELD_OUT)
-        axes.set(xscale="log", yscale="log", ylabel="mean squared error of x0")
+        axes.set(xscale="log", yscale="log", ylabel=measures["error"])
         axes.legend(loc="lower right")
         gap.axhline(0, **_TRAIN)
         for key, style in (("held_out_raw", _RAW), ("held_out", {**_HELD_OUT, "marker": "o", "markersize": 4})):
             gap.plot(noise, 100 * (np.asarray(bands[key]) / np.asarray(bands["train"]) - 1), **style)
-        gap.set(xlabel="noise level n = sigma / alpha", ylabel="% above\ntraining")
+        gap.set(xlabel=measures["level"], ylabel="% above\ntraining")
         gap.locator_params(axis="y", nbins=3)
         _plain_logs(axes)
         figure.align_ylabels()

@@ -189,6 +189,7 @@ class Trainer:
         facts["items"] = len(self.job.held_out.x)
         facts["noise"] = [float(n) for n in denoiser.process.schedule.noise(times)]
         facts["baseline"] = denoiser.baseline(self.job.held_out.x)
+        facts["measures"] = {"error": denoiser.process.error, "level": denoiser.process.level}
         return Event("validation", self.learner.step, {**facts, "elapsed": self.elapsed})
 
     def _draw(self) -> Event:

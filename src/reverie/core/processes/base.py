@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -17,6 +17,8 @@ class Process(ABC):
     What a denoiser predicts for it is E[x0 | x_t] for a Gaussian and log p(x0 | x_t), classes first, for tokens.
     """
 
+    error: ClassVar[str]  # what `divergence` measures, in a few words
+    level: ClassVar[str]  # what `schedule.noise` measures
     schedule: Any  # a Schedule, a Survival, or for a Product the schedule of its first field
 
     @abstractmethod

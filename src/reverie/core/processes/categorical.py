@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -28,6 +29,8 @@ class Categorical(Process):
     classes: K, the values 0 .. K - 1 that data takes.
     """
 
+    error: ClassVar[str] = "nats per token"
+    level: ClassVar[str] = "odds of a token being lost, n"
     classes: int
     schedule: Survival = field(default_factory=LogLinear)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -30,6 +31,8 @@ class Gaussian(Process):
     Source: Kingma et al. 2021 (Variational Diffusion Models), section 3 and appendix A.
     """
 
+    error: ClassVar[str] = "mean squared error of x0"
+    level: ClassVar[str] = "n = sigma / alpha"
     schedule: Schedule
     mean: Tensor = field(default_factory=_zero)
     variance: Tensor = field(default_factory=_one)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -23,6 +23,8 @@ class Product(Process):
     Source: Hoogeboom et al. 2022 (Equivariant Diffusion for Molecule Generation), section 3; Kotelnikov et al. 2023 (TabDDPM).
     """
 
+    error: ClassVar[str] = "sum of the fields' errors"
+    level: ClassVar[str] = "noise level of the first field"
     fields: Mapping[str, Process]
 
     def __post_init__(self) -> None:
