@@ -104,7 +104,7 @@ def test_a_chart_draws_its_values_and_takes_its_colours_from_the_page():
     assert not any(colour in svg for colour in (charts.INK, charts.MUTED, charts.LINE, charts.ACCENT))
     assert "#000000" not in svg
     assert "<metadata" not in svg
-    assert "always guessing the mean" in Page(f"<div>{svg}</div>").text
+    assert "a constant guess" in Page(f"<div>{svg}</div>").text
 
 
 def test_the_readings_say_what_the_numbers_say():

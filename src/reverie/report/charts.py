@@ -39,7 +39,7 @@ def loss_by_noise(event: dict[str, Any]) -> str:
 
     def draw(figure: Figure) -> None:
         axes, gap = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        axes.axhline(event["baseline"], label="guessing without looking", **_BASELINE)
+        axes.axhline(event["baseline"], label="a constant guess", **_BASELINE)
         axes.plot(noise, bands["held_out_raw"], label="held-out, raw weights", **_RAW)
         axes.plot(noise, bands["train"], label="training items", **_TRAIN)
         axes.plot(noise, bands["held_out"], label="held-out items", marker="o", markersize=4, **_HELD_OUT)

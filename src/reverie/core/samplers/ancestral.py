@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -23,6 +24,7 @@ class Ancestral(Sampler):
     """
 
     eta: float = 1.0
+    usual_steps: ClassVar[int] = 100
 
     def __post_init__(self) -> None:
         """Refuse an eta outside [0, 1], where the noise would have no variance left to take."""
@@ -51,4 +53,5 @@ class DDIM(Ancestral):
     """
 
     eta: float = 0.0
+    usual_steps: ClassVar[int] = 50
     name = "ddim"

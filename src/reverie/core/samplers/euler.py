@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -21,6 +22,8 @@ class Euler(GaussianSampler):
     DDIM, whose steps are straight in (u, n) under every schedule; elsewhere DDIM is the better Euler step.
     Source: Song et al. 2021 (Score-Based Generative Modeling through SDEs), eq. 13, with the score from x0_hat.
     """
+
+    usual_steps: ClassVar[int] = 50
 
     @property
     def order(self) -> float | None:
