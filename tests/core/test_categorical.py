@@ -103,10 +103,10 @@ def test_the_bound_is_the_likelihood_for_the_exact_denoiser(process):
 
 @every_process
 def test_the_bound_of_a_wrong_denoiser_is_above_the_likelihood(process):
-    """Predictions disturbed a little, more and a lot: always worse than the data's entropy, and more so each time."""
+    """Predictions disturbed a little and a lot: always worse than the data's entropy, and more so each time."""
     g = torch.Generator().manual_seed(0)
     exact, worst = chain.Exact(process), 0.0
-    for size, least in ((0.05, 0.001), (0.3, 0.05), (1.0, 0.5)):
+    for size, least in ((0.05, 0.001), (1.0, 0.5)):
         off = size * torch.randn(process.states**chain.LENGTH, K, chain.LENGTH, generator=g, dtype=torch.float64)
         found = bound(process, lambda t, off=off: torch.log_softmax(exact.table(t) + off, 1))
         excess = float(JOINT @ found) - chain.ENTROPY
@@ -184,8 +184,8 @@ def walk(process, steps, count, sampler=None, seed=0, temperature=1.0):
 
 @pytest.mark.parametrize(
     ("process", "count"),
-    [(cls(K), 10_000) for cls in (Masked, Uniform)]
-    + [pytest.param(process, 40_000, marks=pytest.mark.slow) for process in PROCESSES],
+    [(cls(K), 5_000) for cls in (Masked, Uniform)]
+    + [pytest.param(process, 20_000, marks=pytest.mark.slow) for process in PROCESSES],
     ids=repr,
 )
 def test_total_variation_falls_with_steps(process, count):
