@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile  # a process for each core, a thread for each process
 
 .PHONY: demo test test-slow lint format benchmarks clean
 
@@ -16,10 +17,10 @@ demo: $(VENV)/.installed  ## Train on handwritten digits, sample, evaluate, writ
 	$(BIN)/reverie evaluate runs/demo
 
 test: $(VENV)/.installed lint  ## Lint, types and the quick tests
-	$(BIN)/pytest
+	$(PYTEST)
 
 test-slow: $(VENV)/.installed  ## The slow tests
-	$(BIN)/pytest -m slow
+	$(PYTEST) -m slow
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check src tests benchmarks tools

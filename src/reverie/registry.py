@@ -37,7 +37,9 @@ ROOMS: dict[str, Room] = {
     "weightings": Room("reverie.core.weighting", "Weighting", "how much each noise level counts in the loss"),
     "grids": Room("reverie.core.grids", "Grid", "the times at which a sampler stops"),
     "guidance": Room("reverie.core.guidance", "Guidance", "how a denoiser is bent towards a wish"),
-    "measurements": Room("reverie.core.guidance.linear", "Measurement", "what is measured of the data: y = A x0 + noise"),
+    "measurements": Room(
+        "reverie.core.guidance.linear", "Measurement", "what is measured of the data: y = A x0 + noise"
+    ),
     "samplers": Room("reverie.core.samplers", "Sampler", "how time is walked back"),
     "networks": Room("reverie.networks", "Network", "what learns"),
     "codecs": Room("reverie.codecs", "Codec", "kinds of data: files to tensors and back"),

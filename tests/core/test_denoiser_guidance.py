@@ -138,5 +138,7 @@ def test_a_parameterisation_that_says_nothing_where_signal_or_noise_is_gone_is_r
     x = torch.ones(1, 2, dtype=torch.float64)
     for name, at, instead in (("eps", 1.0, "v, x0 or edm"), ("score", 0.0, "eps, v or edm")):
         t, p = torch.tensor(at, dtype=torch.float64), PARAMETERISATIONS[name]()
-        with pytest.raises(ReverieError, match=f"{type(p).__name__} says nothing of x0 under the schedule Cosine.*{instead}"):
+        with pytest.raises(
+            ReverieError, match=f"{type(p).__name__} says nothing of x0 under the schedule Cosine.*{instead}"
+        ):
             p.x0(Cosine(), t, x, x)

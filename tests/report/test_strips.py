@@ -39,7 +39,9 @@ def test_the_film_starts_in_the_noise_the_sample_started_in(finished):
 def test_clean_data_is_shown_unchanged_and_pure_noise_at_the_datas_contrast(finished):
     model = finished.model
     x0 = torch.from_numpy(finished.samples.x[:1])
-    np.testing.assert_allclose(model.denoiser.look(x0, torch.tensor(0.0, dtype=torch.float64))[0].numpy(), x0[0], atol=1e-6)
+    np.testing.assert_allclose(
+        model.denoiser.look(x0, torch.tensor(0.0, dtype=torch.float64))[0].numpy(), x0[0], atol=1e-6
+    )
     eps = torch.randn(1, 1, 200, 200, generator=torch.Generator().manual_seed(0))
     t = torch.tensor(1.0, dtype=torch.float64)
     shown = model.denoiser.look(float(model.denoiser.process.schedule.sigma(t)) * eps, t)[0].numpy()

@@ -11,7 +11,7 @@ from reverie.training.settings import TrainSettings
 from tests.toy import data
 
 FAMILIES = registry.registered("families")
-FAST = {"steps": "6", "batch": 8, "size": "tiny", "threads": 1}
+FAST = {"steps": "2", "batch": 8, "size": "tiny", "threads": 1}
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
