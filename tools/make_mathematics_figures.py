@@ -17,6 +17,7 @@ from typing import Any
 import matplotlib
 import matplotlib.pyplot as plt
 import torch
+from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 from sklearn.datasets import make_moons
 from tests.core import exact
 from torch import Tensor
@@ -192,6 +193,12 @@ def geometric(out: Path, found: dict[str, Any]) -> None:
             )
         axis.set(xscale="log", title=title, xlabel="T, evaluations for one sample")
     axes[0].set(yscale="log")
+    axes[0].yaxis.set_major_locator(FixedLocator([2, 3, 5, 10, 20]))
+    for axis in axes:
+        axis.xaxis.set_major_locator(FixedLocator(sorted({T for _, T in cells.values()})))
+    for axis in (axes[0].yaxis, *(a.xaxis for a in axes)):
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(ScalarFormatter())
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
     save(figure, out / "geometric_beta.png")
 
