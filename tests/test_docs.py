@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from reverie import registry
 
@@ -59,3 +60,15 @@ def test_everything_registered_of_the_mathematics_is_on_the_page(room):
 def test_links_and_pictures_are_there(page):
     for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_the_page_s_own_code_runs_and_does_what_it_says():
+    """Pairwise means of the samples lie within the measurement's noise of what was measured, and the prior pulls a little."""
+    code = re.findall(r"```python\n(.*?)```", MATHEMATICS, re.S)
+    space = {}
+    exec("\n".join(code), space)
+    means = space["x"].unflatten(2, (2, 2)).mean(3).mean((0, 1))
+    expected = (
+        torch.tensor([1.0, -1.0]) * 0.5 / (0.5 + 0.01)
+    )  # prior variance of a mean of two is 1/2, the noise's 0.01
+    assert torch.allclose(means, expected, atol=0.02)

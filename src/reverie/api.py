@@ -55,11 +55,12 @@ def train(
     tracker = tracker or Silent()
     read_data = _data(data, labels, settings)
     job = prepare(read_data, settings, network)
+    chosen = job.settings
     if run:  # only now: data that cannot be trained on leaves no folder, and removes none
         _begin_run(run, data, read_data, settings, overwrite)
     log = Jsonl(run / "metrics.jsonl") if run else None
     both = Several(tracker, log) if log else tracker
-    trainer = Trainer(job, settings, both, run, Learner.of(job.model.denoiser, settings), started=started)
+    trainer = Trainer(job, chosen, both, run, Learner.of(job.model.denoiser, chosen), started=started)
     return trainer.train()
 
 
@@ -84,9 +85,9 @@ def resume(
     files.sweep(run / "checkpoints")
     folder = storage.newest_checkpoint(run)
     job = prepare(_data(about["data"] if data is None else data, None, settings), settings, network)
-    learner = Learner.of(job.model.denoiser, settings)
+    learner = Learner.of(job.model.denoiser, job.settings)
     log = Jsonl(run / "metrics.jsonl", resume_at=0 if folder is None else int(folder.name))
-    trainer = Trainer(job, settings, Several(tracker or Silent(), log), run, learner, started=started)
+    trainer = Trainer(job, job.settings, Several(tracker or Silent(), log), run, learner, started=started)
     if folder is not None:
         trainer.plan, state = checkpoint.restore(folder, learner)
         trainer.elapsed_before = float(state.get("elapsed", 0.0))

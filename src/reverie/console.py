@@ -177,7 +177,7 @@ def run_card(place: Path) -> dict[str, Any]:
         "rule": model.codec.rule,
         "classes": ", ".join(model.classes) or "none",
         "network": f"{about['network']['name']}, {model.parameters:,} weights",
-        "family": record.get("settings", {}).get("family", ""),
+        "family": "" if "family" not in (chosen := record.get("settings", {})) else chosen["family"] or "edm",
         "schedule": about["process"]["schedule"]["name"],
         "process": about["process"]["name"],
         "parameterisation": about.get("parameterisation", {"name": "tokens"})["name"],

@@ -141,11 +141,21 @@ class Model:
             with torch.no_grad():
                 denoiser, sampler = self.guided(labels, settings), settings.build_sampler()
                 sampler.check(denoiser.process)
+                self._check_coupling(sampler)
                 times = settings.build_grid().times(denoiser.process.schedule, settings.steps)
                 x = denoiser.process.prior(like, noise, times[0])
                 return sample(denoiser, sampler, times, x, noise, on_step).cpu()
         finally:
             self.denoiser.train(training)
+
+    def _check_coupling(self, sampler: Sampler) -> None:
+        """Refuse a walk that draws noise for a model that was trained with chosen noise: what it says is no score."""
+        coupling = self.record.get("settings", {}).get("coupling", "independent")
+        if coupling.partition(":")[0] != "independent" and sampler.order is None:
+            raise ReverieError(
+                f"This model was trained with --coupling {coupling}, so that it knows the flow's ODE and no score; the sampler "
+                f"{type(sampler).__name__} draws noise and needs one. Use heun, dpmpp-2m, euler or another that walks the ODE."
+            )
 
     def _labels(self, n: int, label: str | int | Sequence[str | int] | None, seed: int, first: int) -> Tensor | None:
         """Class numbers (n,), or None for a model without classes."""

@@ -201,7 +201,10 @@ def _convert(text: str, option: Option, word: str) -> Any:
                 return kind(text)
         except (ValueError, KeyError):
             continue
-    raise ReverieError(f"{word}:{option.name}={text} cannot be read as {_type_name(option.type)}.")
+    raise ReverieError(
+        f"{word}:{option.name}={text} cannot be read as {_type_name(option.type)}."
+        + (" Numbers are separated by /, as in 80/10/1." if any(typing.get_origin(k) is tuple for k in kinds) else "")
+    )
 
 
 def _is_union(kind: Any) -> bool:

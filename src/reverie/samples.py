@@ -48,12 +48,18 @@ class Settings:
         temperature: float | None = None,
         schedule: Schedule | str | None = None,
     ) -> Settings:
-        """These settings with what is not None put in their place; checked. Another sampler comes with its usual steps."""
+        """These settings with what is not None put in their place; checked. Another sampler brings its usual steps and grid."""
         name = spelled("samplers", sampler)
-        if steps is None and name is not None and name.partition(":")[0] != self.sampler.partition(":")[0]:
-            steps = usual_steps(name)
+        usual = None
+        if name is not None and (cls := sampler_class(name)) is not sampler_class(self.sampler):
+            usual, grid = cls.usual_steps, cls.usual_grid if grid is None else grid
+        fixed = None if grid is None else registry.build("grids", str(spelled("grids", grid))).fixed_steps
+        if fixed is not None and steps not in (None, fixed):
+            raise ReverieError(
+                f"The grid {spelled('grids', grid)} has {fixed} steps, not {steps}; leave the number out."
+            )
         changes: dict[str, Any] = {
-            "steps": steps,
+            "steps": next((s for s in (fixed, steps, usual) if s is not None), None),
             "sampler": name,
             "grid": spelled("grids", grid),
             "schedule": spelled("schedules", schedule),
@@ -163,10 +169,9 @@ class Samples:
         return paths
 
 
-def usual_steps(sampler: str) -> int:
-    """How many steps a person gets who names a sampler and no number."""
-    cls: Any = registry.find("samplers", sampler.partition(":")[0])
-    return cls.usual_steps
+def sampler_class(sampler: str) -> type[Sampler]:
+    """The class of a sampler as a person types it."""
+    return registry.find("samplers", sampler.partition(":")[0])
 
 
 def check_seed(seed: int) -> None:

@@ -6,13 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from reverie.core.denoiser import Given, NetworkDenoiser
+from reverie.core.denoiser import Given, NetworkDenoiser, Rescheduled
 from reverie.core.guidance import ClassifierFree
 from reverie.core.processes import Gaussian
-from reverie.core.schedules import EDM, Cosine
+from reverie.core.schedules import EDM, Cosine, GeometricBeta
 from reverie.errors import ReverieError
 from reverie.example import Condition, Example
 from reverie.registry import registered
+from tests.core import exact
 
 PARAMETERISATIONS = registered("parameterisations")
 MEAN, SD = 0.4, 0.6
@@ -142,3 +143,18 @@ def test_a_parameterisation_that_says_nothing_where_signal_or_noise_is_gone_is_r
             ReverieError, match=f"{type(p).__name__} says nothing of x0 under the schedule Cosine.*{instead}"
         ):
             p.x0(Cosine(), t, x, x)
+
+
+def test_another_schedule_with_more_noise_than_was_trained_on_is_refused():
+    """The geometric chain ends at n = 1.3: what the network would be told of n = 80 it never saw."""
+    old = GeometricBeta()
+    most = float(old.noise(torch.tensor(1.0)))
+    denoiser = Rescheduled(exact.Mixture(old), EDM())
+    x = torch.ones(1, 2, dtype=torch.float64)
+    assert torch.allclose(
+        denoiser(x, EDM().time_of_noise(torch.tensor(most))), exact.posterior_mean(x, torch.tensor(most))
+    )
+    with pytest.raises(
+        ReverieError, match=r"Under EDM sampling starts at .* trained under GeometricBeta up to n = 1\.32"
+    ):
+        denoiser(x, EDM().time_of_noise(torch.tensor(2.0)))

@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from reverie.core.denoiser import Denoiser
-from reverie.core.grids import Jumps, Karras, Leading, Trailing
+from reverie.core.grids import Jumps, Karras, Leading, Trailing, Uniform
 from reverie.core.noise import Noise
-from reverie.core.processes import Gaussian
+from reverie.core.processes import Gaussian, Masked
 from reverie.core.samplers import DDIM, Adaptive, DPMSolverPP2M, Euler, Heun, sample
 from reverie.core.schedules import EDM, Cosine, LinearBetaChain, RectifiedFlow
 from reverie.core.shapes import expand, time_of
+from reverie.core.survival import LogLinear
 from reverie.errors import ReverieError
 from reverie.registry import build, registered
 from tests.core import exact
@@ -285,3 +286,18 @@ def test_a_network_that_says_nan_is_named():
 def test_options_that_mean_nothing_are_refused(text):
     with pytest.raises(ReverieError, match=text.partition(":")[0]):
         build("samplers", text)
+
+
+@pytest.mark.parametrize("sampler", ["ancestral", "confidence"])
+def test_a_token_network_that_says_nan_is_named(sampler):
+    """Tokens are whole numbers: without a look at the prediction they would come out as class 0."""
+
+    class Broken(Denoiser):
+        process = Masked(3)
+
+        def forward(self, x_t, t):
+            return torch.full((len(x_t), 3, *x_t.shape[1:]), math.nan)
+
+    x = torch.full((2, 4), 3)
+    with pytest.raises(ReverieError, match="NaN or infinity in step 1 of 4"):
+        sample(Broken(), build("samplers", sampler), Uniform().times(LogLinear(), 4), x, Noise.of(0, 2))

@@ -32,7 +32,9 @@ def test_the_film_starts_in_the_noise_the_sample_started_in(finished):
         x = model.denoiser.process.schedule
         ratio = float(x.sigma(times[1]) / x.sigma(times[0]))
         began = (s.x - (float(x.alpha(times[1])) - ratio * float(x.alpha(times[0]))) * s.x0_hat) / ratio
-        np.testing.assert_allclose(start, model.denoiser.look(began, times[0])[0].numpy(), atol=1e-3)
+        np.testing.assert_allclose(
+            start, model.denoiser.look(began, times[0], model.denoiser.process)[0].numpy(), atol=1e-3
+        )
         np.testing.assert_allclose(guess, s.x0_hat[0].numpy(), atol=1e-4)
 
 
@@ -40,11 +42,15 @@ def test_clean_data_is_shown_unchanged_and_pure_noise_at_the_datas_contrast(fini
     model = finished.model
     x0 = torch.from_numpy(finished.samples.x[:1])
     np.testing.assert_allclose(
-        model.denoiser.look(x0, torch.tensor(0.0, dtype=torch.float64))[0].numpy(), x0[0], atol=1e-6
+        model.denoiser.look(x0, torch.tensor(0.0, dtype=torch.float64), model.denoiser.process)[0].numpy(),
+        x0[0],
+        atol=1e-6,
     )
     eps = torch.randn(1, 1, 200, 200, generator=torch.Generator().manual_seed(0))
     t = torch.tensor(1.0, dtype=torch.float64)
-    shown = model.denoiser.look(float(model.denoiser.process.schedule.sigma(t)) * eps, t)[0].numpy()
+    shown = model.denoiser.look(float(model.denoiser.process.schedule.sigma(t)) * eps, t, model.denoiser.process)[
+        0
+    ].numpy()
     assert shown.std() == pytest.approx(model.denoiser.sigma_data, rel=0.02)
 
 

@@ -48,7 +48,13 @@ def test_a_choice_overrides_the_familys():
 
 @pytest.mark.parametrize("name", ["masked", "uniform"])
 def test_tokens_refuse_what_is_gaussian(name):
-    for choice in ({"parameterisation": "eps"}, {"coupling": "optimal-transport"}, {"weighting": "snr"}):
+    for choice in (
+        {"parameterisation": "eps"},
+        {"coupling": "optimal-transport"},
+        {"weighting": "snr"},
+        {"times": "log-normal"},
+        {"architecture": "unet"},
+    ):
         with pytest.raises(ReverieError, match=f"--family {name}"):
             TrainSettings.of({"family": name, **choice})
     with pytest.raises(ReverieError, match="survivals"):
@@ -75,3 +81,38 @@ def test_coupling_is_a_choice_that_changes_the_run_and_nothing_of_the_noise():
     )
     a, b = (torch.cat([p.flatten() for p in m.denoiser.parameters()]) for m in (one, other))
     assert not torch.equal(a, b)
+
+
+def test_samplers_that_draw_noise_are_refused_where_the_prediction_is_no_score():
+    """On N(0, 1) paired with its own noise ancestral steps shrink the spread to 0.6, while the ODE keeps it."""
+    with pytest.raises(ReverieError, match="no score, which --sampler ancestral needs"):
+        TrainSettings.of({"family": "ddpm", "coupling": "optimal-transport"})
+    model = reverie.train(data(), family="flow", coupling="optimal-transport", **FAST)
+    with pytest.raises(ReverieError, match="knows the flow's ODE and no score; the sampler Ancestral"):
+        model.sample(1, sampler="ancestral")
+    assert len(model.sample(1, sampler="dpmpp-2m", steps=3)) == 1
+
+
+def test_a_sampler_brings_the_steps_and_the_grid_that_suit_it():
+    """One integration from noise to almost none for the adaptive solver, whatever grid the family walks on."""
+    model = reverie.train(data(), family="flow", **FAST)
+    assert model.defaults.given(sampler="adaptive").grid == "karras"
+    assert model.defaults.given(sampler="adaptive").steps == 2
+    assert model.defaults.given(sampler="adaptive", grid="uniform").grid == "uniform"
+    assert model.defaults.given(grid="sigmas:values=80/10/1/0.1").steps == 4
+    with pytest.raises(ReverieError, match="has 4 steps, not 30"):
+        model.defaults.given(grid="sigmas:values=80/10/1/0.1", steps=30)
+    assert model.defaults.given(sampler="Heun:churn=1").steps == model.defaults.steps
+
+
+def test_what_sampling_cannot_do_is_said_before_training_and_no_run_is_lost_to_a_picture(tmp_path):
+    with pytest.raises(ReverieError, match="n_min"):
+        reverie.train(data(), family="ncsn", schedule="edm:sigma_max=0.005", **FAST)
+    model = reverie.train(data(), tmp_path / "run", sampler="adaptive:max_nfe=20", **FAST)
+    assert "no pictures at step" in (tmp_path / "run" / "metrics.jsonl").read_text()
+    assert reverie.load(tmp_path / "run").parameters == model.parameters
+
+
+def test_a_chain_of_another_length_is_walked_on_its_own_steps():
+    model = reverie.train(data(), family="ddpm", schedule="linear-beta-chain:T=50", **FAST)
+    assert (model.defaults.grid, model.defaults.steps) == ("trailing:T=50", 50)

@@ -52,8 +52,8 @@ class Learned(Denoiser):
         """The divergence of who knows the data's distribution entry by entry and nothing of x_t, over x0 (N, *)."""
 
     @abstractmethod
-    def look(self, x_t: State, t: Tensor) -> State:
-        """x_t as a thing of the data's own kind and contrast, for eyes alone."""
+    def look(self, x_t: State, t: Tensor, process: Process) -> State:
+        """x_t of a process like the own one, as a thing of the data's own kind and contrast, for eyes alone."""
 
     @abstractmethod
     def guess(self, prediction: State) -> State:
@@ -107,17 +107,18 @@ class NetworkDenoiser(Learned):
 
     def output_scale(self, t: Tensor) -> Tensor:
         """Squared error of the output per squared error of x0: EDM's F has variance 1 at every level."""
-        return self.parameterisation.x0_scale(self.process.schedule, t)
+        schedule, target = self.process.schedule, self.parameterisation
+        return target.x0_scale(schedule, t) / target.unit(schedule, t) ** 2
 
     def baseline(self, x0: Tensor) -> float:
         """Mean squared distance from the training data's mean."""
         return float(((x0 - self.process.mean.to(x0)) ** 2).mean())
 
-    def look(self, x_t: Tensor, t: Tensor) -> Tensor:
+    def look(self, x_t: Tensor, t: Tensor, process: Process) -> Tensor:
         """x_t / alpha, drawn towards the mean until it has the data's own variance."""
-        n, mean = float(self.process.schedule.noise(t)), self.process.mean.to(x_t).mean()
+        n, mean = float(process.schedule.noise(t)), self.process.mean.to(x_t).mean()
         shrink = self.sigma_data / (self.sigma_data**2 + n**2) ** 0.5
-        return mean + (x_t / float(self.process.schedule.alpha(t)) - mean) * shrink
+        return mean + (x_t / float(process.schedule.alpha(t)) - mean) * shrink
 
     def guess(self, prediction: Tensor) -> Tensor:
         """x0_hat itself."""
@@ -173,10 +174,11 @@ class TokenDenoiser(Learned):
 
     def baseline(self, x0: Tensor) -> float:
         """Mean entropy of the tokens, each place's own, in nats: the bound of a network that knows frequencies alone."""
-        share = torch.nn.functional.one_hot(x0, self.process.classes).double().mean(0)
-        return float(torch.special.entr(share).sum(-1).mean())
+        rows, k = x0.flatten(1).cpu(), self.process.classes
+        counts = torch.bincount((rows + k * torch.arange(rows.shape[1])).flatten(), minlength=k * rows.shape[1])
+        return float(torch.special.entr(counts.double() / len(rows)).sum() / rows.shape[1])
 
-    def look(self, x_t: Tensor, t: Tensor) -> Tensor:
+    def look(self, x_t: Tensor, t: Tensor, process: Process) -> Tensor:
         """Masked tokens as the middle class."""
         return torch.where(x_t >= self.process.classes, self.process.classes // 2, x_t)
 
@@ -225,5 +227,16 @@ class Rescheduled(Denoiser):
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
         """E[x0 | x_t], (B, *)."""
         new = self.process.schedule
+        self._check_reach(t)
         there = self.old.time(new.log_snr(t))
         return self.denoiser(x_t * expand(self.old.alpha(there) / new.alpha(t), x_t), there)
+
+    def _check_reach(self, t: Tensor) -> None:
+        """Refuse a noise that the old schedule never had: the network has not seen it."""
+        new, most = self.process.schedule, float(self.old.noise(torch.ones((), dtype=torch.float64)))
+        if bool((new.noise(time_of(t)) > most * (1 + 1e-6)).any()):
+            raise ReverieError(
+                f"Under {type(new).__name__} sampling starts at n = sigma / alpha = {float(new.noise(time_of(t)).max()):.3g}; "
+                f"the model was trained under {type(self.old).__name__} up to n = {most:.3g}. Start there: the grid "
+                f"karras:n_max={most:.4g}."
+            )

@@ -25,16 +25,19 @@ _MAX_NOISE = 500.0  # n = sigma / alpha at the start of grids given in t, where 
 class Grid(ABC):
     """A rule from a number of steps to times."""
 
+    @property
+    def fixed_steps(self) -> int | None:
+        """How many steps it has whatever is asked for; None where it has those."""
+        return None
+
     @abstractmethod
     def times(self, schedule: Schedule | Survival, steps: int) -> Tensor:
         """(steps + 1,) float64, falling from the noisiest time to 0."""
 
 
-def _need(steps: int, at_most: int | None = None) -> None:
-    if steps < 1 or (at_most is not None and steps > at_most):
-        raise ReverieError(
-            f"{steps} sampling steps; give a whole number from 1" + (f" to {at_most}." if at_most else ".")
-        )
+def _need(steps: int) -> None:
+    if steps < 1:
+        raise ReverieError(f"{steps} sampling steps; give a whole number from 1.")
 
 
 def _to_zero(times: Tensor, schedule: Schedule | Survival, grid: Grid) -> Tensor:
@@ -159,7 +162,11 @@ class _Chain(Grid):
 
     def times(self, schedule: Schedule | Survival, steps: int) -> Tensor:
         """(k + 1) / T of the chosen steps, and 0; those too noisy to start from are one, the noisiest."""
-        _need(steps, self.T)
+        if steps > self.T:
+            raise ReverieError(
+                f"{steps} sampling steps of a chain of T = {self.T}; take at most {self.T}, or give the grid its T."
+            )
+        _need(steps)
         times = ((self.chosen(steps) + 1) / self.T).clamp(max=float(schedule.noisiest(_MAX_NOISE)))
         return _to_zero(torch.unique_consecutive(times), schedule, self)
 
@@ -228,6 +235,11 @@ class Sigmas(Grid):
             raise ReverieError(
                 f"The grid 'sigmas' needs a falling list of noise levels above 0, as in sigmas:values=80/10/1/0.1; found {given}."
             )
+
+    @property
+    def fixed_steps(self) -> int | None:
+        """One for each level above 0."""
+        return sum(v > 0 for v in self.values)
 
     def times(self, schedule: Schedule | Survival, steps: int) -> Tensor:
         """The list itself, whatever the number of steps."""

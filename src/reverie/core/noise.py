@@ -16,12 +16,13 @@ from torch import Tensor
 
 from reverie.core.brownian import Node, weights
 from reverie.core.shapes import time_of
+from reverie.errors import ReverieError
 
 _MASK = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _STREAMS_PER_STEP = 16
-_STEPS = 2**20
+_STEPS, _PARTS = 2**20, 2**8
 _NUMBERS = 2**18  # that a Brownian increment draws at once, some 20 MB
 
 
@@ -113,6 +114,16 @@ class Noise:
         """(B, 4 * blocks) numbers in (0, 1): float64, or float32 where the device has no float64."""
         if not 0 <= key < _STREAMS_PER_STEP:
             raise ValueError(f"noise key {key} is outside 0..{_STREAMS_PER_STEP - 1}")
+        if not (0 <= self.step < _STEPS and 0 <= self.part < _PARTS):
+            raise ReverieError(
+                f"Noise of step {self.step} and part {self.part}: there are {_STEPS:,} steps (inner ones counted) and {_PARTS} "
+                "parts. Take fewer steps."
+            )
+        if len(self.index) != len(like):
+            raise ReverieError(
+                f"This noise is of {len(self.index)} samples and the state of {len(like)}; make it of as many: "
+                f"Noise.of(seed, {len(like)})."
+            )
         device = like.device
         seed, index = self.seed.to(device)[:, None], self.index.to(device)[:, None]
         blocks = -(-like[0].numel() // 4)

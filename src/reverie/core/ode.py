@@ -49,6 +49,11 @@ def dormand_prince(
     here = torch.full((len(y[0]),), float(start), dtype=torch.float64)
     h = _FIRST_STEP * (end - here)
     first = slope(here, y)
+    if not all(bool(torch.isfinite(part).all()) for part in first):
+        raise ReverieError(
+            "The slope of the ODE is NaN or infinite where the solver starts: the network's output is not finite (training "
+            "diverged?), or the data is not."
+        )
     for _ in range(most_steps):
         arriving = h.abs() >= (end - here).abs()
         h = torch.where(arriving, end - here, h)
@@ -67,8 +72,9 @@ def dormand_prince(
         h = h * (0.9 * error.clamp(min=1e-10) ** -0.2).clamp(0.2, 10.0).nan_to_num(0.2)
     last = here.min() if end > start else here.max()
     raise ReverieError(
-        f"The adaptive solver took {most_steps} steps and has come from {start:.4g} only to {float(last):.4g}, on its way to "
-        f"{end:.4g} at rtol = {rtol:g}, atol = {atol:g}. Loosen the tolerances (float32 supports some 1e-5), or see whether the "
+        f"The adaptive solver took {most_steps} steps and has come from log n = {start:.4g} only to {float(last):.4g}, on its "
+        f"way to {end:.4g} at rtol = {rtol:g}, atol = {atol:g}. Loosen the tolerances (float32 supports some 1e-5), "
+        "allow more steps (max_nfe), or see whether the "
         "network's output jumps."
     )
 

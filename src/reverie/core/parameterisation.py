@@ -60,10 +60,14 @@ class Parameterisation(ABC):
         where = torch.argmin(torch.where(torch.isfinite(d), d.abs(), -1.0))
         at = [float(v.expand_as(d).flatten()[where]) for v in (time_of(t), alpha, sigma)]
         instead = "v, x0 or edm" if at[1] == 0 else "eps, v or edm"
+        way = (
+            "start the grid at a lower noise (karras:n_max=80)"
+            if at[1] == 0
+            else "do not ask it where there is no noise"
+        )
         return ReverieError(
             f"The parameterisation {type(self).__name__} says nothing of x0 under the schedule {type(schedule).__name__} at "
-            f"t = {at[0]:.4g}, where alpha = {at[1]:.3g} and sigma = {at[2]:.3g}. Train with {instead}, or start "
-            "the grid at a lower noise (karras:n_max=80)."
+            f"t = {at[0]:.4g}, where alpha = {at[1]:.3g} and sigma = {at[2]:.3g}. Train with {instead}, or {way}."
         )
 
     def _ab(self, schedule: Schedule, t: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from reverie.core.shapes import time_of
+from reverie.errors import ReverieError
 
 
 class Schedule(ABC):
@@ -79,6 +80,12 @@ class Schedule(ABC):
         return found[0], found[1]
 
 
+def _need(holds: bool, schedule: Schedule, rule: str) -> None:
+    """Refuse options under which a schedule is none; a NaN holds nothing."""
+    if not holds:
+        raise ReverieError(f"{schedule!r} is no noise schedule: it needs {rule}.")
+
+
 def _from_log_alpha2(log_alpha2: Tensor) -> tuple[Tensor, Tensor]:
     """Variance-preserving alpha, sigma from log(alpha^2), without cancellation where alpha is near 1."""
     return torch.exp(0.5 * log_alpha2), torch.sqrt(-torch.expm1(log_alpha2))
@@ -94,6 +101,14 @@ class LinearBeta(Schedule):
 
     beta_min: float = 0.1
     beta_max: float = 20.0
+
+    def __post_init__(self) -> None:
+        """Refuse rates that do not rise."""
+        _need(
+            0 <= self.beta_min <= self.beta_max < math.inf and self.beta_max > 0,
+            self,
+            "0 <= beta_min <= beta_max, finite",
+        )
 
     def _log_alpha2(self, t: Tensor) -> Tensor:
         return -(self.beta_min * t + 0.5 * (self.beta_max - self.beta_min) * t**2)
@@ -115,7 +130,7 @@ class LinearBeta(Schedule):
         rise = self.beta_max - self.beta_min
         total = self.beta_min + 0.5 * rise
         root = torch.sqrt(self.beta_min**2 + 2 * rise * b.clamp(max=total))
-        return torch.where(b >= total, 1.0, 2 * b.clamp(max=total) / (self.beta_min + root))
+        return torch.where(b >= total, 1.0, 2 * b.clamp(max=total) / (self.beta_min + root).clamp(min=1e-300))
 
 
 @dataclass(frozen=True)
@@ -152,6 +167,12 @@ class BetaChain(Schedule):
     """
 
     T: int
+
+    def __post_init__(self) -> None:
+        """Refuse a chain without steps, or with one that adds no noise or leaves nothing else."""
+        _need(isinstance(self.T, int) and self.T >= 1, self, "a whole number T of steps, from 1")
+        betas = self.betas()
+        _need(bool(((betas > 0) & (betas < 1)).all()), self, "betas above 0 and below 1")
 
     @abstractmethod
     def betas(self) -> Tensor:
@@ -260,6 +281,14 @@ class Sigmoid(Schedule):
     end: float = 3.0
     tau: float = 1.0
 
+    def __post_init__(self) -> None:
+        """Refuse a curve that does not fall."""
+        _need(
+            -math.inf < self.start < self.end < math.inf and 0 < self.tau < math.inf,
+            self,
+            "start < end and tau > 0, finite",
+        )
+
     def _share(self, low: Tensor | float, high: Tensor | float) -> Tensor:
         """The part of the logistic curve between two places, by sigmoid(h) - sigmoid(l) = sinh((h-l)/2) / (2 cosh cosh)."""
         h, l = time_of(high) / (2 * self.tau), time_of(low) / (2 * self.tau)
@@ -289,6 +318,10 @@ class GeometricVE(Schedule):
     sigma_max: float = 50.0
     name = "geometric-ve"
 
+    def __post_init__(self) -> None:
+        """Refuse noise that does not grow."""
+        _need(0 < self.sigma_min < self.sigma_max < math.inf, self, "0 < sigma_min < sigma_max, finite")
+
     def alpha(self, t: Tensor) -> Tensor:
         """Always 1."""
         return torch.ones_like(time_of(t))
@@ -308,6 +341,10 @@ class EDM(Schedule):
     sigma_max: float = 80.0
     rho: float = 7.0
     name = "edm"
+
+    def __post_init__(self) -> None:
+        """Refuse noise that does not grow."""
+        _need(0 < self.sigma_max < math.inf and 0 < self.rho < math.inf, self, "sigma_max and rho above 0, finite")
 
     def alpha(self, t: Tensor) -> Tensor:
         """Always 1."""

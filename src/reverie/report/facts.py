@@ -17,10 +17,10 @@ from reverie import files, storage
 from reverie.model import Model
 from reverie.samples import Samples
 from reverie.training.settings import TrainSettings
+from reverie.training.setup import MISMATCH
 
 Table = list[tuple[str, str]]
 UNKNOWN = "not recorded"
-MISMATCH = 0.01  # nats per dimension, above which the prior is no longer near enough to where training ended
 _DATA = {
     "source": "source", "kind": "kind", "train": "items to train", "held_out": "items held out",
     "split": "split (hash of the contents)",

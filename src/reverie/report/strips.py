@@ -74,7 +74,7 @@ def forward(model: Model, held_x: np.ndarray, samples: Samples, count: int = 2) 
     for k, x in enumerate(held_x[:count], start=1):
         x0 = torch.from_numpy(x[None])
         eps = process.draw(Noise.of(_SEED, 1, k), x0)
-        shown = [model.denoiser.look(process.diffuse(x0, times[i], eps), times[i])[0].numpy() for i in frames]
+        shown = [model.denoiser.look(process.diffuse(x0, times[i], eps), times[i], process)[0].numpy() for i in frames]
         tiles = [tile(model.codec, y, f"Real item {k} with noise n = {level(noises[i])}")
                  for y, i in zip(shown, frames, strict=True)]  # fmt: skip
         rows.append(Row(f"real item {k}", [*tiles]))
@@ -112,7 +112,7 @@ def _film(model: Model, samples: Samples, k: int) -> list[tuple[float, np.ndarra
     return [
         (
             float(process.schedule.noise(t)),
-            looks.look(x, t)[0].numpy(),
+            looks.look(x, t, process)[0].numpy(),
             None if hat is None else looks.guess(hat)[0].numpy(),
         )
         for t, x, hat in stops

@@ -37,7 +37,8 @@ class OptimalTransport(Coupling):
     """Within each batch, the permutation of noises with the least sum of |x0 - eps|^2: paths cross less and are straighter.
 
     Items are paired among those with the same conditions only: otherwise noise would come to depend on the label, and
-    sampling, where it does not, would start off the path.
+    sampling, where it does not, would start off the path. The ODE still ends in the data; the prediction is no score, so
+    samplers that draw noise are refused.
     Source: Tong et al. 2024 (Improving and Generalizing Flow-Based Models with Minibatch Optimal Transport), section 3.2;
     Cheng & Schwing 2025 (The Curse of Conditions) for the conditions.
     """

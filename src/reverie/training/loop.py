@@ -13,6 +13,7 @@ from types import FrameType
 import torch
 
 from reverie import storage
+from reverie.errors import ReverieError
 from reverie.model import Model
 from reverie.pictures import save_grid
 from reverie.training import checkpoint, validation
@@ -193,7 +194,13 @@ class Trainer:
         return Event("validation", self.learner.step, {**facts, "elapsed": self.elapsed})
 
     def _draw(self) -> Event:
-        """Pictures from raw and averaged weights, from the same noise."""
+        """Pictures from raw and averaged weights, from the same noise; where they cannot be drawn, a note that says why."""
+        try:
+            return self._drawn()
+        except ReverieError as error:
+            return Event("note", self.learner.step, {"text": f"no pictures at step {self.learner.step}: {error}"})
+
+    def _drawn(self) -> Event:
         raw = self.job.model.sample(16, seed=self.settings.seed)
         with self.averaged():
             averaged = self.job.model.sample(16, seed=self.settings.seed)

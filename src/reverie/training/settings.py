@@ -39,8 +39,13 @@ class TrainSettings:
     augment: str | None = _option(
         None, "Random changes of the data, comma-separated: flip, vflip, rotate90. Default none."
     )
-    family: str = _option("edm", "Kind of diffusion model, which sets what follows; see `reverie list families`.")
-    schedule: str | None = _option(None, "Noise schedule, see `reverie list schedules`. Default: the family's.")
+    family: str | None = _option(
+        None,
+        "Kind of diffusion model, which sets what follows; see `reverie list families`. Default: edm, or that of --from.",
+    )
+    schedule: str | None = _option(
+        None, "Noise schedule, see `reverie list schedules` (of tokens: survivals). Default: the family's."
+    )
     parameterisation: str | None = _option(
         None, "What the network predicts, see `reverie list parameterisations`. Default: the family's."
     )
@@ -122,15 +127,12 @@ class TrainSettings:
                 f"--parameterisation {self.parameterisation} goes with Gaussian families; --family {self.family} predicts the "
                 "probabilities of tokens and has none. Leave it out, or choose another family."
             )
-        if tokens and self.coupling != "independent":
-            raise ReverieError(
-                f"--coupling {self.coupling} pairs Gaussian noise with items; --family {self.family} has tokens. Leave it out."
-            )
-        if tokens and self.weighting is not None:
-            raise ReverieError(
-                f"--weighting {self.weighting} would make the bound that --family {self.family} is trained on no bound. Leave "
-                "it out."
-            )
+        for choice in ("weighting", "times"):
+            if tokens and (given := getattr(self, choice)) is not None:
+                raise ReverieError(
+                    f"--{choice} {given} would make the bound that --family {self.family} is trained on no bound. Leave it out."
+                )
+        self._check_coupling(tokens)
         rooms = {
             "times": "times",
             "weightings": "weighting",
@@ -143,12 +145,32 @@ class TrainSettings:
                 registry.build(room, text)
         registry.build("ema", self.ema)
         registry.build("couplings", self.coupling)
-        registry.find("networks", str(self.chosen("architecture")))
+        network = registry.find("networks", str(self.chosen("architecture")))
+        if (registry.name_of(network) == "tokens") != tokens:
+            raise ReverieError(
+                f"--architecture {self.architecture} does not go with --family {self.family or 'edm'}: the network "
+                "'tokens' is for token families (masked, uniform), every other one for numbers. Leave it out."
+            )
+
+    def _check_coupling(self, tokens: bool) -> None:
+        """Chosen noise gives the flow's ODE, and a prediction that is no score: walks that draw noise would go wrong."""
+        if self.coupling.partition(":")[0] == "independent":
+            return
+        if tokens:
+            raise ReverieError(
+                f"--coupling {self.coupling} pairs Gaussian noise with items; --family {self.family} has tokens. Leave it out."
+            )
+        sampler = str(self.chosen("sampler"))
+        if registry.build("samplers", sampler).order is None:
+            raise ReverieError(
+                f"--coupling {self.coupling} makes what the network says no score, which --sampler {sampler} needs, as it draws "
+                "noise on its way. Choose one that walks the ODE (heun, dpmpp-2m, euler), or leave the coupling out."
+            )
 
     @property
     def kind(self) -> Family:
         """The family as an object."""
-        return registry.build("families", self.family)
+        return registry.build("families", self.family or "edm")
 
     def chosen(self, choice: str) -> str | None:
         """A choice that a family makes: the person's own where there is one, else the family's."""

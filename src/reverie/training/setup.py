@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import inspect
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +16,20 @@ from torch import Tensor, nn
 from reverie import registry, storage
 from reverie.codecs import Codec
 from reverie.core.denoiser import Learned, NetworkDenoiser, TokenDenoiser
-from reverie.core.processes import Gaussian
+from reverie.core.grids import Trailing
+from reverie.core.processes import Gaussian, Process
+from reverie.core.schedules import BetaChain
 from reverie.data.dataset import Data
 from reverie.data.loader import Loader
 from reverie.data.split import Split, split
 from reverie.errors import ReverieError
 from reverie.model import Model
-from reverie.samples import Settings, usual_steps
+from reverie.samples import Settings, sampler_class
 from reverie.training.memory import available_memory, training_memory
 from reverie.training.settings import TrainSettings, parse_resolution, share_or_count
 from reverie.training.validation import ITEMS, Items
 
+MISMATCH = 0.01  # nats per dimension, above which the prior is no longer near enough to where training ended
 _MEMORY_SHARE = 0.85  # of what is free; the rest is the system's
 
 
@@ -41,6 +45,7 @@ class Job:
     batch: int
     lr: float
     notes: list[str]
+    settings: TrainSettings
 
 
 def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = None) -> Job:
@@ -54,6 +59,7 @@ def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = Non
     cut = split(data, share_or_count(settings.held_out, "held-out"), seed=0)
     train, held = data.subset(cut.train), data.subset(cut.held_out)
     start = storage.load(Path(settings.init_from), network) if settings.init_from else None
+    settings = _as_started(settings, start) if start else settings
     codec = start.codec if start else _codec(train, settings)
     batch = settings.batch or default_batch(codec.field.shape, len(train))
     if len(train) < batch:
@@ -82,13 +88,13 @@ def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = Non
         "held_out": len(held),
         "split": cut.hash,
     }
-    model.defaults = _defaults(settings)
-    model.defaults.build_sampler().check(model.denoiser.process)
+    model.defaults = _defaults(settings, model.denoiser.process)
+    notes += _start_notes(model.defaults, model.denoiser.process)
     _must_fit(model, loader, batch, device)
     lr = settings.lr or default_lr(model.parameters)
     on_held = Items.of(model.encode(held.items[:ITEMS]), held.labels)
     on_train = Items.of(model.encode(train.items[:ITEMS]), train.labels)
-    return Job(model, loader, on_held, on_train, cut, batch, lr, notes)
+    return Job(model, loader, on_held, on_train, cut, batch, lr, notes, settings)
 
 
 def default_batch(shape: tuple[int, ...], count: int) -> int:
@@ -159,7 +165,7 @@ def _codec(train: Data, settings: TrainSettings) -> Codec:
     given = {k: v for k, v in wish.items() if v is not None}
     if unknown := given.keys() - inspect.signature(cls.fit).parameters.keys():
         raise ReverieError(
-            f"--{' and --'.join(sorted(unknown - {'levels'}) or ['family ' + settings.family])} means nothing for data of kind "
+            f"--{' and --'.join(sorted(unknown - {'levels'}) or [f'family {settings.family}'])} means nothing for data of kind "
             f"{train.kind}; leave it out."
         )
     return cls.fit(train.items, **given)
@@ -202,11 +208,33 @@ def _denoiser(
     return TokenDenoiser(network, process)
 
 
-def _defaults(settings: TrainSettings) -> Settings:
-    """How the model samples unless told otherwise: as its family does, with the person's sampler where one was given."""
+def _defaults(settings: TrainSettings, process: Process) -> Settings:
+    """How the model samples unless told otherwise: as its family does, with the person's sampler where one was given.
+
+    Raises ReverieError, before anything is trained, where sampler or grid cannot do it.
+    """
     family = settings.kind
-    start = Settings(sampler=family.sampler, grid=family.grid, steps=family.steps or usual_steps(family.sampler))
-    return start.given(sampler=settings.sampler, guidance=settings.guidance)
+    start = Settings(
+        sampler=family.sampler, grid=family.grid, steps=family.steps or sampler_class(family.sampler).usual_steps
+    )
+    found = start.given(sampler=settings.sampler, guidance=settings.guidance)
+    if found.grid == "trailing" and isinstance(process.schedule, BetaChain) and process.schedule.T != Trailing().T:
+        found = found.given(grid=f"trailing:T={process.schedule.T}", steps=min(found.steps, process.schedule.T))
+    found.build_sampler().check(process)
+    found.build_grid().times(process.schedule, found.steps)
+    return found
+
+
+def _start_notes(defaults: Settings, process: Process) -> list[str]:
+    """A warning where sampling starts before the data is gone."""
+    start = defaults.build_grid().times(process.schedule, defaults.steps)[0]
+    nats = process.prior_mismatch(start)
+    if nats <= MISMATCH:
+        return []
+    return [
+        f"the schedule does not end in noise: where sampling starts, up to {nats:.2g} nats per dimension of the data are "
+        "left, and its fitted mean and variance stand in for them"
+    ]
 
 
 def parameterisation(text: str, sigma_data: float) -> Any:
@@ -215,6 +243,23 @@ def parameterisation(text: str, sigma_data: float) -> Any:
     if "sigma_data" in registry.options(cls) and "sigma_data" not in text:
         text += (",sigma_data=" if ":" in text else ":sigma_data=") + repr(sigma_data)
     return registry.build("parameterisations", text)
+
+
+def _as_started(settings: TrainSettings, start: Model) -> TrainSettings:
+    """Settings with the choices of the model started from; one that a person gave and that would be ignored is refused."""
+    before = start.record.get("settings", {})
+    family = before.get("family") or "edm"
+    fixed = {"family": settings.family if settings.family != family else None}
+    fixed |= {k: getattr(settings, k) for k in ("schedule", "parameterisation", "architecture")}
+    if given := {k: v for k, v in fixed.items() if v is not None}:
+        raise ReverieError(
+            f"{' and '.join(f'--{k} {v}' for k, v in given.items())} cannot change what {settings.init_from} is, a model of the "
+            f"family {family}. Leave it out, or train a new model without --from."
+        )
+    kept = {
+        k: getattr(settings, k) if getattr(settings, k) is not None else before.get(k) for k in ("times", "weighting")
+    }
+    return dataclasses.replace(settings, family=family, **kept)
 
 
 def _continued(start: Model, classes: list[str], notes: list[str]) -> Model:

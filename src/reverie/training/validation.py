@@ -16,6 +16,7 @@ BANDS = 8
 ITEMS = 128
 _SEED = 0x5EED  # of the fixed noises; apart from every training seed's use by its step
 _STEP = 1
+_AT_ONCE = 32  # items: a prediction of tokens is as many times larger than they as there are classes
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,14 @@ def errors(denoiser: Learned, items: Items, times: torch.Tensor) -> list[float]:
     x0 = items.x.to(device)
     cond = {} if items.labels is None else {"label": Condition.of(items.labels.to(device))}
     found = []
+    process = denoiser.process
     for k, t in enumerate(times):
-        process = denoiser.process
         x_t = process.diffuse(x0, t, process.draw(Noise.of(_SEED, len(x0)).at(_STEP + k), x0))
-        found.append(float(process.divergence(x0, denoiser(x_t, t, cond), x_t, t).mean()))
+        parts = []
+        for rows in torch.arange(len(x0), device=device).split(_AT_ONCE):
+            told = {name: Condition(c.value[rows], c.present[rows]) for name, c in cond.items()}
+            parts.append(process.divergence(x0[rows], denoiser(x_t[rows], t, told), x_t[rows], t))
+        found.append(float(torch.cat(parts).mean()))
     denoiser.train(training)
     return found
 

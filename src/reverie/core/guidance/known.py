@@ -32,6 +32,7 @@ class Known(Guidance):
         self.process = denoiser.process
         self.value, self.known = _complete(self.process, value), _complete(self.process, known)
         each(_check, self.value, self.known)
+        self.known = each(lambda mask: mask.bool(), self.known)
 
     def forward(self, x_t: State, t: Tensor) -> State:
         """The prediction, (B, *), certain of what is known."""

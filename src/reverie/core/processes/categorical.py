@@ -19,6 +19,7 @@ from reverie.core.shapes import expand, flat_mean, time_of
 from reverie.core.survival import LogLinear, Survival
 from reverie.errors import ReverieError
 
+_AT_ONCE = 16  # samples
 _LEAST = 2.0**-50  # odds of being lost below this are taken for this: t = 0 itself stays finite
 
 
@@ -176,7 +177,7 @@ class Uniform(Categorical):
     def prior(self, like: Tensor, noise: Noise, t: Tensor) -> Tensor:
         """Every value equally likely; raises ReverieError for a t below 1."""
         _from_the_end(t, self)
-        return (self.draw(noise, like) * self.classes).long()
+        return (self.draw(noise, like) * self.classes).long().clamp(max=self.classes - 1)
 
     def diffuse(self, x0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
         """Each token redrawn with probability 1 - survival(t)."""
@@ -245,9 +246,13 @@ def pick(log_p: Tensor, u: Tensor) -> Tensor:
 
     A class of probability 0 is never drawn.
     """
-    rising = torch.cumsum(log_p.to(u.dtype).exp(), 1)
-    below = rising < u[:, None] * rising[:, -1:]
-    return below.sum(1).clamp(max=log_p.shape[1] - 1)
+    found = []
+    for some, at in zip(
+        log_p.split(_AT_ONCE), u.split(_AT_ONCE), strict=True
+    ):  # float64 of all would be twice the logits
+        rising = torch.cumsum(some.to(u.dtype).exp(), 1)
+        found.append((rising < at[:, None] * rising[:, -1:]).sum(1).clamp(max=log_p.shape[1] - 1))
+    return torch.cat(found)
 
 
 def _classes(k: int, tokens: Tensor) -> Tensor:

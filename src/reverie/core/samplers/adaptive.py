@@ -31,6 +31,7 @@ class Adaptive(GaussianSampler):
     max_nfe: int = 2000
 
     usual_steps: ClassVar[int] = 2
+    usual_grid: ClassVar[str | None] = "karras"
 
     def __post_init__(self) -> None:
         """Refuse tolerances that no step could meet."""

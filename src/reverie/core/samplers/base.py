@@ -24,11 +24,12 @@ class Sampler(ABC):
 
     order: how fast the error of the probability-flow ODE falls with the number of steps; None for a stochastic sampler.
     treats: the kind of process that it can walk back. usual_steps: how many steps a person gets who names the sampler and
-    no number.
+    no number; usual_grid: the grid that they suit, None where any does.
     """
 
     treats: ClassVar[type] = Process
     usual_steps: ClassVar[int] = 18
+    usual_grid: ClassVar[str | None] = None
 
     def check(self, process: Process) -> None:
         """Refuse a process that this sampler cannot treat; raises ReverieError, with what can."""
@@ -83,6 +84,10 @@ def sample(
     """
     sampler.check(denoiser.process)
     grid = time_of(grid)
+    if grid.ndim != 1 or len(grid) < 2 or not bool(((grid >= 0) & (grid <= 1)).all()):
+        raise ReverieError(
+            f"A grid of times is a list of two or more in [0, 1], from noise to data; found {grid.tolist()}."
+        )
     steps = len(grid) - 1
     with torch.no_grad():
         state = sampler.init(steps)
@@ -93,12 +98,21 @@ def sample(
                 state = sampler.init(steps)
             else:
                 x, state, x0_hat = sampler.step(denoiser, x, t, s, state, noise.at(i))
-            if not all(bool(torch.isfinite(part).all()) for part in tensors(x)):
+            if not _sound(x, x0_hat):
                 raise ReverieError(
                     f"{type(sampler).__name__} over {type(denoiser.process).__name__} gave NaN or infinity in step {i} of "
                     f"{steps}, from t = {float(t):.4g} to {float(s):.4g}. If it is the network's output that is not finite, "
-                    "training diverged: use an earlier checkpoint. If not, try another sampler (heun), or more steps."
+                    "training diverged: use an earlier checkpoint. If not, start at a lower noise "
+                    "(karras:n_max=80), or take more steps."
                 )
             if on_step is not None:
                 on_step(Step(i, steps, float(t), float(s), x, x0_hat))
     return x
+
+
+def _sound(x: State, prediction: State | None) -> bool:
+    """Whether a state is finite and a prediction a number: log-probabilities may be -inf, and tokens hide a NaN."""
+    guesses = [] if prediction is None else tensors(prediction)
+    return all(bool(torch.isfinite(part).all()) for part in tensors(x)) and not any(
+        bool((torch.isnan(part) | torch.isposinf(part)).any()) for part in guesses
+    )

@@ -18,8 +18,9 @@ class Euler(GaussianSampler):
 
     dx/dt = alpha'(t) x0_hat + sigma'(t) eps_hat;   x_s = x_t + (s - t) dx/dt,   eps_hat = (x_t - alpha_t x0_hat) / sigma_t
 
-    Finite where alpha = 0. How good it is depends on how straight the schedule's paths are in t: for rectified flow it is
-    DDIM, whose steps are straight in (u, n) under every schedule; elsewhere DDIM is the better Euler step.
+    Finite where alpha = 0, as long as its slope is. How good it is depends on how straight the schedule's paths are in t:
+    for rectified flow it is DDIM, whose steps are straight in (u, n) under every schedule; elsewhere DDIM is the better
+    Euler step.
     Source: Song et al. 2021 (Score-Based Generative Modeling through SDEs), eq. 13, with the score from x0_hat.
     """
 

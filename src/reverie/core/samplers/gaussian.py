@@ -6,6 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from reverie.core.denoiser import Denoiser
@@ -14,6 +15,7 @@ from reverie.core.processes import Gaussian
 from reverie.core.samplers.base import Sampler
 from reverie.core.schedules import Schedule
 from reverie.core.shapes import expand, time_of
+from reverie.errors import ReverieError
 
 
 @dataclass(frozen=True)
@@ -32,13 +34,18 @@ class Leg:
     n_s: Tensor
 
     def x0(self, x: Tensor, t: Tensor) -> Tensor:
-        """The prediction at x (B, *) and t, () or (B,)."""
-        return self.denoiser(x, t)
+        """The prediction at x (B, *) and t, () or (B,); raises ReverieError where it is no x0."""
+        x0_hat = self.denoiser(x, t)
+        if x0_hat.shape != x.shape:
+            raise ReverieError(
+                f"The denoiser says {tuple(x0_hat.shape)} of a state {tuple(x.shape)}; both must be the same."
+            )
+        return x0_hat
 
     def x0_at(self, u: Tensor, n: Tensor) -> Tensor:
         """The prediction at u (B, *) and noise n, () or (B,)."""
         t = self.time(n)
-        return self.denoiser(u * expand(self.schedule.alpha(t), u), t)
+        return self.x0(u * expand(self.schedule.alpha(t), u), t)
 
     def time(self, n: Tensor) -> Tensor:
         """The time of a noise level n; both ends of the step exactly."""
@@ -47,7 +54,12 @@ class Leg:
         return self.s if n is self.n_s else self.schedule.time_of_noise(n)
 
     def u(self, x: Tensor) -> Tensor:
-        """x at t as u = x / alpha."""
+        """x at t as u = x / alpha; raises ReverieError at alpha = 0."""
+        if not bool(torch.isfinite(self.n_t).all()):
+            raise ReverieError(
+                f"The grid starts at t = {float(self.t):g}, where alpha = 0 under {type(self.schedule).__name__}: this sampler "
+                "walks in u = x / alpha. Start at a lower noise (karras:n_max=80), or use 'euler'."
+            )
         return x / expand(self.schedule.alpha(self.t), x)
 
     def x(self, u: Tensor) -> Tensor:

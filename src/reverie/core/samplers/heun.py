@@ -11,6 +11,7 @@ from torch import Tensor
 from reverie.core.noise import Noise
 from reverie.core.samplers.gaussian import GaussianSampler, Leg
 from reverie.core.shapes import expand
+from reverie.errors import ReverieError
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,14 @@ class Heun(GaussianSampler):
     churn_min: float = 0.0
     churn_max: float = math.inf
     s_noise: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a churn that would take noise away."""
+        if not (0 <= self.churn < math.inf and 0 <= self.churn_min <= self.churn_max and self.s_noise > 0):
+            raise ReverieError(
+                f"heun:churn={self.churn:g},churn_min={self.churn_min:g},churn_max={self.churn_max:g},s_noise={self.s_noise:g} "
+                "needs churn from 0, churn_min <= churn_max and s_noise above 0."
+            )
 
     @property
     def order(self) -> float | None:

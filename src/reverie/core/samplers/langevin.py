@@ -41,6 +41,7 @@ class AnnealedLangevin(GaussianSampler):
     step_size: float = 0.1
     inner: int = 10
     usual_steps: ClassVar[int] = 100
+    usual_grid: ClassVar[str | None] = "log-snr"
 
     def __post_init__(self) -> None:
         """Refuse steps that do not settle: from 2 on the dynamics diverges."""
