@@ -22,7 +22,7 @@ from reverie.evaluation.evaluate import Evaluation
 from reverie.evaluation.measure import measure
 from reverie.model import Model
 from reverie.samples import Samples
-from reverie.training import checkpoint
+from reverie.training import checkpoint, distributed
 from reverie.training.learner import Learner
 from reverie.training.loop import Trainer
 from reverie.training.settings import TrainSettings, parse_resolution, share_or_count
@@ -51,8 +51,16 @@ def train(
     """
     started = time.monotonic()
     settings = TrainSettings.of(options)
-    run = None if output is None else _new_run(Path(output), overwrite)
-    tracker = tracker or Silent()
+    group = distributed.join()
+    if settings.devices and distributed.Devices.parse(settings.devices).count > 1 and not distributed.launched():
+        raise ReverieError(
+            f"devices={settings.devices!r} starts processes from the command line alone. In Python, start your script with "
+            f"torchrun --nproc-per-node {distributed.Devices.parse(settings.devices).count} and leave devices out."
+        )
+    if output is not None and distributed.restarted() and group.agree(lambda: _begun_here(Path(output))):
+        return resume(output, data=_data(data, labels, settings), network=network, tracker=tracker)
+    run = None if output is None or not group.leads else _new_run(Path(output), overwrite)
+    tracker = (tracker if group.leads else None) or Silent()
     read_data = _data(data, labels, settings)
     job = prepare(read_data, settings, network)
     if run:  # only now: data that cannot be trained on leaves no folder, and removes none
@@ -81,12 +89,12 @@ def resume(
     settings = TrainSettings.of(about["settings"])
     if data is None and about["data"] is None:
         raise ReverieError(f"{run} was trained on an array; give it again: reverie.resume({str(run)!r}, data=...).")
-    files.sweep(run / "checkpoints")
-    folder = storage.newest_checkpoint(run)
+    group = distributed.join()
+    folder = _checkpoint_to_go_on_from(run, group)
     job = prepare(_data(about["data"] if data is None else data, None, settings), settings, network)
     learner = Learner.of(job.model.denoiser, settings)
-    log = Jsonl(run / "metrics.jsonl", resume_at=0 if folder is None else int(folder.name))
-    trainer = Trainer(job, settings, Several(tracker or Silent(), log), run, learner, started=started)
+    place, follower = (run, _followers(tracker, run, folder)) if group.leads else (None, Silent())
+    trainer = Trainer(job, settings, follower, place, learner, started=started)
     if folder is not None:
         trainer.plan, state = checkpoint.restore(folder, learner)
         trainer.elapsed_before = float(state.get("elapsed", 0.0))
@@ -100,6 +108,19 @@ def resume(
                 f"{run} is finished ({learner.step} steps). To train on: reverie train PATH --from {run} -o NEW."
             )
     return trainer.train()
+
+
+def _checkpoint_to_go_on_from(run: Path, group: distributed.Group) -> Path | None:
+    """The newest whole checkpoint, the same for every process; what a killed writer left is swept."""
+    if group.leads:
+        files.sweep(run / "checkpoints")
+    newest = group.agree(lambda: str(storage.newest_checkpoint(run) or ""))
+    return Path(newest) if newest else None
+
+
+def _followers(tracker: Tracker | None, run: Path, folder: Path | None) -> Tracker:
+    """Who follows a run that goes on: the log forgets what came after the checkpoint."""
+    return Several(tracker or Silent(), Jsonl(run / "metrics.jsonl", resume_at=0 if folder is None else int(folder.name)))
 
 
 def load(
@@ -240,6 +261,12 @@ def _new_run(run: Path, overwrite: bool) -> Path:
     return run
 
 
+def _begun_here(run: Path) -> str:
+    """ "yes" where torchrun, starting anew after a death, finds the run that it began itself; else nothing."""
+    ours = storage.is_run(run) and files.read_json(run / "run.json").get("launch") == distributed.launch_name()
+    return "yes" if ours else ""
+
+
 def _begin_run(run: Path, path: Any, data: Data, settings: TrainSettings, overwrite: bool) -> None:
     """Make the folder, and write what a resume needs."""
     if overwrite and run.is_dir():
@@ -248,4 +275,6 @@ def _begin_run(run: Path, path: Any, data: Data, settings: TrainSettings, overwr
     if place is not None and Path(place).exists():
         place = str(Path(place).resolve())
     about = {"reverie": reverie.__version__, "data": place, "source": data.source, "settings": settings.to_json()}
+    if (launch := distributed.launch_name()) is not None:
+        about["launch"] = launch
     files.write_json(run / "run.json", about)

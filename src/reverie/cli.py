@@ -109,12 +109,17 @@ def _train(path: str | None, output: Path | None, resume: Path | None, overwrite
     """
     from reverie import api
     from reverie.console import Live, err, out
+    from reverie.training import distributed
     from reverie.training.loop import Interrupted
 
+    if (devices := options["devices"] or _as_begun(resume)) and not distributed.launched():
+        asked = distributed.Devices.parse(devices)
+        if asked.count > 1:
+            return distributed.launch(asked, sys.argv[1:])
     live = Live()
     try:
         if resume is not None:
-            changed = [k for k, v in options.items() if v != _DEFAULTS[k]]
+            changed = [k for k, v in options.items() if v != _DEFAULTS[k] and k != "devices"]
             if path or output or overwrite or changed:
                 raise ReverieError("--resume goes on with a run as it was started; give it alone.")
             api.resume(resume, tracker=live)
@@ -126,12 +131,22 @@ def _train(path: str | None, output: Path | None, resume: Path | None, overwrite
             api.train(path, run, overwrite=overwrite, tracker=live, **options)
     except Interrupted:
         live.close()
-        err.print(f"stopped and saved. Go on with: reverie train --resume {resume or run}", soft_wrap=True)
+        if distributed.join().leads:
+            err.print(f"stopped and saved. Go on with: reverie train --resume {resume or run}", soft_wrap=True)
         return 130
     finally:
         live.close()
-    out.print(f"model: {run}\nnext:  reverie sample {run} -n 16\n       reverie evaluate {run}", soft_wrap=True)
+    if distributed.join().leads:
+        out.print(f"model: {run}\nnext:  reverie sample {run} -n 16\n       reverie evaluate {run}", soft_wrap=True)
     return None
+
+
+def _as_begun(run: Path | None) -> str | None:
+    """How many processes a run was started with."""
+    from reverie.files import read_json
+
+    about = run / "run.json" if run else None
+    return read_json(about).get("settings", {}).get("devices") if about and about.is_file() else None
 
 
 def _from_settings(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -192,6 +207,7 @@ def _verb(task: Task) -> Callable[..., Any]:
         from reverie.files import sha256
         from reverie.pictures import free_place, save_grid
         from reverie.storage import WEIGHTS
+        from reverie.training.distributed import join
 
         folder = _new_folder(output, run)
         model = api.load(run, device=device, threads=threads)
@@ -206,6 +222,8 @@ def _verb(task: Task) -> Callable[..., Any]:
                 bar.update(shown, total=step.total * rounds, completed=done)
 
             samples = task.function(model, **options, on_step=on_step)
+        if not join().leads:
+            return
         weights = run / WEIGHTS
         about = {"model": str(run), "model_sha256": sha256(weights) if weights.is_file() else None}
         paths = samples.save(folder, about)

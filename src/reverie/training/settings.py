@@ -8,6 +8,7 @@ from typing import Any
 
 from reverie import registry
 from reverie.errors import ReverieError, nearest
+from reverie.training.distributed import Devices
 from reverie.training.families import Family
 from reverie.training.plan import Plan, seconds
 
@@ -61,6 +62,9 @@ class TrainSettings:
     guidance: float = _option(1.0, "Guidance of the pictures drawn while training, and the model's default.")
     init_from: str | None = _option(None, "Start from the weights of another trained RUN (fine-tuning).", "--from")
     device: str = _option("auto", "auto, cpu, cuda, cuda:1 or mps.")
+    devices: str | None = _option(
+        None, "How many processes share each batch: 4 (as many cards; without cards, CPU processes), or cpu:2. Default one."
+    )
     threads: int | None = _option(None, "CPU threads. Default: all cores.")
     precision: str = _option("auto", "auto, float32 or bfloat16 (mixed precision; auto uses it on GPUs that have it).")
     checkpoint_every: str = _option("2m", "Time between checkpoints.")
@@ -111,6 +115,8 @@ class TrainSettings:
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise ReverieError(f"--precision {self.precision}: there are auto, float32 and bfloat16.")
         seconds(self.checkpoint_every, "--checkpoint-every")
+        if self.devices is not None:
+            Devices.parse(self.devices)
         self._check_choices()
 
     def _check_choices(self) -> None:
