@@ -20,7 +20,7 @@ from reverie import registry
 from reverie.codecs import files
 from reverie.codecs.image import ImageCodec
 from reverie.codecs.pixels import Header, Picture, UnreadableImage
-from reverie.data import arrays, labels
+from reverie.data import arrays, labels, prepared
 from reverie.data.dataset import Broken, Data, describe, number
 from reverie.data.members import Folder, Members, Single, Zip
 from reverie.data.memory import must_fit
@@ -46,6 +46,8 @@ def read(
     named and skipped.
     resolution: (height, width) to bring pictures in files to; without it ImageCodec.plan chooses. Arrays stay as they
     are, and the codec resizes them as they are served. on_progress: told (done, of how many) as pictures are decoded.
+
+    A folder that `reverie prepare` wrote, or a zip of it, is read as its items, with the groups they were given.
 
     Raises ReverieError for what is not there, empty, unreadable, too large for memory, or labelled in part.
     """
@@ -113,6 +115,7 @@ def _read_all(
     resolution: tuple[int, int] | None,
     on_progress: Progress | None,
 ) -> Data:
+    members = prepared.inside(members)
     found, broken, others = _survey(members)
     total = len(found) + len(broken)
     if not found:
@@ -141,10 +144,11 @@ def _read_all(
         classes,
         source=str(members.path),
         broken=broken,
-        notes=_notes(headers, plan, +others, members.hidden, unlabelled),
+        notes=_notes(headers, plan, +others, members.hidden, unlabelled) + prepared.notes(members),
         colour=plan.colour,
         found=describe(headers.values()),
         bytes=sum(members.sizes[n] for n in names),
+        groups=prepared.groups_of(members, names),
     )
 
 
