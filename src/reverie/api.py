@@ -27,7 +27,7 @@ from reverie.training.learner import Learner
 from reverie.training.loop import Trainer
 from reverie.training.settings import TrainSettings, parse_resolution, share_or_count
 from reverie.training.setup import pick_device, prepare, set_threads
-from reverie.training.trackers import Jsonl, Several, Silent, Tracker
+from reverie.training.trackers import Jsonl, Several, Silent, Tracker, services
 
 
 def train(
@@ -52,22 +52,23 @@ def train(
     started = time.monotonic()
     settings = TrainSettings.of(options)
     group = distributed.join()
-    if settings.devices and distributed.Devices.parse(settings.devices).count > 1 and not distributed.launched():
+    if settings.devices and distributed.Devices.parse(settings.devices).processes > 1 and not distributed.launched():
         raise ReverieError(
             f"devices={settings.devices!r} starts processes from the command line alone. In Python, start your script with "
-            f"torchrun --nproc-per-node {distributed.Devices.parse(settings.devices).count} and leave devices out."
+            f"torchrun --nproc-per-node {distributed.Devices.parse(settings.devices).processes} and leave devices out."
         )
     if output is not None and distributed.restarted() and group.agree(lambda: _begun_here(Path(output))):
         return resume(output, data=_data(data, labels, settings), network=network, tracker=tracker)
     run = None if output is None or not group.leads else _new_run(Path(output), overwrite)
     tracker = (tracker if group.leads else None) or Silent()
+    if group.leads:
+        _can_be_tracked(settings, output)
     read_data = _data(data, labels, settings)
     job = prepare(read_data, settings, network)
     if run:  # only now: data that cannot be trained on leaves no folder, and removes none
         _begin_run(run, data, read_data, settings, overwrite)
-    log = Jsonl(run / "metrics.jsonl") if run else None
-    both = Several(tracker, log) if log else tracker
-    trainer = Trainer(job, settings, both, run, Learner.of(job.model.denoiser, settings), started=started)
+        tracker = _followers(tracker, run, settings, None)
+    trainer = Trainer(job, settings, tracker, run, Learner.of(job.model.denoiser, settings), started=started)
     return trainer.train()
 
 
@@ -87,13 +88,15 @@ def resume(
         )
     about = files.read_json(run / "run.json")
     settings = TrainSettings.of(about["settings"])
+    _can_be_tracked(settings, run)
     if data is None and about["data"] is None:
         raise ReverieError(f"{run} was trained on an array; give it again: reverie.resume({str(run)!r}, data=...).")
     group = distributed.join()
     folder = _checkpoint_to_go_on_from(run, group)
     job = prepare(_data(about["data"] if data is None else data, None, settings), settings, network)
     learner = Learner.of(job.model.denoiser, settings)
-    place, follower = (run, _followers(tracker, run, folder)) if group.leads else (None, Silent())
+    place = run if group.leads else None
+    follower = _followers(tracker, run, settings, int(folder.name) if folder else 0) if group.leads else Silent()
     trainer = Trainer(job, settings, follower, place, learner, started=started)
     if folder is not None:
         trainer.plan, state = checkpoint.restore(folder, learner)
@@ -118,9 +121,20 @@ def _checkpoint_to_go_on_from(run: Path, group: distributed.Group) -> Path | Non
     return Path(newest) if newest else None
 
 
-def _followers(tracker: Tracker | None, run: Path, folder: Path | None) -> Tracker:
-    """Who follows a run that goes on: the log forgets what came after the checkpoint."""
-    return Several(tracker or Silent(), Jsonl(run / "metrics.jsonl", resume_at=0 if folder is None else int(folder.name)))
+def _can_be_tracked(settings: TrainSettings, output: Any) -> None:
+    """Refuse, before any data is read, to be followed where there is no folder or no package for it."""
+    chosen = services(settings.track)
+    if chosen and output is None:
+        raise ReverieError(f"track={settings.track!r} needs a run folder to keep its files in; give output=RUN.")
+    for service in chosen:
+        service.check()
+
+
+def _followers(tracker: Tracker | None, run: Path, settings: TrainSettings, resumed_at: int | None) -> Tracker:
+    """Who follows a run: whoever the caller named, the log, which forgets what came after a checkpoint, and the services."""
+    log = Jsonl(run / "metrics.jsonl", resume_at=resumed_at)
+    told = [service.follow(run, settings.to_json(), resumed_at) for service in services(settings.track)]
+    return Several(tracker or Silent(), log, *told)
 
 
 def load(

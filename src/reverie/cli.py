@@ -114,7 +114,7 @@ def _train(path: str | None, output: Path | None, resume: Path | None, overwrite
 
     if (devices := options["devices"] or _as_begun(resume)) and not distributed.launched():
         asked = distributed.Devices.parse(devices)
-        if asked.count > 1:
+        if asked.processes > 1:
             return distributed.launch(asked, sys.argv[1:])
     live = Live()
     try:

@@ -159,7 +159,7 @@ def launch_name() -> str | None:
 class Devices(NamedTuple):
     """What --devices says: how many processes, and whether they must compute on the CPU."""
 
-    count: int
+    processes: int
     cpu: bool
 
     @classmethod
@@ -180,15 +180,15 @@ def launch(devices: Devices, words: Sequence[str]) -> int:
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     cards = 0 if devices.cpu else torch.cuda.device_count()
-    if 0 < cards < devices.count:
+    if 0 < cards < devices.processes:
         raise ReverieError(
-            f"--devices {devices.count}: this machine has {cards} cards. Give {cards}, or cpu:{devices.count}."
+            f"--devices {devices.processes}: this machine has {cards} cards. Give {cards}, or cpu:{devices.processes}."
         )
     if devices.cpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    os.environ["OMP_NUM_THREADS"] = str(max((os.cpu_count() or 1) // devices.count, 1))
+    os.environ["OMP_NUM_THREADS"] = str(max((os.cpu_count() or 1) // devices.processes, 1))
     config = LaunchConfig(
-        min_nodes=1, max_nodes=1, nproc_per_node=devices.count, run_id=f"reverie-{os.getpid()}", max_restarts=0,
+        min_nodes=1, max_nodes=1, nproc_per_node=devices.processes, run_id=f"reverie-{os.getpid()}", max_restarts=0,
         rdzv_backend="c10d", rdzv_endpoint="localhost:0", start_method="spawn",
     )  # fmt: skip
     try:

@@ -11,6 +11,7 @@ from reverie.errors import ReverieError, nearest
 from reverie.training.distributed import Devices
 from reverie.training.families import Family
 from reverie.training.plan import Plan, seconds
+from reverie.training.trackers import services
 
 
 def _option(default: Any, meaning: str, flag: str | None = None) -> Any:
@@ -67,6 +68,9 @@ class TrainSettings:
     )
     threads: int | None = _option(None, "CPU threads. Default: all cores.")
     precision: str = _option("auto", "auto, float32 or bfloat16 (mixed precision; auto uses it on GPUs that have it).")
+    track: str | None = _option(
+        None, "Follow the run elsewhere too, e.g. tensorboard,wandb:mode=offline; see `reverie list trackers`."
+    )
     checkpoint_every: str = _option("2m", "Time between checkpoints.")
 
     @classmethod
@@ -117,6 +121,7 @@ class TrainSettings:
         seconds(self.checkpoint_every, "--checkpoint-every")
         if self.devices is not None:
             Devices.parse(self.devices)
+        services(self.track)
         self._check_choices()
 
     def _check_choices(self) -> None:
