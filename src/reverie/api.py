@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shlex
 import shutil
@@ -22,12 +23,12 @@ from reverie.evaluation.evaluate import Evaluation
 from reverie.evaluation.measure import measure
 from reverie.model import Model
 from reverie.samples import Samples
-from reverie.training import checkpoint, distributed
+from reverie.training import distributed
 from reverie.training.learner import Learner
 from reverie.training.loop import Trainer
 from reverie.training.settings import TrainSettings, parse_resolution, share_or_count
 from reverie.training.setup import pick_device, prepare, set_threads
-from reverie.training.trackers import Jsonl, Several, Silent, Tracker, services
+from reverie.training.trackers import Jsonl, Several, Silent, Tracker, read_log, services
 
 
 def train(
@@ -65,11 +66,13 @@ def train(
         _can_be_tracked(settings, output)
     read_data = _data(data, labels, settings)
     job = prepare(read_data, settings, network)
-    if run:  # only now: data that cannot be trained on leaves no folder, and removes none
-        _begin_run(run, data, read_data, settings, overwrite)
-        tracker = _followers(tracker, run, settings, None)
-    trainer = Trainer(job, settings, tracker, run, Learner.of(job.model.denoiser, settings), started=started)
-    return trainer.train()
+    settings = job.settings
+    with files.locked(run) if run else contextlib.nullcontext():
+        if run:  # only now: data that cannot be trained on leaves no folder, and removes none
+            _begin_run(run, data, read_data, settings, overwrite)
+            tracker = _followers(tracker, run, settings, None)
+        trainer = Trainer(job, settings, tracker, run, Learner.of(job.model.denoiser, settings), started=started)
+        return trainer.train()
 
 
 def resume(
@@ -92,25 +95,18 @@ def resume(
     if data is None and about["data"] is None:
         raise ReverieError(f"{run} was trained on an array; give it again: reverie.resume({str(run)!r}, data=...).")
     group = distributed.join()
-    folder = _checkpoint_to_go_on_from(run, group)
-    job = prepare(_data(about["data"] if data is None else data, None, settings), settings, network)
-    learner = Learner.of(job.model.denoiser, settings)
-    place = run if group.leads else None
-    follower = _followers(tracker, run, settings, int(folder.name) if folder else 0) if group.leads else Silent()
-    trainer = Trainer(job, settings, follower, place, learner, started=started)
-    if folder is not None:
-        trainer.plan, state = checkpoint.restore(folder, learner)
-        trainer.elapsed_before = float(state.get("elapsed", 0.0))
-        if state.get("split") != job.split.hash:
-            raise ReverieError(
-                f"The data of {run} has changed since it was started (split {job.split.hash}, was {state.get('split')}), so "
-                "it cannot go on exactly. Put the old data back, or start anew: `reverie train PATH --from RUN -o NEW`."
-            )
-        if learner.step >= trainer.plan.total and storage.is_model(run):
-            raise ReverieError(
-                f"{run} is finished ({learner.step} steps). To train on: reverie train PATH --from {run} -o NEW."
-            )
-    return trainer.train()
+    with files.locked(run) if group.leads else contextlib.nullcontext():
+        folder = _checkpoint_to_go_on_from(run, group)
+        if storage.is_model(run) and any(e["event"] == "done" for e in read_log(run / "metrics.jsonl")):
+            raise ReverieError(f"{run} is finished. To train on: reverie train PATH --from {run} -o NEW.")
+        job = prepare(_data(about["data"] if data is None else data, None, settings), settings, network)
+        learner = Learner.of(job.model.denoiser, settings)
+        trainer = Trainer(job, settings, Silent(), run if group.leads else None, learner, started=started)
+        if folder is not None:
+            trainer.go_on(folder)
+        if group.leads:  # only now: the log forgets nothing where the run cannot go on
+            trainer.tracker = _followers(tracker, run, settings, int(folder.name) if folder else None)
+        return trainer.train()
 
 
 def _checkpoint_to_go_on_from(run: Path, group: distributed.Group) -> Path | None:
@@ -265,7 +261,7 @@ def _data(data: Any, labels: Any, settings: TrainSettings) -> Data:
 
 def _new_run(run: Path, overwrite: bool) -> Path:
     """Refuse a folder in use, before any data is read."""
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+    if run.exists() and (not run.is_dir() or any(p.name != files.LOCK for p in run.iterdir())):
         if not run.is_dir() or not (storage.is_run(run) or storage.is_model(run)):
             raise ReverieError(f"{run} is there already and is not a Reverie run; choose another place with -o.")
         if not overwrite:
@@ -283,8 +279,9 @@ def _begun_here(run: Path) -> str:
 
 def _begin_run(run: Path, path: Any, data: Data, settings: TrainSettings, overwrite: bool) -> None:
     """Make the folder, and write what a resume needs."""
-    if overwrite and run.is_dir():
-        shutil.rmtree(run)
+    for old in run.iterdir() if overwrite else ():
+        if old.name != files.LOCK:  # held by this process, and only that way by no other
+            shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
     place = str(path) if isinstance(path, str | Path) else None
     if place is not None and Path(place).exists():
         place = str(Path(place).resolve())

@@ -172,9 +172,9 @@ def test_fewer_items_than_a_batch_one_item_and_equal_items():
 
 
 def test_what_would_not_fit_in_memory_is_refused_before_the_first_step(monkeypatch):
-    from reverie.training import setup
+    from reverie.training import fitting
 
-    monkeypatch.setattr(setup, "available_memory", lambda device: 10_000)
+    monkeypatch.setattr(fitting, "available_memory", lambda device: 10_000)
     with pytest.raises(ReverieError, match="GiB are free"):
         reverie.train(data(), network=tiny(), steps=5, **FAST)
 
