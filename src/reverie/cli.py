@@ -304,6 +304,7 @@ def info(
     path: Annotated[str, typer.Argument(help="A run or model folder, or data.", metavar="RUN|PATH")],
     label_from: Annotated[str, typer.Option(help="For data: folder, csv:COLUMN or none.")] = "folder",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", help="For data: write the card as one page.")] = None,
 ) -> None:
     """Show a run's card; or, for data, what Reverie sees there.
 
@@ -312,10 +313,50 @@ def info(
       reverie info runs/digits
 
       reverie info photos.zip --json
+
+      reverie info photos.zip --html card.html
     """
     from reverie.console import show_info
 
-    show_info(path, label_from, json)
+    show_info(path, label_from, json, html)
+
+
+@app.command()
+def prepare(
+    path: Annotated[
+        str, typer.Argument(help="A folder of images, or a zip of one; it is never changed.", metavar="PATH")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="New folder to write.", metavar="CLEAN")],
+    drop_duplicates: Annotated[
+        bool, typer.Option("--drop-duplicates", help="Leave out what equals an earlier file to the last bit.")
+    ] = False,
+    drop_near: Annotated[
+        bool, typer.Option("--drop-near", help="Leave out near duplicates too: another encoding, size or brightness.")
+    ] = False,
+    outliers: Annotated[str, typer.Option(help="keep, clip or drop what has values unlike all others'.")] = "keep",
+    split_by: Annotated[
+        str | None,
+        typer.Option(help="What must not be parted (a person, a scene): folder, csv:COLUMN or regex:PATTERN."),
+    ] = None,
+    label_from: Annotated[str, typer.Option(help="folder, csv:COLUMN or none.")] = "folder",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a CLEAN that is there.")] = False,
+) -> None:
+    """Make data fit to learn from by stated rules, and write what was done to each file: CLEAN/prepare.csv.
+
+    Broken files go to CLEAN/quarantine. `reverie train CLEAN` learns from CLEAN/items and never parts a group.
+
+    Examples:
+
+      reverie prepare photos/ -o clean --drop-duplicates --outliers drop
+
+      reverie prepare faces.zip -o clean --drop-near --split-by csv:person
+
+      reverie prepare scans/ -o clean --split-by 'regex:patient([0-9]+)'
+    """
+    from reverie.console import show_prepared
+    from reverie.data.prepare import Rules
+
+    show_prepared(path, output, Rules(drop_duplicates, drop_near, outliers, split_by, label_from), overwrite)
 
 
 @app.command("list")

@@ -20,6 +20,7 @@ from reverie.training.trackers import Event, Tracker
 
 if TYPE_CHECKING:
     from reverie.api import Judgement
+    from reverie.data.prepare import Rules
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -143,14 +144,16 @@ def show_evaluation(found: Judgement) -> None:
         )
 
 
-def show_info(path: str, label_from: str, json: bool) -> None:
-    """The card of a run or model, or of data."""
+def show_info(path: str, label_from: str, json: bool, html: Path | None = None) -> None:
+    """The card of a run or model, or of data, which may be written as a page too."""
     from reverie import storage
 
     if not path:
         raise ReverieError("Say what to look at: reverie info RUN, or reverie info PATH.")
     place = Path(path)
     if place.is_dir() and (storage.is_model(place) or storage.is_run(place)):
+        if html is not None:
+            raise ReverieError(f"--html is for data. The page of a run: reverie evaluate {path} -o {html}.")
         card = run_card(place)
         out.print_json(json_text.dumps(card)) if json else out.print(table(str(place), ["", ""], _flat(card)))
         return
@@ -158,8 +161,31 @@ def show_info(path: str, label_from: str, json: bool) -> None:
     from reverie.data.card import text
     from reverie.data.source import read
 
-    found = data_card(read(path, label_from=label_from, max_broken=1.0))
+    data = read(path, label_from=label_from, max_broken=1.0)
+    found = data_card(data)
+    if html is not None:
+        from reverie.files import write_text
+        from reverie.report.data_page import build
+
+        write_text(html, build(data, found))
     out.print_json(json_text.dumps(found)) if json else out.print(text(found))
+    if html is not None and not json:
+        out.print(f"page: {html}", soft_wrap=True)
+
+
+def show_prepared(path: str, output: Path, rules: Rules, overwrite: bool) -> None:
+    """Prepare data, and say what was done, counted by rule."""
+    from reverie.data.prepare import prepare
+
+    with working("reading, judging and copying"):
+        done = prepare(path, output, rules, overwrite)
+    rows = [[f"{n:,}", action, f"by the rule: {rule}" if rule else ""] for rule, action, n in done.counts()]
+    out.print(table(str(output), ["files", "", ""], rows))
+    out.print(
+        f"rows: {output / 'prepare.csv'}\nsplit: {done.cut}\nnext: reverie train {output} -o RUN",
+        soft_wrap=True,
+        markup=False,
+    )
 
 
 def run_card(place: Path) -> dict[str, Any]:
