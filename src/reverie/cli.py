@@ -9,6 +9,7 @@ import dataclasses
 import inspect
 import os
 import sys
+import time
 import typing
 from collections.abc import Callable
 from pathlib import Path
@@ -59,6 +60,8 @@ def main() -> None:
 
 
 def _tell(message: str, code: int = 2) -> int:
+    if os.environ.get("RANK", "0") != "0":
+        time.sleep(2)  # of several processes the first speaks; torchrun has ended this one by then, unless it alone has failed
     print(f"reverie: {message}", file=sys.stderr)
     return code
 
@@ -108,7 +111,7 @@ def _train(path: str | None, output: Path | None, resume: Path | None, overwrite
       reverie train --resume runs/photos
     """
     from reverie import api
-    from reverie.console import Live, err, out
+    from reverie.console import Live, err, out, show_verdict
     from reverie.training import distributed
     from reverie.training.loop import Interrupted
 
@@ -137,6 +140,7 @@ def _train(path: str | None, output: Path | None, resume: Path | None, overwrite
     finally:
         live.close()
     if distributed.join().leads:
+        show_verdict(run)
         out.print(f"model: {run}\nnext:  reverie sample {run} -n 16\n       reverie evaluate {run}", soft_wrap=True)
     return None
 

@@ -173,6 +173,14 @@ def show_info(path: str, label_from: str, json: bool, html: Path | None = None) 
         out.print(f"page: {html}", soft_wrap=True)
 
 
+def show_verdict(run: Path) -> None:
+    """How the training went, why that is said, and what to try."""
+    from reverie.training import verdict
+
+    for line in verdict.of_run(run).lines():
+        out.print(line, soft_wrap=True, markup=False)
+
+
 def show_prepared(path: str, output: Path, rules: Rules, overwrite: bool) -> None:
     """Prepare data, and say what was done, counted by rule."""
     from reverie.data.prepare import prepare
@@ -191,6 +199,7 @@ def show_prepared(path: str, output: Path, rules: Rules, overwrite: bool) -> Non
 def run_card(place: Path) -> dict[str, Any]:
     """What a run or model is: how far it came, what it was trained on, how it is doing."""
     from reverie import storage
+    from reverie.training import verdict
     from reverie.training.trackers import read_log
 
     model = storage.load(place)
@@ -214,6 +223,8 @@ def run_card(place: Path) -> dict[str, Any]:
     }
     if log:
         found["held-out loss"] = f"{log[-1]['held_out']:.4f} at step {log[-1]['step']} (train {log[-1]['train']:.4f})"
+        judged = verdict.of_run(place)
+        found |= {"verdict": judged.heading, "evidence": " ".join(judged.evidence), "next": judged.next}
     if (place / "metrics.json").is_file():
         figures = json_text.loads((place / "metrics.json").read_text())
         for score in figures["scores"]:
