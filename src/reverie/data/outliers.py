@@ -12,9 +12,10 @@ FENCE = 3.0
 FEWEST = 8  # items, below which quartiles say nothing
 BLANK = 0.01
 RULE = (
-    f"an item's smallest, largest or mean value or its contrast lies more than {FENCE:g} spreads outside the quartiles of "
-    "all items; a spread is the distance between the quartiles, at least a tenth of the median item's range; or it is blank: "
-    f"its range is at most {BLANK:.0%} of the median item's"
+    f"an item's mean or contrast lies more than {FENCE:g} spreads outside the quartiles of all items, or its smallest value "
+    "as far below or its largest as far above; a spread is the distance between the quartiles, at least a tenth of the "
+    f"median item's range; or it is blank: its range is at most {BLANK:.0%} of the median item's; nothing is said of "
+    f"fewer than {FEWEST} items"
 )
 _WORDS = {"low": "smallest value", "high": "largest value", "mean": "mean", "contrast": "contrast"}
 
@@ -41,8 +42,10 @@ def outliers(seen: Looks) -> list[Outlier]:
     for name, words in _WORDS.items():
         values = getattr(seen, name)
         low, high = _fences(values, usual)
+        expected = {"low": f"at least {low:.4g}", "high": f"at most {high:.4g}"}.get(name, f"{low:.4g} to {high:.4g}")
+        low, high = -np.inf if name == "high" else low, np.inf if name == "low" else high
         for k in np.flatnonzero((values < low) | (values > high)).tolist():
-            why.setdefault(k, []).append(f"{words} {values[k]:.4g}, fences {low:.4g} and {high:.4g}")
+            why.setdefault(k, []).append(f"{words} {values[k]:.4g}, usual is {expected}")
             if name in ("low", "high"):
                 extreme.add(k)
     for k in np.flatnonzero(seen.high - seen.low <= BLANK * usual).tolist():
