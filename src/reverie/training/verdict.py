@@ -38,8 +38,8 @@ _GAP = 0.3  # excess of held-out over training error
 _ROSE_HELD = 1.02  # held-out loss at the end over its lowest
 _NEAR = 0.65  # samples' distance to training items over held-out items'
 _COPIES = 0.3  # share of samples nearer to a training item than nearly all held-out items are
-_SHIFT, _SHIFT_Z = 0.15, 3.5  # of a channel's mean, in standard deviations and in standard errors
-_WORTH = 0.015  # gain in error by labels, below which they say nothing
+_SHIFT, _SHIFT_Z = 0.2, 3.5  # of a channel's mean, in standard deviations and in standard errors
+_WORTH = 0.02  # gain in error by labels, below which they say nothing
 _DEAF = 0.002  # change of error by labels, below which they are not heard
 _FLAT = 0.03  # gain in held-out error over the last half, below which it has converged
 
@@ -80,7 +80,7 @@ class Signs:
     lag: of averaged over raw weights. gap: excess of held-out over training error. late: gain in held-out error over the
     last half of the run. train_rise: error on training items over the untrained network's. untold, wrong: excess error
     without labels, and with wrong ones. shift, shift_z, near, copies, spread: of drawn items, see
-    `validation.sample_facts`.
+    `validation.sample_facts`. guess: what skill is measured against.
     """
 
     steps: int
@@ -108,6 +108,7 @@ class Signs:
     near: float
     copies: float
     spread: float
+    guess: str
 
     @classmethod
     def of(cls, log: list[dict[str, Any]]) -> Signs | None:
@@ -142,6 +143,9 @@ class Signs:
             gap=float(np.mean(np.divide(last["bands"]["held_out"], last["bands"]["train"]))) - 1,
             late=middle["held_out"] / last["held_out"] - 1,
             train_rise=last["train"] / first["train"],
+            guess="the best guess that is linear, entry by entry"
+            if _squared(last)
+            else "the frequencies of tokens would",
             untold=labels["untold"] / labels["told"] - 1 if labels else None,
             wrong=labels["wrong"] / labels["told"] - 1 if labels else None,
             **{k: float(compared.get(k, math.nan)) for k in ("shift", "shift_z", "near", "copies", "spread")},
@@ -312,7 +316,7 @@ def _progress(s: Signs) -> str:
 
 def _learned(s: Signs) -> str:
     than = "less" if s.skill >= 0 else "more"
-    return f"On held-out items it errs {abs(s.skill):.0%} {than} than the best guess that is linear, entry by entry."
+    return f"On held-out items it errs {abs(s.skill):.0%} {than} than {s.guess}."
 
 
 def _apart(s: Signs) -> str:
@@ -331,7 +335,11 @@ def _skill(look: dict[str, Any]) -> float:
     With variance v of the data about its mean and noise n = sigma / alpha, that guess errs by v n^2 / (v + n^2).
     """
     error, v = np.array(look["bands"]["held_out"], dtype=float), float(look["baseline"])
-    if not look["measures"]["error"].startswith("mean squared"):
+    if not _squared(look):
         return float(1 - error.mean() / v)
     n2 = np.square(np.array(look["noise"], dtype=float))
     return float(1 - np.exp(np.mean(np.log(error * (v + n2) / (v * n2)))))
+
+
+def _squared(look: dict[str, Any]) -> bool:
+    return str(look["measures"]["error"]).startswith("mean squared")
