@@ -1,4 +1,4 @@
-"""The verbs in Python: train, resume, load, evaluate. The command line is a thin layer over these."""
+"""The verbs in Python: train, outlook, resume, load, evaluate. The command line is a thin layer over these."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from reverie.samples import Samples
 from reverie.training import distributed
 from reverie.training.learner import Learner
 from reverie.training.loop import Trainer
+from reverie.training.outlook import outlook as outlook_of
 from reverie.training.settings import TrainSettings, parse_resolution, share_or_count
 from reverie.training.setup import pick_device, prepare, set_threads
 from reverie.training.trackers import Jsonl, Several, Silent, Tracker, read_log, services
@@ -73,6 +74,20 @@ def train(
             tracker = _followers(tracker, run, settings, None)
         trainer = Trainer(job, settings, tracker, run, Learner.of(job.model.denoiser, settings), started=started)
         return trainer.train()
+
+
+def outlook(data: Any, *, labels: Any = None, network: nn.Module | None = None, **options: Any) -> dict[str, Any]:
+    """What `train` would do with the same data and options: choices, memory, batch, steps and their end.
+
+    A few steps are timed on copies; nothing is trained and nothing is written. The figures are named in
+    `reverie.training.outlook`. Raises ReverieError where `train` would, before its first step.
+    """
+    started = time.monotonic()
+    settings = TrainSettings.of(options)
+    job = prepare(_data(data, labels, settings), settings, network)
+    trainer = Trainer(job, job.settings, Silent(), None, Learner.of(job.model.denoiser, job.settings), started=started)
+    trainer.make_plan()
+    return outlook_of(trainer)
 
 
 def resume(

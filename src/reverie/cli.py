@@ -61,7 +61,9 @@ def main() -> None:
 
 def _tell(message: str, code: int = 2) -> int:
     if os.environ.get("RANK", "0") != "0":
-        time.sleep(2)  # of several processes the first speaks; torchrun has ended this one by then, unless it alone has failed
+        time.sleep(
+            2
+        )  # of several processes the first speaks; torchrun has ended this one by then, unless it alone has failed
     print(f"reverie: {message}", file=sys.stderr)
     return code
 
@@ -97,7 +99,9 @@ def _root(
     pass
 
 
-def _train(path: str | None, output: Path | None, resume: Path | None, overwrite: bool, **options: Any) -> int | None:
+def _train(
+    path: str | None, output: Path | None, resume: Path | None, overwrite: bool, dry_run: bool, **options: Any
+) -> int | None:
     """Train a model from scratch on your own data.
 
     PATH is a folder (class sub-folders are labels), a zip of one, a .npz or .npy, or the name of a packaged data set.
@@ -111,10 +115,13 @@ def _train(path: str | None, output: Path | None, resume: Path | None, overwrite
       reverie train --resume runs/photos
     """
     from reverie import api
-    from reverie.console import Live, err, out, show_verdict
+    from reverie.console import Live, err, out, show_outlook, show_verdict
     from reverie.training import distributed
     from reverie.training.loop import Interrupted
 
+    if dry_run and path and not resume:
+        show_outlook(api.outlook(path, **options))
+        return None
     if (devices := options["devices"] or _as_begun(resume)) and not distributed.launched():
         asked = distributed.Devices.parse(devices)
         if asked.processes > 1:
@@ -123,7 +130,7 @@ def _train(path: str | None, output: Path | None, resume: Path | None, overwrite
     try:
         if resume is not None:
             changed = [k for k, v in options.items() if v != _DEFAULTS[k] and k != "devices"]
-            if path or output or overwrite or changed:
+            if path or output or overwrite or dry_run or changed:
                 raise ReverieError("--resume goes on with a run as it was started; give it alone.")
             api.resume(resume, tracker=live)
             run = resume
@@ -165,6 +172,7 @@ def _from_settings(function: Callable[..., Any]) -> Callable[..., Any]:
         _parameter(
             "overwrite", Annotated[bool, typer.Option("--overwrite", help="Replace a RUN that is there.")], False
         ),
+        _parameter("dry_run", Annotated[bool, typer.Option("--dry-run", help="Print the plan, train nothing.")], False),
     ]
     flags = []
     for field in dataclasses.fields(TrainSettings):

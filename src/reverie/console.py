@@ -34,6 +34,13 @@ def duration(seconds: float) -> str:
     return f"{s // 60}:{s % 60:02d}" if s < 3600 else f"{s // 3600}:{s % 3600 // 60:02d}:{s % 60:02d}"
 
 
+def gib(size: int | None) -> str:
+    """Bytes as a person reads them."""
+    if size is None:
+        return "unknown"
+    return f"{size / 2**20:.0f} MiB" if size < 2**30 else f"{size / 2**30:.1f} GiB"
+
+
 class _Left(ProgressColumn):
     """Time left, from the rate so far."""
 
@@ -77,10 +84,23 @@ class Live(Tracker):
                 f"plan: {v['total']:,} steps of {v['batch']}, {v['parameters']:,} weights, "
                 f"peak learning rate {v['lr']:.2g} (ready after {duration(v['elapsed'])})"
             )
+            parts = f", each batch in {v['accumulate']} parts" if v["accumulate"] > 1 else ""
+            ends = time.strftime("%H:%M", time.localtime(time.time() + v["left"]))
+            out.print(f"      memory {gib(v['memory'])} at most, end in {duration(v['left'])} ({ends}){parts}")
             self._bar.start()
             self._task = self._bar.add_task("training", total=v["total"], completed=event.step, loss=0.0, rate=0.0)
         else:
             self._bar.update(self._task, total=v["total"])
+
+    _resumed = _plan
+
+    def _rollback(self, event: Event) -> None:
+        v = event.values
+        out.print(
+            f"  step {event.step:,}: two steps running were not finite. Back to the state of step {v['to']:,}, learning rate "
+            f"{v['lr']:.2g}; {v['left']} more such returns, then it stops",
+            soft_wrap=True,
+        )
 
     def _step(self, event: Event) -> None:
         v = event.values
@@ -112,6 +132,28 @@ def table(title: str, columns: list[str], rows: list[list[Any]]) -> Table:
     for row in rows:
         made.add_row(*(Text(str(cell)) for cell in row))
     return made
+
+
+def show_outlook(found: dict[str, Any]) -> None:
+    """What a run would be."""
+    v = found
+    size, parts = f"{v['size']}, " if v["size"] else "", f", in {v['accumulate']} parts" if v["accumulate"] > 1 else ""
+    rows = [
+        ["data", f"{v['data']}: {v['train']:,} to train, {v['held_out']:,} held out, {v['classes']} classes"],
+        ["items", v["items"]],
+        *(["note", n] for n in v["notes"]),
+        ["network", f"{v['architecture']}, {size}{v['parameters']:,} weights"],
+        *(
+            [k, v[k]]
+            for k in ("family", "schedule", "parameterisation", "times", "weighting", "coupling", "ema", "sampler")
+        ),
+        ["batch", f"{v['batch']}{parts}; peak learning rate {v['lr']:.2g}"],
+        ["memory", f"{gib(v['memory'])} at most; {gib(v['free'])} are free"],
+        ["device", f"{v['device']}, {v['precision']}, {v['threads']} threads"],
+        ["steps", f"{v['steps']:,} of {v['step_seconds']:.3g} s ({v['epochs']:.3g} passes over the data)"],
+        ["end", f"in {duration(v['seconds'])}, {v['ends'].replace('T', ' ')}"],
+    ]
+    out.print(table("plan (nothing was trained)", ["", ""], [r for r in rows if r[1] is not None]))
 
 
 @contextlib.contextmanager
