@@ -27,7 +27,9 @@ STEPS = 20
 def trained(options, run=None):
     """Final averaged weights and the losses of a run, as numpy."""
     memory = Memory()
-    model = reverie.train(data(), run, network=tiny(), tracker=memory, **{"seed": 3, "threads": 1, "steps": STEPS, **options})
+    model = reverie.train(
+        data(), run, network=tiny(), tracker=memory, **{"seed": 3, "threads": 1, "steps": STEPS, **options}
+    )
     weights = {k: v.numpy() for k, v in model.denoiser.network.state_dict().items()}
     return weights, [e.values["loss"] for e in memory.events if e.kind == "step"]
 
@@ -151,3 +153,111 @@ def test_what_devices_means():
             Devices.parse(wrong)
     with pytest.raises(ReverieError, match="torchrun --nproc-per-node 2"):
         reverie.train(data(), network=tiny(), devices="cpu:2")
+
+
+KILLED = """
+import os, sys, reverie
+from pathlib import Path
+from tests.toy import data, tiny
+from reverie.training import loop
+loop.seconds = lambda text: 0.0  # a checkpoint after every step: kills land inside them too
+name = os.environ["TORCHELASTIC_RESTART_COUNT"] + "-" + os.environ["RANK"]
+(Path(sys.argv[1]).parent / f"{name}.pid").write_text(str(os.getpid()))
+reverie.train(data(), sys.argv[1], network=tiny(), steps=120, batch=9, seed=3)
+"""
+
+
+def undisturbed(run):
+    reverie.train(data(), run, network=tiny(), steps=120, batch=9, seed=3)
+
+
+def state_of(run):
+    """All that a finished run holds: weights, average, optimiser; and its log but for the clock."""
+    last = storage.newest_checkpoint(run)
+    tensors = {f: storage.load_tensors(last / f"{f}.safetensors") for f in ("weights", "training")}
+    log = [(e["step"], e["loss"], e["lr"]) for e in read_log(run / "metrics.jsonl") if e["event"] == "step"]
+    return {(f, k): v.numpy() for f, some in tensors.items() for k, v in some.items()}, log
+
+
+@pytest.mark.slow
+def test_a_rank_killed_at_a_random_moment_is_restarted_by_torchrun_and_ends_with_the_same_bits(tmp_path):
+    """kill -9 within the steps; torchrun starts both processes anew, and nothing shows in weights, moments or log."""
+    script, run, whole = tmp_path / "train.py", tmp_path / "run", tmp_path / "whole"
+    script.write_text(KILLED)
+    rng = np.random.default_rng(int(time.time()))
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "--max-restarts",
+        "3",
+    ]
+    engine = subprocess.Popen(
+        [*command, str(script), str(run)], cwd=ROOT, env=environment(), stderr=(tmp_path / "stderr").open("w")
+    )
+    pid = tmp_path / f"0-{rng.integers(2)}.pid"
+    wait_for(lambda: newest(run) > 0, engine)
+    time.sleep(rng.uniform(0, 0.5))
+    os.kill(int(pid.read_text()), signal.SIGKILL)
+    killed_at = newest(run)
+    assert engine.wait(80) == 0
+    assert 0 < killed_at < 120, "killed on the way"
+    assert len(list(tmp_path.glob("1-*.pid"))) == 2, "restarted"
+    together(2, undisturbed, whole)
+    (ours, log), (theirs, expected) = state_of(run), state_of(whole)
+    assert apart(ours, theirs) == 0
+    assert log == expected
+    assert [step for step, *_ in log] == list(range(1, 121))
+
+
+def newest(run):
+    """Step of the newest checkpoint; 0 where there is none."""
+    found = storage.newest_checkpoint(run)
+    return int(found.name) if found else 0
+
+
+def environment():
+    return {**os.environ, "PYTHONPATH": f"{ROOT}/src:{ROOT}", "OMP_NUM_THREADS": "1"}
+
+
+def wait_for(condition, engine, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert engine.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def spoken(*words):
+    """The command line in this process; returns its exit code."""
+    from reverie.cli import main
+
+    sys.argv = ["reverie", *map(str, words)]
+    with pytest.raises(SystemExit) as end:
+        main()
+    return end.value.code
+
+
+@pytest.mark.slow
+def test_devices_starts_the_processes_and_the_first_alone_writes_and_speaks(tmp_path):
+    run = tmp_path / "run"
+    words = ["train", "digits", "-o", run, "--devices", "cpu:2", "--steps", "3", "--size", "tiny", "--batch", "16"]
+    command = [sys.executable, "-m", "reverie", *map(str, words)]
+    ended = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("plan: 3 steps of 16") == ended.stdout.count("model: ") == 1
+    assert [e["step"] for e in read_log(run / "metrics.jsonl") if e["event"] == "step"] == [1, 2, 3]
+    assert json.loads((run / "run.json").read_text())["settings"]["devices"] == "cpu:2"
+    ask = ["sample", run, "-n", "10", "--batch", "3", "--steps", "2", "-o"]
+    assert together(2, spoken, *ask, tmp_path / "two") == [0, 0]
+    assert spoken(*ask, tmp_path / "one") == 0
+    files = [
+        {p.relative_to(f): p.read_bytes() for p in sorted(f.rglob("*.png"))}
+        for f in (tmp_path / "one", tmp_path / "two")
+    ]
+    assert len(files[0]) == 10
+    assert files[0] == files[1]
+    assert together(2, spoken, "train", "digits", "-o", tmp_path / "no", "--batch", "1", "--steps", "3") == [2, 2]

@@ -6,7 +6,9 @@ import socket
 import traceback
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["reverie", "reverie.api", "tests.toy", "torch.nn.parallel", "torch.distributed"])
+_CONTEXT.set_forkserver_preload(
+    ["reverie.api", "reverie.codecs.image", "reverie.networks.unet", "tests.toy", "torch._dynamo"]
+)
 
 
 def together(size, function, *args, seconds=60):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import copy
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -136,7 +137,10 @@ def join() -> Group:
     if not dist.is_initialized():
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        dist.init_process_group()
+        store, rank, size = next(dist.rendezvous("env://"))
+        if os.environ.get("GROUP_WORLD_SIZE", "1") == "1":  # torchrun's store keeps the addresses of those who died
+            store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
+        dist.init_process_group(store=store, rank=rank, world_size=size)
         atexit.register(_leave)
     return Group(dist.get_rank(), dist.get_world_size())
 
@@ -179,6 +183,7 @@ def launch(devices: Devices, words: Sequence[str]) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what went wrong, the process has said
     cards = 0 if devices.cpu else torch.cuda.device_count()
     if 0 < cards < devices.processes:
         raise ReverieError(
