@@ -47,6 +47,8 @@ def test_every_fault_is_met_by_its_rule_and_nothing_else_is_touched(faulty, tmp_
         "(hidden)": "left out",
     }
     assert [r.file for r in done.rows] == list(told)
+    assert ("", "kept", 24) in done.counts()
+    assert sum(n for _, _, n in done.counts()) == len(told) == 36
     was = contents(faulty)
     kept, aside = contents(tmp_path / "clean" / "items"), contents(tmp_path / "clean" / "quarantine")
     assert kept == {n: was[n] for n in [*good, "cats/t.csv"]}
