@@ -203,8 +203,9 @@ def show_info(path: str, label_from: str, json: bool, html: Path | None = None) 
     from reverie.data.card import text
     from reverie.data.source import read
 
-    data = read(path, label_from=label_from, max_broken=1.0)
-    found = data_card(data)
+    with working("looking at every item"):
+        data = read(path, label_from=label_from, max_broken=1.0)
+        found = data_card(data)
     if html is not None:
         from reverie.files import write_text
         from reverie.report.data_page import build
