@@ -25,21 +25,23 @@ FAULTS = (
 )  # fmt: skip
 
 _ROSE = 1.5  # loss at the end over that at the start: diverging
-_SPIKE = 1.9  # worst step's loss over the first steps': the steps were too long, where little was learned besides
+_BLEW = 10.0  # worst step's loss over the first's: diverging, where little was learned
+_SPIKE = 1.9  # the same: the steps were too long, where little was learned besides
 _FAST = 5.0  # learning rate over the usual one for the network's size: what is odd besides is put down to it
 _DIP = 1.1  # held-out loss at a look over the lowest before
 _BURST = 3.0  # spread of samples over that of the data
 _LITTLE = 0.1  # skill below which little was learned
 _NOTHING = 0.03  # skill, and its change, below which nothing was
 _REACH = 0.06  # sum of learning rates: AdamW moves a weight by no more; typical weights are of this size
+_FEW, _BARELY = 50, 0.02  # steps, and reach, below which a run is too short
 _SLOW = 0.1  # learning rate over the usual one for the network's size
 _LAG = 1.1  # held-out error of averaged weights over that of raw ones
 _GAP = 0.3  # excess of held-out over training error
 _ROSE_HELD = 1.02  # held-out loss at the end over its lowest
 _NEAR = 0.65  # samples' distance to training items over held-out items'
-_COPIES = 0.3  # share of samples nearer to a training item than nearly all held-out items are
+_COPIES = 0.18  # share of samples nearer to a training item than nearly all held-out items are
 _SHIFT, _SHIFT_Z = 0.2, 3.5  # of a channel's mean, in standard deviations and in standard errors
-_WORTH = 0.02  # gain in error by labels, below which they say nothing
+_WORTH = 0.03  # excess error by wrong labels, below which they say nothing
 _DEAF = 0.002  # change of error by labels, below which they are not heard
 _FLAT = 0.03  # gain in held-out error over the last half, below which it has converged
 
@@ -74,12 +76,12 @@ class Signs:
 
     steps, total: done and planned. finished: the end was reached. returns: to an earlier state, after steps that were
     not finite. lr: peak; usual_lr: for the network's size. reach: sum of learning rates over steps, the most that AdamW
-    can move a weight. loss_start, loss_end: means of the first 3 steps and of the last eighth; loss_peak: the worst.
+    can move a weight. loss_start, loss_end: of the first step, and mean of the last eighth; loss_peak: the worst.
     start_skill, skill: share of the error of the best linear guess, entry by entry, that the averaged weights take away on
-    held-out items, mean of noise levels on a log scale; 0 for a network that says nothing. held_out: loss at each look.
-    lag: of averaged over raw weights. gap: excess of held-out over training error. late: gain in held-out error over the
-    last half of the run. train_rise: error on training items over the untrained network's. untold, wrong: excess error
-    without labels, and with wrong ones. shift, shift_z, near, copies, spread: of drawn items, see
+    held-out items, mean of noise levels on a log scale; 0 for a network that says nothing. held_out: at each look, where
+    finite. lag: of averaged over raw weights. gap: excess of held-out over training error. late: gain in held-out error
+    over the last half of the run. train_rise: error on training items over the untrained network's. untold, wrong: excess
+    error without labels, and with wrong ones. shift, shift_z, near, copies, spread: of drawn items, see
     `validation.sample_facts`. guess: what skill is measured against.
     """
 
@@ -120,7 +122,7 @@ class Signs:
         rates = np.array([e["lr"] for e in steps], dtype=float)
         few, first, last = max(len(loss) // 8, 1), looks[0], looks[-1]
         total, reached = plans[-1]["total"], max(steps[-1]["step"], last["step"])
-        held = tuple(float(e["held_out"]) for e in looks)
+        held = tuple(float(e["held_out"]) for e in looks if math.isfinite(e["held_out"]))
         middle = min(looks, key=lambda e: abs(e["step"] - 0.5 * last["step"]))
         labels = last.get("labels") or {}
         compared = drawn[-1].get("compared", {}) if drawn else {}
@@ -128,17 +130,17 @@ class Signs:
             steps=reached,
             total=total,
             finished=bool(_kind(log, "done")) or reached >= total,
-            finite=bool(np.isfinite(loss[-1]) and np.isfinite(held[-1])),
+            finite=bool(np.isfinite(loss[-1]) and np.isfinite(last["held_out"])),
             returns=len(_kind(log, "rollback")),
             lr=plans[-1]["lr"],
             usual_lr=default_lr(plans[-1]["parameters"]),
             reach=float(rates.sum()),
-            loss_start=float(loss[:3].mean()),
+            loss_start=float(loss[0]),
             loss_end=float(loss[-few:].mean()),
-            loss_peak=float(np.max(loss)),
+            loss_peak=float(np.max(loss[np.isfinite(loss)], initial=0)),
             start_skill=_skill(first),
             skill=_skill(last),
-            held_out=held,
+            held_out=held or (math.nan,),
             lag=last["held_out"] / last["held_out_raw"],
             gap=float(np.mean(np.divide(last["bands"]["held_out"], last["bands"]["train"]))) - 1,
             late=middle["held_out"] / last["held_out"] - 1,
@@ -180,7 +182,8 @@ def judge(log: list[dict[str, Any]]) -> Verdict:
 
 
 def _diverging(s: Signs) -> Verdict | None:
-    if s.finite and max(s.loss_end / s.loss_start, s.train_rise) <= _ROSE:
+    undone = (s.returns > 0 or s.loss_peak > _BLEW * s.loss_start) and s.skill < _LITTLE
+    if s.finite and not undone and max(s.loss_end / s.loss_start, s.train_rise) <= _ROSE:
         return None
     what = (
         f"The loss went from {s.loss_start:.3g} to {s.loss_end:.3g}, by way of {s.loss_peak:.3g}; on fixed items and noises it "
@@ -188,6 +191,8 @@ def _diverging(s: Signs) -> Verdict | None:
         if s.finite
         else f"Loss or weights were no longer finite at step {s.steps:,}."
     )
+    if s.returns:
+        what += f" {_went_back(s)}"
     rate = f"The peak learning rate was {s.lr:.2g}; {s.usual_lr:.2g} is usual for a network of this size."
     fault = FAULTS[0] if s.lr > s.usual_lr else ""
     advice = f"Train again with --lr {min(s.lr / 10, s.usual_lr):.1e}"
@@ -215,12 +220,13 @@ def _too_fast(s: Signs) -> Verdict | None:
 
 
 def _too_little(s: Signs) -> Verdict | None:
-    if s.reach >= _REACH:
+    slow = s.reach < _REACH and s.lr < _SLOW * s.usual_lr
+    if not slow and s.steps >= _FEW and s.reach >= _BARELY:
         return None
     reach = (
         f"In {s.steps:,} steps of at most {s.lr:.2g} no weight can have moved by more than {s.reach:.2g}. {_learned(s)}"
     )
-    if s.lr < _SLOW * s.usual_lr:
+    if slow:
         usual = f"For a network of this size a peak learning rate of {s.usual_lr:.2g} is usual."
         return Verdict("not learning", FAULTS[1], (reach, usual), f"Train again with --lr {s.usual_lr:.1e}.")
     if s.finished:
@@ -231,7 +237,7 @@ def _too_little(s: Signs) -> Verdict | None:
 
 
 def _dead(s: Signs) -> Verdict | None:
-    if s.skill >= _NOTHING or abs(s.skill - s.start_skill) >= _NOTHING:
+    if s.skill >= _NOTHING or max(s.held_out) > (1 + _NOTHING) * min(s.held_out):
         return None
     evidence = (
         _learned(s),
@@ -260,7 +266,7 @@ def _by_heart(s: Signs) -> Verdict | None:
         return Verdict(
             "memorising", "copies of training data", evidence, "Add data; failing that, --augment or fewer steps."
         )
-    if s.gap > _GAP and s.rise > _ROSE_HELD:
+    if s.gap > _GAP:
         evidence = (_apart(s), f"Held-out loss is {s.rise - 1:.0%} above its lowest.")
         return Verdict(
             "overfitting", "", evidence, "Stop earlier, where held-out loss was lowest: fewer --steps; or add data."
@@ -280,7 +286,7 @@ def _drifting(s: Signs) -> Verdict | None:
 
 
 def _labels(s: Signs) -> Verdict | None:
-    if s.untold is None or s.wrong is None or max(s.untold, s.wrong) >= _WORTH:
+    if s.untold is None or s.wrong is None or s.wrong >= _WORTH:
         return None
     evidence = (
         f"Held-out error changes by {s.untold:+.1%} when no labels are told, and by {s.wrong:+.1%} when wrong ones are.",
@@ -312,6 +318,10 @@ def _well(s: Signs) -> Verdict:
 def _progress(s: Signs) -> str:
     """Learning, or converged where the last half of the run gained little."""
     return "learning" if s.late > _FLAT or not s.finished else "converged"
+
+
+def _went_back(s: Signs) -> str:
+    return f"Returns to an earlier state, after steps that were not finite: {s.returns}."
 
 
 def _learned(s: Signs) -> str:
