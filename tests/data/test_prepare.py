@@ -146,6 +146,24 @@ def test_a_zip_that_climbs_out_is_refused_or_left_out(tmp_path):
     assert not list(tmp_path.rglob("escaped.png")) + list(tmp_path.parent.glob("escaped.png"))
 
 
+@pytest.mark.parametrize("where", [5, 2000])
+def test_a_damaged_member_of_a_zip_is_told_and_the_others_kept(tmp_path, where):
+    path = tmp_path / "bad.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
+        for k, picture in enumerate(photos(6)):
+            out.writestr(f"{k}.bmp", encoded(picture, "BMP"))
+        start = out.getinfo("3.bmp").header_offset + 30 + len("3.bmp") + where
+    content = bytearray(path.read_bytes())
+    content[start : start + 40] = b"\xff" * 40
+    path.write_bytes(content)
+    prepare(path, tmp_path / "clean", Rules())
+    told = rows(tmp_path / "clean")
+    assert {n: r["rule"] for n, r in told.items()} == {f"{k}.bmp": "broken" if k == 3 else "" for k in range(6)}
+    assert told["3.bmp"]["action"] == "left out"
+    assert "could not be copied either" in told["3.bmp"]["why"]
+    assert len(read(tmp_path / "clean")) == 5
+
+
 @pytest.fixture
 def scans(tmp_path):
     """Float TIFFs from 0 to 1, one with a single huge value."""

@@ -167,3 +167,10 @@ def test_an_exact_number_counts_whole_groups():
     assert len(split(data, 4).held_out) == 4
     with pytest.raises(ReverieError, match=r"those of one group stay together\. Hold out 4"):
         split(data, 6)
+
+
+def test_groups_go_with_their_items_and_there_is_one_for_each():
+    part = grouped(range(5), "abcde").subset([3, 1])
+    assert part.groups == ["d", "b"]
+    with pytest.raises(ReverieError, match="2 groups for 5 items"):
+        Data(of(range(5)).items, list("12345"), groups=["a", "b"])

@@ -14,7 +14,6 @@ import csv
 import io
 import shutil
 import zipfile
-import zlib
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -32,7 +31,7 @@ from reverie.data.looks import looks
 from reverie.data.members import Folder, Members, Zip
 from reverie.data.outliers import RULE as OUTLIER_RULE
 from reverie.data.outliers import bounds, outliers
-from reverie.data.source import read
+from reverie.data.source import UNREADABLE, read
 from reverie.data.split import digest, split
 from reverie.errors import ReverieError
 
@@ -213,7 +212,7 @@ def _carried_out(
         return row, None
     try:
         content = members.read(row.file)
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except (*UNREADABLE, NotImplementedError) as error:
         return row._replace(action="left out", why=f"{row.why}; could not be copied either ({error})"), None
     name = row.file
     if row.action == "clipped":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ from reverie.data.memory import must_fit
 from reverie.errors import ReverieError, nearest
 
 THREADS = 2
+UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error)  # what reading a member's bytes may raise
 Progress = Callable[[int, int], None]
 
 
@@ -170,7 +172,7 @@ def _survey(members: Members) -> tuple[dict[str, Header], list[Broken], Counter[
                 found[name] = files.header(file, name)
         except UnreadableImage as error:
             broken.append(Broken(name, error.reason))
-        except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+        except (*UNREADABLE, NotImplementedError) as error:
             broken.append(Broken(name, "0 bytes" if size == 0 else f"cannot be opened ({error})"))
     return found, broken, others
 
@@ -190,7 +192,7 @@ def _decode(
             return picture.header
         except UnreadableImage as error:
             return Broken(name, error.reason)
-        except (ReverieError, OSError, zipfile.BadZipFile) as error:
+        except (ReverieError, *UNREADABLE) as error:
             return Broken(name, str(error))
 
     headers: dict[str, Header] = {}
