@@ -20,7 +20,7 @@ from reverie.data.memory import available
 from reverie.example import Example, each
 
 _LASTING = 5  # weights, their gradient, two moments, the average: all of one size
-_WRITING = 12  # while a checkpoint is written: those, the weights lent away, and two copies of weights and moments
+_WRITING = 8  # while a checkpoint is written: those, and a copy of weights and moments
 _SLACK = 1.12  # what the allocator keeps and kernels need for themselves, beside the tensors
 _CODE = 50 << 20  # of libraries that the first step loads
 

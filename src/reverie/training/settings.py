@@ -8,7 +8,6 @@ from typing import Any
 
 from reverie import registry
 from reverie.errors import ReverieError, nearest
-from reverie.training.distributed import Devices
 from reverie.training.families import Family
 from reverie.training.plan import Plan, seconds
 from reverie.training.trackers import services
@@ -129,6 +128,8 @@ class TrainSettings:
             raise ReverieError(f"--precision {self.precision}: there are auto, float32 and bfloat16.")
         seconds(self.checkpoint_every, "--checkpoint-every")
         if self.devices is not None:
+            from reverie.training.distributed import Devices  # imports PyTorch, which `--help` does without
+
             Devices.parse(self.devices)
         services(self.track)
         self._check_choices()
