@@ -286,7 +286,7 @@ def _drifting(s: Signs) -> Verdict | None:
 
 
 def _labels(s: Signs) -> Verdict | None:
-    if s.untold is None or s.wrong is None or s.wrong >= _WORTH:
+    if s.untold is None or s.wrong is None or s.wrong >= _WORTH or s.skill < _LITTLE or not s.finished:
         return None
     evidence = (
         f"Held-out error changes by {s.untold:+.1%} when no labels are told, and by {s.wrong:+.1%} when wrong ones are.",
@@ -352,4 +352,5 @@ def _skill(look: dict[str, Any]) -> float:
 
 
 def _squared(look: dict[str, Any]) -> bool:
-    return str(look["measures"]["error"]).startswith("mean squared")
+    """Logs of before there were tokens do not say."""
+    return str(look.get("measures", {}).get("error", "mean squared")).startswith("mean squared")
