@@ -65,7 +65,7 @@ def test_values_at_the_end_of_floats_do_not_spoil_the_others():
     assert -0.01 < bounds(seen, outliers(seen))[0] < 0.05
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(1, 1300), st.integers(1, 40), st.integers(0, 10**6))
 def test_followers_are_those_of_a_plain_walk(count, clusters, seed):
     rows = crowd(count, clusters, seed)

@@ -247,6 +247,7 @@ def test_nobody_is_on_both_sides(people, tmp_path, way):
     prepare(people, tmp_path / "clean", Rules(split_by=way))
     clean = read(tmp_path / "clean")
     assert clean.classes == ["cats", "dogs"]
+    assert len(read(tmp_path / "clean", label_from="csv:person").classes) == 40
     for share, seed in ((0.3, 0), (0.1, 0), (0.5, 1), (20, 0)):
         cut = split(clean, share, seed)
         sides = [{person[clean.names[k]] for k in side} for side in (cut.train, cut.held_out)]
