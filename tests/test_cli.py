@@ -13,6 +13,7 @@ from PIL import Image
 
 from reverie import cli, registry, storage
 from reverie.tasks import tasks
+from reverie.training import verdict
 
 FAST = ["--steps", "2", "--size", "tiny", "--batch", "16", "--threads", "1"]
 
@@ -111,6 +112,9 @@ def test_the_two_commands_of_the_readme(reverie, run, tmp_path):
     code, out, _ = reverie("info", run)
     assert code == 0
     assert "1297 to train, 500 held out" in " ".join(out.split())
+    judged, said = verdict.of_run(run), " ".join(out.split())
+    assert f"verdict {judged.heading}" in said
+    assert judged.evidence[0] in said
 
 
 def test_info_tells_what_is_in_a_folder(reverie, tmp_path):

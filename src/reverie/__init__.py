@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 __version__ = "0.1.0"
-__all__ = ["Data", "Model", "ReverieError", "evaluate", "load", "resume", "train"]
+__all__ = ["Data", "Model", "ReverieError", "evaluate", "load", "outlook", "resume", "train"]
 
-_WHERE = dict.fromkeys(("train", "resume", "load", "evaluate"), "reverie.api")
+_WHERE = dict.fromkeys(("train", "outlook", "resume", "load", "evaluate"), "reverie.api")
 _WHERE |= {"Model": "reverie.model", "Data": "reverie.data.dataset"}
 
 

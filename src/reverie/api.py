@@ -1,7 +1,8 @@
-"""The verbs in Python: train, resume, load, evaluate. The command line is a thin layer over these."""
+"""The verbs in Python: train, outlook, resume, load, evaluate. The command line is a thin layer over these."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shlex
 import shutil
@@ -22,12 +23,13 @@ from reverie.evaluation.evaluate import Evaluation
 from reverie.evaluation.measure import measure
 from reverie.model import Model
 from reverie.samples import Samples
-from reverie.training import checkpoint
+from reverie.training import distributed
 from reverie.training.learner import Learner
 from reverie.training.loop import Trainer
+from reverie.training.outlook import outlook as outlook_of
 from reverie.training.settings import TrainSettings, parse_resolution, share_or_count
 from reverie.training.setup import pick_device, prepare, set_threads
-from reverie.training.trackers import Jsonl, Several, Silent, Tracker
+from reverie.training.trackers import Jsonl, Several, Silent, Tracker, read_log, services
 
 
 def train(
@@ -51,17 +53,41 @@ def train(
     """
     started = time.monotonic()
     settings = TrainSettings.of(options)
-    run = None if output is None else _new_run(Path(output), overwrite)
-    tracker = tracker or Silent()
+    group = distributed.join()
+    if settings.devices and distributed.Devices.parse(settings.devices).processes > 1 and not distributed.launched():
+        raise ReverieError(
+            f"devices={settings.devices!r} starts processes from the command line alone. In Python, start your script with "
+            f"torchrun --nproc-per-node {distributed.Devices.parse(settings.devices).processes} and leave devices out."
+        )
+    if output is not None and distributed.restarted() and group.agree(lambda: _begun_here(Path(output))):
+        return resume(output, data=_data(data, labels, settings), network=network, tracker=tracker)
+    run = None if output is None or not group.leads else _new_run(Path(output), overwrite)
+    tracker = (tracker if group.leads else None) or Silent()
+    if group.leads:
+        _can_be_tracked(settings, output)
     read_data = _data(data, labels, settings)
     job = prepare(read_data, settings, network)
-    chosen = job.settings
-    if run:  # only now: data that cannot be trained on leaves no folder, and removes none
-        _begin_run(run, data, read_data, settings, overwrite)
-    log = Jsonl(run / "metrics.jsonl") if run else None
-    both = Several(tracker, log) if log else tracker
-    trainer = Trainer(job, chosen, both, run, Learner.of(job.model.denoiser, chosen), started=started)
-    return trainer.train()
+    settings = job.settings
+    with files.locked(run) if run else contextlib.nullcontext():
+        if run:  # only now: data that cannot be trained on leaves no folder, and removes none
+            _begin_run(run, data, read_data, settings, overwrite)
+            tracker = _followers(tracker, run, settings, None)
+        trainer = Trainer(job, settings, tracker, run, Learner.of(job.model.denoiser, settings), started=started)
+        return trainer.train()
+
+
+def outlook(data: Any, *, labels: Any = None, network: nn.Module | None = None, **options: Any) -> dict[str, Any]:
+    """What `train` would do with the same data and options: choices, memory, batch, steps and their end.
+
+    A few steps are timed on copies; nothing is trained and nothing is written. The figures are named in
+    `reverie.training.outlook`. Raises ReverieError where `train` would, before its first step.
+    """
+    started = time.monotonic()
+    settings = TrainSettings.of(options)
+    job = prepare(_data(data, labels, settings), settings, network)
+    trainer = Trainer(job, job.settings, Silent(), None, Learner.of(job.model.denoiser, job.settings), started=started)
+    trainer.make_plan()
+    return outlook_of(trainer)
 
 
 def resume(
@@ -80,27 +106,46 @@ def resume(
         )
     about = files.read_json(run / "run.json")
     settings = TrainSettings.of(about["settings"])
+    _can_be_tracked(settings, run)
     if data is None and about["data"] is None:
         raise ReverieError(f"{run} was trained on an array; give it again: reverie.resume({str(run)!r}, data=...).")
-    files.sweep(run / "checkpoints")
-    folder = storage.newest_checkpoint(run)
-    job = prepare(_data(about["data"] if data is None else data, None, settings), settings, network)
-    learner = Learner.of(job.model.denoiser, job.settings)
-    log = Jsonl(run / "metrics.jsonl", resume_at=0 if folder is None else int(folder.name))
-    trainer = Trainer(job, job.settings, Several(tracker or Silent(), log), run, learner, started=started)
-    if folder is not None:
-        trainer.plan, state = checkpoint.restore(folder, learner)
-        trainer.elapsed_before = float(state.get("elapsed", 0.0))
-        if state.get("split") != job.split.hash:
-            raise ReverieError(
-                f"The data of {run} has changed since it was started (split {job.split.hash}, was {state.get('split')}), so "
-                "it cannot go on exactly. Put the old data back, or start anew: `reverie train PATH --from RUN -o NEW`."
-            )
-        if learner.step >= trainer.plan.total and storage.is_model(run):
-            raise ReverieError(
-                f"{run} is finished ({learner.step} steps). To train on: reverie train PATH --from {run} -o NEW."
-            )
-    return trainer.train()
+    group = distributed.join()
+    with files.locked(run) if group.leads else contextlib.nullcontext():
+        folder = _checkpoint_to_go_on_from(run, group)
+        if storage.is_model(run) and any(e["event"] == "done" for e in read_log(run / "metrics.jsonl")):
+            raise ReverieError(f"{run} is finished. To train on: reverie train PATH --from {run} -o NEW.")
+        job = prepare(_data(about["data"] if data is None else data, None, settings), settings, network)
+        learner = Learner.of(job.model.denoiser, settings)
+        trainer = Trainer(job, settings, Silent(), run if group.leads else None, learner, started=started)
+        if folder is not None:
+            trainer.go_on(folder)
+        if group.leads:  # only now: the log forgets nothing where the run cannot go on
+            trainer.tracker = _followers(tracker, run, settings, int(folder.name) if folder else None)
+        return trainer.train()
+
+
+def _checkpoint_to_go_on_from(run: Path, group: distributed.Group) -> Path | None:
+    """The newest whole checkpoint, the same for every process; what a killed writer left is swept."""
+    if group.leads:
+        files.sweep(run / "checkpoints")
+    newest = group.agree(lambda: str(storage.newest_checkpoint(run) or ""))
+    return Path(newest) if newest else None
+
+
+def _can_be_tracked(settings: TrainSettings, output: Any) -> None:
+    """Refuse, before any data is read, to be followed where there is no folder or no package for it."""
+    chosen = services(settings.track)
+    if chosen and output is None:
+        raise ReverieError(f"track={settings.track!r} needs a run folder to keep its files in; give output=RUN.")
+    for service in chosen:
+        service.check()
+
+
+def _followers(tracker: Tracker | None, run: Path, settings: TrainSettings, resumed_at: int | None) -> Tracker:
+    """Who follows a run: whoever the caller named, the log, which forgets what came after a checkpoint, and the services."""
+    log = Jsonl(run / "metrics.jsonl", resume_at=resumed_at)
+    told = [service.follow(run, settings.to_json(), resumed_at) for service in services(settings.track)]
+    return Several(tracker or Silent(), log, *told)
 
 
 def load(
@@ -231,7 +276,7 @@ def _data(data: Any, labels: Any, settings: TrainSettings) -> Data:
 
 def _new_run(run: Path, overwrite: bool) -> Path:
     """Refuse a folder in use, before any data is read."""
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+    if run.exists() and (not run.is_dir() or any(p.name != files.LOCK for p in run.iterdir())):
         if not run.is_dir() or not (storage.is_run(run) or storage.is_model(run)):
             raise ReverieError(f"{run} is there already and is not a Reverie run; choose another place with -o.")
         if not overwrite:
@@ -241,12 +286,21 @@ def _new_run(run: Path, overwrite: bool) -> Path:
     return run
 
 
+def _begun_here(run: Path) -> str:
+    """ "yes" where torchrun, starting anew after a death, finds the run that it began itself; else nothing."""
+    ours = storage.is_run(run) and files.read_json(run / "run.json").get("launch") == distributed.launch_name()
+    return "yes" if ours else ""
+
+
 def _begin_run(run: Path, path: Any, data: Data, settings: TrainSettings, overwrite: bool) -> None:
     """Make the folder, and write what a resume needs."""
-    if overwrite and run.is_dir():
-        shutil.rmtree(run)
+    for old in run.iterdir() if overwrite else ():
+        if old.name != files.LOCK:  # held by this process, and only that way by no other
+            shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
     place = str(path) if isinstance(path, str | Path) else None
     if place is not None and Path(place).exists():
         place = str(Path(place).resolve())
     about = {"reverie": reverie.__version__, "data": place, "source": data.source, "settings": settings.to_json()}
+    if (launch := distributed.launch_name()) is not None:
+        about["launch"] = launch
     files.write_json(run / "run.json", about)

@@ -9,6 +9,7 @@ import dataclasses
 import inspect
 import os
 import sys
+import time
 import typing
 from collections.abc import Callable
 from pathlib import Path
@@ -59,6 +60,14 @@ def main() -> None:
 
 
 def _tell(message: str, code: int = 2) -> int:
+    if os.environ.get("RANK", "0") != "0":
+        time.sleep(
+            2
+        )  # of several processes the first speaks; torchrun has ended this one by then, unless it alone has failed
+    if os.environ.get("RANK", "0") != "0":
+        time.sleep(
+            2
+        )  # of several processes the first speaks; torchrun has ended this one by then, unless it alone has failed
     print(f"reverie: {message}", file=sys.stderr)
     return code
 
@@ -94,7 +103,9 @@ def _root(
     pass
 
 
-def _train(path: str | None, output: Path | None, resume: Path | None, overwrite: bool, **options: Any) -> int | None:
+def _train(
+    path: str | None, output: Path | None, resume: Path | None, overwrite: bool, dry_run: bool, **options: Any
+) -> int | None:
     """Train a model from scratch on your own data.
 
     PATH is a folder (class sub-folders are labels), a zip of one, a .npz or .npy, or the name of a packaged data set.
@@ -108,14 +119,22 @@ def _train(path: str | None, output: Path | None, resume: Path | None, overwrite
       reverie train --resume runs/photos
     """
     from reverie import api
-    from reverie.console import Live, err, out
+    from reverie.console import Live, err, out, show_outlook, show_verdict
+    from reverie.training import distributed
     from reverie.training.loop import Interrupted
 
+    if dry_run and path and not resume:
+        show_outlook(api.outlook(path, **options))
+        return None
+    if (devices := options["devices"] or _as_begun(resume)) and not distributed.launched():
+        asked = distributed.Devices.parse(devices)
+        if asked.processes > 1:
+            return distributed.launch(asked, sys.argv[1:])
     live = Live()
     try:
         if resume is not None:
-            changed = [k for k, v in options.items() if v != _DEFAULTS[k]]
-            if path or output or overwrite or changed:
+            changed = [k for k, v in options.items() if v != _DEFAULTS[k] and k != "devices"]
+            if path or output or overwrite or dry_run or changed:
                 raise ReverieError("--resume goes on with a run as it was started; give it alone.")
             api.resume(resume, tracker=live)
             run = resume
@@ -126,12 +145,23 @@ def _train(path: str | None, output: Path | None, resume: Path | None, overwrite
             api.train(path, run, overwrite=overwrite, tracker=live, **options)
     except Interrupted:
         live.close()
-        err.print(f"stopped and saved. Go on with: reverie train --resume {resume or run}", soft_wrap=True)
+        if distributed.join().leads:
+            err.print(f"stopped and saved. Go on with: reverie train --resume {resume or run}", soft_wrap=True)
         return 130
     finally:
         live.close()
-    out.print(f"model: {run}\nnext:  reverie sample {run} -n 16\n       reverie evaluate {run}", soft_wrap=True)
+    if distributed.join().leads:
+        show_verdict(run)
+        out.print(f"model: {run}\nnext:  reverie sample {run} -n 16\n       reverie evaluate {run}", soft_wrap=True)
     return None
+
+
+def _as_begun(run: Path | None) -> str | None:
+    """How many processes a run was started with."""
+    from reverie.files import read_json
+
+    about = run / "run.json" if run else None
+    return read_json(about).get("settings", {}).get("devices") if about and about.is_file() else None
 
 
 def _from_settings(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -146,6 +176,7 @@ def _from_settings(function: Callable[..., Any]) -> Callable[..., Any]:
         _parameter(
             "overwrite", Annotated[bool, typer.Option("--overwrite", help="Replace a RUN that is there.")], False
         ),
+        _parameter("dry_run", Annotated[bool, typer.Option("--dry-run", help="Print the plan, train nothing.")], False),
     ]
     flags = []
     for field in dataclasses.fields(TrainSettings):
@@ -192,6 +223,7 @@ def _verb(task: Task) -> Callable[..., Any]:
         from reverie.files import sha256
         from reverie.pictures import free_place, save_grid
         from reverie.storage import WEIGHTS
+        from reverie.training.distributed import join
 
         folder = _new_folder(output, run)
         model = api.load(run, device=device, threads=threads)
@@ -206,6 +238,8 @@ def _verb(task: Task) -> Callable[..., Any]:
                 bar.update(shown, total=step.total * rounds, completed=done)
 
             samples = task.function(model, **options, on_step=on_step)
+        if not join().leads:
+            return
         weights = run / WEIGHTS
         about = {"model": str(run), "model_sha256": sha256(weights) if weights.is_file() else None}
         paths = samples.save(folder, about)
@@ -286,6 +320,7 @@ def info(
     path: Annotated[str, typer.Argument(help="A run or model folder, or data.", metavar="RUN|PATH")],
     label_from: Annotated[str, typer.Option(help="For data: folder, csv:COLUMN or none.")] = "folder",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", help="For data: write the card as one page.")] = None,
 ) -> None:
     """Show a run's card; or, for data, what Reverie sees there.
 
@@ -294,10 +329,50 @@ def info(
       reverie info runs/digits
 
       reverie info photos.zip --json
+
+      reverie info photos.zip --html card.html
     """
     from reverie.console import show_info
 
-    show_info(path, label_from, json)
+    show_info(path, label_from, json, html)
+
+
+@app.command()
+def prepare(
+    path: Annotated[
+        str, typer.Argument(help="A folder of images, or a zip of one; it is never changed.", metavar="PATH")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="New folder to write.", metavar="CLEAN")],
+    drop_duplicates: Annotated[
+        bool, typer.Option("--drop-duplicates", help="Leave out what equals an earlier file to the last bit.")
+    ] = False,
+    drop_near: Annotated[
+        bool, typer.Option("--drop-near", help="Leave out near duplicates too: another encoding, size or brightness.")
+    ] = False,
+    outliers: Annotated[str, typer.Option(help="keep, clip or drop what has values unlike all others'.")] = "keep",
+    split_by: Annotated[
+        str | None,
+        typer.Option(help="What must not be parted (a person, a scene): folder, csv:COLUMN or regex:PATTERN."),
+    ] = None,
+    label_from: Annotated[str, typer.Option(help="folder, csv:COLUMN or none.")] = "folder",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a CLEAN that is there.")] = False,
+) -> None:
+    """Make data fit to learn from by stated rules, and write what was done to each file: CLEAN/prepare.csv.
+
+    Broken files go to CLEAN/quarantine. `reverie train CLEAN` learns from CLEAN/items and never parts a group.
+
+    Examples:
+
+      reverie prepare photos/ -o clean --drop-duplicates --outliers drop
+
+      reverie prepare faces.zip -o clean --drop-near --split-by csv:person
+
+      reverie prepare scans/ -o clean --split-by 'regex:patient([0-9]+)'
+    """
+    from reverie.console import show_prepared
+    from reverie.data.prepare import Rules
+
+    show_prepared(path, output, Rules(drop_duplicates, drop_near, outliers, split_by, label_from), overwrite)
 
 
 @app.command("list")

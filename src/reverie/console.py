@@ -20,6 +20,7 @@ from reverie.training.trackers import Event, Tracker
 
 if TYPE_CHECKING:
     from reverie.api import Judgement
+    from reverie.data.prepare import Rules
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -31,6 +32,13 @@ def duration(seconds: float) -> str:
     if s < 60:
         return f"{s} s"
     return f"{s // 60}:{s % 60:02d}" if s < 3600 else f"{s // 3600}:{s % 3600 // 60:02d}:{s % 60:02d}"
+
+
+def gib(size: int | None) -> str:
+    """Bytes as a person reads them."""
+    if size is None:
+        return "unknown"
+    return f"{size / 2**20:.0f} MiB" if size < 2**30 else f"{size / 2**30:.1f} GiB"
 
 
 class _Left(ProgressColumn):
@@ -76,10 +84,23 @@ class Live(Tracker):
                 f"plan: {v['total']:,} steps of {v['batch']}, {v['parameters']:,} weights, "
                 f"peak learning rate {v['lr']:.2g} (ready after {duration(v['elapsed'])})"
             )
+            parts = f", each batch in {v['accumulate']} parts" if v["accumulate"] > 1 else ""
+            ends = time.strftime("%H:%M", time.localtime(time.time() + v["left"]))
+            out.print(f"      memory {gib(v['memory'])} at most, end in {duration(v['left'])} ({ends}){parts}")
             self._bar.start()
             self._task = self._bar.add_task("training", total=v["total"], completed=event.step, loss=0.0, rate=0.0)
         else:
             self._bar.update(self._task, total=v["total"])
+
+    _resumed = _plan
+
+    def _rollback(self, event: Event) -> None:
+        v = event.values
+        out.print(
+            f"  step {event.step:,}: two steps running were not finite. Back to the state of step {v['to']:,}, learning rate "
+            f"{v['lr']:.2g}; {v['left']} more such returns, then it stops",
+            soft_wrap=True,
+        )
 
     def _step(self, event: Event) -> None:
         v = event.values
@@ -113,6 +134,28 @@ def table(title: str, columns: list[str], rows: list[list[Any]]) -> Table:
     return made
 
 
+def show_outlook(found: dict[str, Any]) -> None:
+    """What a run would be."""
+    v = found
+    size, parts = f"{v['size']}, " if v["size"] else "", f", in {v['accumulate']} parts" if v["accumulate"] > 1 else ""
+    rows = [
+        ["data", f"{v['data']}: {v['train']:,} to train, {v['held_out']:,} held out, {v['classes']} classes"],
+        ["items", v["items"]],
+        *(["note", n] for n in v["notes"]),
+        ["network", f"{v['architecture']}, {size}{v['parameters']:,} weights"],
+        *(
+            [k, v[k]]
+            for k in ("family", "schedule", "parameterisation", "times", "weighting", "coupling", "ema", "sampler")
+        ),
+        ["batch", f"{v['batch']}{parts}; peak learning rate {v['lr']:.2g}"],
+        ["memory", f"{gib(v['memory'])} at most; {gib(v['free'])} are free"],
+        ["device", f"{v['device']}, {v['precision']}, {v['threads']} threads"],
+        ["steps", f"{v['steps']:,} of {v['step_seconds']:.3g} s ({v['epochs']:.3g} passes over the data)"],
+        ["end", f"in {duration(v['seconds'])}, {v['ends'].replace('T', ' ')}"],
+    ]
+    out.print(table("plan (nothing was trained)", ["", ""], [r for r in rows if r[1] is not None]))
+
+
 @contextlib.contextmanager
 def working(what: str) -> Iterator[None]:
     """Show that something is being done, where a person watches."""
@@ -143,14 +186,16 @@ def show_evaluation(found: Judgement) -> None:
         )
 
 
-def show_info(path: str, label_from: str, json: bool) -> None:
-    """The card of a run or model, or of data."""
+def show_info(path: str, label_from: str, json: bool, html: Path | None = None) -> None:
+    """The card of a run or model, or of data, which may be written as a page too."""
     from reverie import storage
 
     if not path:
         raise ReverieError("Say what to look at: reverie info RUN, or reverie info PATH.")
     place = Path(path)
     if place.is_dir() and (storage.is_model(place) or storage.is_run(place)):
+        if html is not None:
+            raise ReverieError(f"--html is for data. The page of a run: reverie evaluate {path} -o {html}.")
         card = run_card(place)
         out.print_json(json_text.dumps(card)) if json else out.print(table(str(place), ["", ""], _flat(card)))
         return
@@ -158,13 +203,46 @@ def show_info(path: str, label_from: str, json: bool) -> None:
     from reverie.data.card import text
     from reverie.data.source import read
 
-    found = data_card(read(path, label_from=label_from, max_broken=1.0))
+    with working("looking at every item"):
+        data = read(path, label_from=label_from, max_broken=1.0)
+        found = data_card(data)
+    if html is not None:
+        from reverie.files import write_text
+        from reverie.report.data_page import build
+
+        write_text(html, build(data, found))
     out.print_json(json_text.dumps(found)) if json else out.print(text(found))
+    if html is not None and not json:
+        out.print(f"page: {html}", soft_wrap=True)
+
+
+def show_verdict(run: Path) -> None:
+    """How the training went, why that is said, and what to try."""
+    from reverie.training import verdict
+
+    for line in verdict.of_run(run).lines():
+        out.print(line, soft_wrap=True, markup=False)
+
+
+def show_prepared(path: str, output: Path, rules: Rules, overwrite: bool) -> None:
+    """Prepare data, and say what was done, counted by rule."""
+    from reverie.data.prepare import prepare
+
+    with working("reading, judging and copying"):
+        done = prepare(path, output, rules, overwrite)
+    rows = [[f"{n:,}", action, f"by the rule: {rule}" if rule else ""] for rule, action, n in done.counts()]
+    out.print(table(str(output), ["files", "", ""], rows))
+    out.print(
+        f"rows: {output / 'prepare.csv'}\nsplit: {done.cut}\nnext: reverie train {output} -o RUN",
+        soft_wrap=True,
+        markup=False,
+    )
 
 
 def run_card(place: Path) -> dict[str, Any]:
     """What a run or model is: how far it came, what it was trained on, how it is doing."""
     from reverie import storage
+    from reverie.training import verdict
     from reverie.training.trackers import read_log
 
     model = storage.load(place)
@@ -188,6 +266,8 @@ def run_card(place: Path) -> dict[str, Any]:
     }
     if log:
         found["held-out loss"] = f"{log[-1]['held_out']:.4f} at step {log[-1]['step']} (train {log[-1]['train']:.4f})"
+        judged = verdict.of_run(place)
+        found |= {"verdict": judged.heading, "evidence": " ".join(judged.evidence), "next": judged.next}
     if (place / "metrics.json").is_file():
         figures = json_text.loads((place / "metrics.json").read_text())
         for score in figures["scores"]:

@@ -66,6 +66,13 @@ class Example:
         index = None if self.index is None else self.index.to(device)
         return Example(each(lambda x: x.to(device), self.x0), cond, observed, index)
 
+    def part(self, some: slice) -> Example:
+        """Some of the batch's samples."""
+        cond = {k: Condition(c.value[some], c.present[some]) for k, c in self.cond.items()}
+        observed = None if self.observed is None else each(lambda x: x[some], self.observed)
+        index = None if self.index is None else self.index[some]
+        return Example(each(lambda x: x[some], self.x0), cond, observed, index)
+
 
 def each(f: Callable[..., Any], *states: State) -> State:
     """f of the tensors of states that go together: of the tensors themselves, or field by field of dicts."""

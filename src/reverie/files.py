@@ -7,13 +7,18 @@ import errno
 import hashlib
 import json
 import os
+import platform
 import shutil
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from reverie.errors import ReverieError
+
+LOCK = ".lock"
 
 
 def sync_folder(path: Path) -> None:
@@ -92,6 +97,47 @@ def write_folder(path: Path, fill: Callable[[Path], object]) -> None:
             sync_folder(path.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder against a second writer; the operating system lets go when this process ends, however it ends.
+
+    Raises ReverieError that names the process which holds it. The lock's file stays: it is the lock on it that counts.
+    """
+    with told_plainly(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / LOCK).open("a+", encoding="utf-8")
+    with file:
+        if not _taken(file):
+            file.seek(0)
+            raise ReverieError(
+                f"{folder} is being written to by {file.read().strip() or 'another process'}. Wait until it has ended, stop it, "
+                "or choose another folder."
+            )
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
+        file.flush()
+        yield
+
+
+def _taken(file: IO[str]) -> bool:
+    """Whether the lock on an open file is ours now; on a file system that has no locks it is."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            file.seek(1 << 30)  # a byte beyond the text, which others are to read
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def sweep(folder: Path) -> int:

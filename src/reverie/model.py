@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,7 @@ class Model:
         first: int = 0,
         batch: int = 128,
         on_step: Callable[[Step], None] | None = None,
+        spread: Callable[[Sequence[Callable[[], Tensor]]], list[Tensor]] | None = None,
     ) -> Samples:
         """Draw n new items.
 
@@ -86,7 +88,8 @@ class Model:
         n = sigma / alpha in which it acts. temperature: scale of all noise drawn, see `Noise`.
         schedule: sample under another than the model was trained with, by matching log_snr.
         seed: whole number; sample k of a seed is the same however many are drawn, and `first` starts at a later k.
-        batch: how many are computed at once; changes nothing but memory and time.
+        batch: how many are computed at once; changes nothing but memory and time. spread: who computes the batches, such as
+        `Group.spread` of several processes; by default, one after the other here.
         Raises ReverieError for a label that does not exist, or a choice that does not fit the model.
         """
         chosen = self.defaults.given(
@@ -98,13 +101,13 @@ class Model:
         check_seed(seed)
         labels = self._labels(n, label, seed, first)
         # fixed cuts: what is computed together depends on n and batch alone
-        parts = []
+        jobs = []
         for start in range(0, n, batch):
             stop = min(start + batch, n)
             noise = Noise.of(seed, stop - start, first + start, chosen.temperature)
             part = None if labels is None else labels[start:stop]
-            parts.append(self._draw(noise, part, chosen, on_step))
-        x = torch.cat(parts)
+            jobs.append(partial(self._draw, noise, part, chosen, on_step))
+        x = torch.cat(spread(jobs) if spread else [job() for job in jobs])
         names = None if labels is None else [self.classes[k] for k in labels.tolist()]
         items = [self.codec.decode(one) for one in x.numpy()]
         return Samples(items, names, x.numpy(), self.codec, chosen, seed, first)

@@ -49,6 +49,7 @@ ROOMS: dict[str, Room] = {
     "families": Room("reverie.training.families", "Family", "published kinds of model: which choices go together"),
     "couplings": Room("reverie.training.coupling", "Coupling", "which noise goes with which item"),
     "ema": Room("reverie.training.ema", "EMA", "how weights are averaged"),
+    "trackers": Room("reverie.training.trackers", "Service", "where a run can be followed, beside its own folder"),
 }
 
 

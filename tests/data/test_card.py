@@ -2,12 +2,21 @@
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
+import pytest
 from rich.console import Console
 
 from reverie.data.card import card, text
 from reverie.data.dataset import Broken, Data
+from reverie.data.looks import looks
+from reverie.data.near import NEAR
+from reverie.data.source import read
+from reverie.data.split import split
+from reverie.report.data_page import build
+from tests.data.faults import album, encoded, lay, photos
+from tests.report.reading import Page, pixels
 
 
 def made():
@@ -58,3 +67,145 @@ def test_items_of_different_sizes_have_no_one_shape():
     assert about["shape"] is None
     assert about["found"] == {"5x6 grey float32": 1, "7x8 grey float32": 1}
     assert "duplicates  none" in printed(about)
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory):
+    """The album of faults.py, with what a card of it must say."""
+    good, faults = album()
+    folder = lay(tmp_path_factory.mktemp("in") / "album", good | {n: f[0] for n, f in faults.items()})
+    data = read(folder, max_broken=1.0)
+    return data, card(data), {rule: {n for n, f in faults.items() if f[1] == rule} for _, rule, _ in faults.values()}
+
+
+def test_every_injected_fault_is_on_the_card_and_no_other(faulty):
+    _, about, expected = faulty
+    assert json.loads(json.dumps(about, allow_nan=False)) == about
+    assert {b["name"] for b in about["broken"]} == expected["broken"]
+    assert {o["name"] for o in about["outliers"]["items"]} == expected["outlier"]
+    assert {n for group in about["duplicates"]["groups"] for n in group[1:]} == expected["duplicate"]
+    assert about["duplicates"]["contradicting"] == 1
+    assert {m["name"] for group in about["near"]["groups"] for m in group["like"]} == expected["near duplicate"]
+    assert about["near"]["surplus"] == len(expected["near duplicate"])
+    assert [(g["first"], g["like"][0]["name"]) for g in about["near"]["groups"]] == [
+        ("cats/p09.png", "cats/z-again.jpg"),
+        ("dogs/p08.png", "dogs/z-smaller.png"),
+        ("dogs/p10.png", "dogs/z-brighter.png"),
+    ]
+    shown = printed(about)
+    for words in (
+        "3 near duplicates",
+        "cats/p09.png ~ cats/z-again.jpg (0.99",
+        "1 outliers",
+        "blank: all values from 128",
+    ):
+        assert words in shown
+
+
+def test_leaks_are_counted_by_brute_force(faulty):
+    """Of every pair across the cut, none is equal; those nearly equal are all there."""
+    data, _, _ = faulty
+    for share in (0.1, 0.3, 0.5):
+        about = card(replace(data, held_out=share))["leakage"]["cut"]
+        cut = split(data, share)
+        assert about["sides"] == {"train": len(cut.train), "held-out": len(cut.held_out)}
+        seen = looks(data).thumbnails
+        scores = seen[cut.held_out] @ seen[cut.train].T
+        side, other = (cut.held_out, cut.train) if len(cut.held_out) <= len(cut.train) else (cut.train, cut.held_out)
+        scores = scores if side is cut.held_out else scores.T
+        leaking = {data.names[side[k]] for k in np.flatnonzero(scores.max(1) >= NEAR)}
+        assert about["exact"] == 0
+        assert {pair["name"] for pair in about["pairs"]} == leaking
+        assert about["near"] == len(leaking)
+        assert all(pair["like"] in {data.names[k] for k in other} for pair in about["pairs"])
+    assert about["near"]  # at a half, some pair is parted: the check above has seen one
+
+
+def test_leaks_between_a_persons_own_folders_are_named(tmp_path):
+    pictures = photos(20)
+    files = {f"data/train/{'ab'[k % 2]}/{k}.png": encoded(p) for k, p in enumerate(pictures[:15])}
+    files |= {f"data/test/{'ab'[k % 2]}/{k}.png": encoded(p) for k, p in enumerate(pictures[15:], 15)}
+    whole = card(read(lay(tmp_path / "clean", files)))["leakage"]["own"]
+    assert (whole["sides"], whole["exact"], whole["near"]) == ({"test": 5, "train": 15}, 0, 0)
+    files |= dict.fromkeys(("data/test/a/copy.png", "data/train/b/z.png"), files["data/train/b/1.png"])
+    files |= {"data/Validation/a/again.jpg": encoded(pictures[2], "JPEG", quality=90)}
+    files |= {"data/Validation/a/copy.png": encoded(pictures[16])}
+    own = card(read(lay(tmp_path / "leaky", files)))["leakage"]["own"]
+    assert own["sides"] == {"validation": 2, "test": 6, "train": 16}
+    assert (own["exact"], own["near"]) == (2, 1)
+    assert {(p["name"], p["side"], p["like"], p["on"], p["exact"]) for p in own["pairs"]} == {
+        ("data/test/a/copy.png", "test", "data/train/b/1.png", "train", True),
+        ("data/Validation/a/again.jpg", "validation", "data/train/a/2.png", "train", False),
+        ("data/Validation/a/copy.png", "validation", "data/test/a/16.png", "test", True),
+    }
+    assert "leak between your folders" in printed(card(read(tmp_path / "leaky")))
+    assert (
+        card(read(lay(tmp_path / "beside", {**files, "data/extra/1.png": encoded(pictures[0])})))["leakage"]["own"]
+        is None
+    )
+
+
+def test_groups_are_counted_and_what_cannot_be_split_says_why():
+    data = Data.from_arrays(photos(6))
+    data.groups = list("aabbcc")
+    assert card(data)["leakage"]["groups"] == 3
+    data.groups = ["a"] * 6
+    about = card(data)
+    assert about["leakage"]["cut"] is None
+    assert "all one group" in printed(about)
+
+
+def test_balance_is_what_equal_classes_would_be_worth():
+    items = np.random.default_rng(0).integers(0, 255, (40, 8, 8), dtype=np.uint8)
+    even = card(Data.from_arrays(items, labels=[k % 4 for k in range(40)]))["balance"]
+    assert even == {"least": 10, "most": 10, "effective": pytest.approx(4)}
+    skew = card(Data.from_arrays(items, labels=[0] * 39 + [1]))["balance"]
+    share = np.array([39, 1]) / 40
+    assert skew == {"least": 1, "most": 39, "effective": pytest.approx(np.exp(-(share * np.log(share)).sum()))}
+    assert card(Data.from_arrays(items))["balance"] is None
+
+
+def test_the_page_shows_what_the_card_says_and_asks_for_nothing_from_outside(faulty):
+    data, about, expected = faulty
+    html = build(data, about)
+    page = Page(html)
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in page.tags}
+    assert all(image["src"].startswith("data:image/") for image in page.all("img"))
+    assert "http" not in html.replace("data:image", "")
+    assert "url(" not in html
+    assert "@import" not in html
+    for name in set.union(*expected.values()):
+        assert name in page.text
+    shown = {image["alt"]: pixels(image["src"]) for image in page.all("img")}
+    assert shown["cats/z-blank.png"].max() == shown["cats/z-blank.png"].min() == 128
+    k = data.names.index("dogs/p10.png")
+    np.testing.assert_array_equal(shown["dogs/p10.png"], data.items[k])
+    for words in ("33 images", "3 broken files", "2 exact duplicates", "3 near duplicates", "1 outliers"):
+        assert words.replace("33", str(len(data))) in page.text
+    assert about["near"]["rule"] in page.text
+    assert build(data, about) == html
+
+
+def test_a_page_of_hostile_names_is_still_a_page():
+    data = made()
+    data.names[0] = "<script>alert(1)</script>\"' onerror=x"
+    page = Page(build(data, card(data)))
+    assert "script" not in {tag for tag, _ in page.tags}
+    assert all("onerror" not in attributes for _, attributes in page.tags)
+    assert "<script>alert(1)</script>" in page.text
+    assert "[bold]dog" in page.text
+
+
+def test_the_command_prints_json_and_writes_the_page(tmp_path, monkeypatch, capsys):
+    import sys
+
+    from reverie import cli
+
+    folder = lay(tmp_path / "in", {f"{k}.png": encoded(p) for k, p in enumerate(photos(12))})
+    monkeypatch.setattr(sys, "argv", ["reverie", "info", str(folder), "--json", "--html", str(tmp_path / "card.html")])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert not stop.value.code
+    about = json.loads(capsys.readouterr().out)
+    assert about == card(read(folder))
+    assert (tmp_path / "card.html").read_text() == build(read(folder), about)

@@ -94,3 +94,83 @@ def test_small_data_never_leaves_a_side_empty():
 def test_a_side_that_would_be_empty_is_refused(values, held_out, words):
     with pytest.raises(ReverieError, match=words):
         split(of(values), held_out)
+
+
+def grouped(values, names):
+    data = of(values)
+    data.groups = list(names)
+    return data
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.integers(0, 25), min_size=2, max_size=60), st.lists(st.integers(0, 60), max_size=60), st.integers(0, 3)
+)
+def test_added_items_and_groups_move_nothing(first, added, seed):
+    """Every item differs; forty groups more see to it that no side is empty and has to be filled up."""
+    anchors = [f"anchor{k}" for k in range(40)]
+    names = [*anchors, *(f"g{g}" for g in first)]
+    more = [*names, *(f"g{g}" for g in added)]
+    before = split(grouped(range(len(names)), names), 0.3, seed)
+    after = split(grouped(range(len(more)), more), 0.3, seed)
+    assert set(before.held_out) == set(after.held_out[after.held_out < len(names)])
+    for cut, groups in ((before, names), (after, more)):
+        assert not {groups[k] for k in cut.train} & {groups[k] for k in cut.held_out}
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 8)), min_size=2, max_size=40), st.randoms())
+def test_neither_groups_nor_equal_items_are_parted_and_order_does_not_matter(pairs, random):
+    shuffled = random.sample(pairs, len(pairs))
+    data, other = (grouped([v for v, _ in p], [f"g{g}" for _, g in p]) for p in (pairs, shuffled))
+    try:
+        cut = split(data, 0.4)
+    except ReverieError as error:
+        linked = {pairs[0]}  # all bound together, by equal items and by groups
+        for _ in pairs:
+            linked |= {p for p in pairs if any(p[0] == q[0] or p[1] == q[1] for q in linked)}
+        assert linked == set(pairs)
+        assert "all the same" in str(error) or "one group" in str(error)  # noqa: PT017
+        return
+    for what in (0, 1):
+        assert not {pairs[k][what] for k in cut.train} & {pairs[k][what] for k in cut.held_out}
+    assert split(other, 0.4).hash == cut.hash
+    assert len(cut.train)
+    assert len(cut.held_out)
+
+
+def test_a_copy_in_another_group_moves_only_the_two_that_it_binds():
+    names = [f"g{k % 50}" for k in range(200)]
+    before = set(split(grouped(range(200), names), 0.3).held_out)
+    sides = {names[k]: k in before for k in range(200)}
+    held, trained = (next(g for g in names if sides[g] == side) for side in (True, False))
+    copy = names.index(held)
+    after = set(split(grouped([*range(200), copy], [*names, trained]), 0.3).held_out)
+    moved = {names[k] for k in before.symmetric_difference(after - {200})}
+    assert moved == {trained}  # to the side of the lower hash, which is the held-out one
+    assert 200 in after
+
+
+def test_a_group_is_held_out_by_its_name_and_shares_count_groups():
+    names = [f"g{k // 3}" for k in range(3000)]
+    cut = split(grouped(range(3000), names), 0.1)
+    renamed = split(grouped(range(3000), [f"h{n}" for n in names]), 0.1)
+    out = {names[k] for k in cut.held_out}
+    assert len(cut.held_out) == 3 * len(out)
+    assert len(out) / 1000 == pytest.approx(0.1, abs=4 * np.sqrt(0.1 * 0.9 / 1000))
+    assert renamed.hash != cut.hash
+    assert set(cut.held_out) == set(split(grouped(range(5000, 8000), names), 0.1).held_out)  # contents do not matter
+
+
+def test_an_exact_number_counts_whole_groups():
+    data = grouped(range(12), "aaaabbbbcccc")
+    assert len(split(data, 4).held_out) == 4
+    with pytest.raises(ReverieError, match=r"those of one group stay together\. Hold out 4"):
+        split(data, 6)
+
+
+def test_groups_go_with_their_items_and_there_is_one_for_each():
+    part = grouped(range(5), "abcde").subset([3, 1])
+    assert part.groups == ["d", "b"]
+    with pytest.raises(ReverieError, match="2 groups for 5 items"):
+        Data(of(range(5)).items, list("12345"), groups=["a", "b"])

@@ -3,17 +3,13 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 import reverie
-from reverie import storage
 from reverie.data.loader import Loader
 from reverie.errors import ReverieError
 from reverie.training.setup import conditions_of, moments
@@ -74,54 +70,6 @@ def test_ctrl_c_saves_and_resume_ends_as_if_nothing_had_happened(whole, tmp_path
         reverie.resume(run, data=data(), network=tiny())
 
 
-KILLED = """
-import sys, torch, reverie
-from tests.toy import data, tiny
-from reverie.training import checkpoint, loop
-torch.set_num_threads(1)
-loop.seconds = lambda text: 0.0 if text == "2m" else 10.0  # a checkpoint after every step: kills land inside them
-if sys.argv[2] == "resume":
-    reverie.resume(sys.argv[1], data=data(), network=tiny())
-else:
-    reverie.train(data(), sys.argv[1], network=tiny(), steps=400, batch=8, seed=3, threads=1)
-"""
-
-
-def kills(tmp_path, count, seed):
-    """Kill -9 at random moments among ceaseless checkpoints; the newest must load each time, and the end be exact."""
-    rng, run = np.random.default_rng(seed), tmp_path / "run"
-    root = Path(__file__).parent.parent.parent
-    for k in range(count):
-        how = "resume" if storage.is_run(run) else "train"
-        process = subprocess.Popen([sys.executable, "-c", KILLED, str(run), how], cwd=root, stderr=subprocess.DEVNULL)
-        before = storage.newest_checkpoint(run)
-        deadline = time.monotonic() + 60
-        while storage.newest_checkpoint(run) == before and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.005)
-        time.sleep(rng.uniform(0, 0.2))
-        process.kill()
-        process.wait()
-        newest = storage.newest_checkpoint(run)
-        assert newest is not None
-        assert newest != before, f"kill {k}: no progress"
-        model = reverie.load(run, network=tiny())
-        assert model.record["step"] == int(newest.name)
-        assert np.isfinite(model.sample(2, steps=2).x).all()
-    return run
-
-
-def test_kill_9_during_a_checkpoint_leaves_the_last_one_loadable_and_resume_exact(tmp_path):
-    run = kills(tmp_path, 3, seed=0)
-    resumed = weights(reverie.resume(run, data=data(), network=tiny()))
-    assert same(resumed, weights(reverie.train(data(), network=tiny(), steps=400, **FAST)))
-    assert not list((run / "checkpoints").glob(".*")), "stray temporaries are swept"
-
-
-@pytest.mark.slow
-def test_many_kills(tmp_path):
-    kills(tmp_path, 12, seed=1)
-
-
 def test_a_budget_is_kept_and_its_plan_repeats_the_run(tmp_path):
     """30 s would be nearer to life; the tolerance of 5 % is shown in the slow tier, here that the plan repeats the bits."""
     memory = Memory()
@@ -172,9 +120,9 @@ def test_fewer_items_than_a_batch_one_item_and_equal_items():
 
 
 def test_what_would_not_fit_in_memory_is_refused_before_the_first_step(monkeypatch):
-    from reverie.training import setup
+    from reverie.training import fitting
 
-    monkeypatch.setattr(setup, "available_memory", lambda device: 10_000)
+    monkeypatch.setattr(fitting, "available_memory", lambda device: 10_000)
     with pytest.raises(ReverieError, match="GiB are free"):
         reverie.train(data(), network=tiny(), steps=5, **FAST)
 

@@ -39,6 +39,7 @@ class Data:
     colour: what the channels mean (see codecs.pixels.COLOURS), where files said so.
     found: what the items were before any resizing -> how many, as {"480x640 rgb uint8": 12}.
     held_out: the share (float) or number (int) that a split keeps from training unless asked otherwise.
+    groups: N names of what must not be parted by a split (a person, a scene); None where every item stands for itself.
     """
 
     items: Sequence[np.ndarray] | np.ndarray
@@ -53,6 +54,7 @@ class Data:
     colour: str | None = None
     found: dict[str, int] = field(default_factory=dict)
     bytes: int = 0
+    groups: list[str] | None = None
 
     def __post_init__(self) -> None:
         """Fill in what can be counted; refuse names or labels of another number than the items."""
@@ -61,6 +63,10 @@ class Data:
         if self.labels is not None and len(self.labels) != len(self.items):
             raise ReverieError(
                 f"{self.source}: {len(self.labels):,} labels for {len(self.items):,} items. Give one label per item."
+            )
+        if self.groups is not None and len(self.groups) != len(self.items):
+            raise ReverieError(
+                f"{self.source}: {len(self.groups):,} groups for {len(self.items):,} items. Give one per item."
             )
         self.found = self.found or describe(Header.of(item, self.colour) for item in self.items)
         self.bytes = self.bytes or sum(item.nbytes for item in self.items)
@@ -73,7 +79,9 @@ class Data:
         index = np.asarray(index, dtype=np.int64)
         items = self.items[index] if isinstance(self.items, np.ndarray) else [self.items[k] for k in index]
         labels = None if self.labels is None else self.labels[index]
-        return replace(self, items=items, names=[self.names[k] for k in index], labels=labels, found={}, bytes=0)
+        groups = None if self.groups is None else [self.groups[k] for k in index]
+        names = [self.names[k] for k in index]
+        return replace(self, items=items, names=names, labels=labels, groups=groups, found={}, bytes=0)
 
     @classmethod
     def from_arrays(cls, items: np.ndarray | Indexed, labels: Any = None, name: str = "array") -> Data:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,13 +21,14 @@ from reverie import registry
 from reverie.codecs import files
 from reverie.codecs.image import ImageCodec
 from reverie.codecs.pixels import Header, Picture, UnreadableImage
-from reverie.data import arrays, labels
+from reverie.data import arrays, labels, prepared
 from reverie.data.dataset import Broken, Data, describe, number
 from reverie.data.members import Folder, Members, Single, Zip
 from reverie.data.memory import must_fit
 from reverie.errors import ReverieError, nearest
 
 THREADS = 2
+UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error)  # what reading a member's bytes may raise
 Progress = Callable[[int, int], None]
 
 
@@ -46,6 +48,8 @@ def read(
     named and skipped.
     resolution: (height, width) to bring pictures in files to; without it ImageCodec.plan chooses. Arrays stay as they
     are, and the codec resizes them as they are served. on_progress: told (done, of how many) as pictures are decoded.
+
+    A folder that `reverie prepare` wrote, or a zip of it, is read as its items, with the groups they were given.
 
     Raises ReverieError for what is not there, empty, unreadable, too large for memory, or labelled in part.
     """
@@ -113,6 +117,7 @@ def _read_all(
     resolution: tuple[int, int] | None,
     on_progress: Progress | None,
 ) -> Data:
+    members = prepared.inside(members)
     found, broken, others = _survey(members)
     total = len(found) + len(broken)
     if not found:
@@ -141,10 +146,11 @@ def _read_all(
         classes,
         source=str(members.path),
         broken=broken,
-        notes=_notes(headers, plan, +others, members.hidden, unlabelled),
+        notes=_notes(headers, plan, +others, members.hidden, unlabelled) + prepared.notes(members),
         colour=plan.colour,
         found=describe(headers.values()),
         bytes=sum(members.sizes[n] for n in names),
+        groups=prepared.groups_of(members, names),
     )
 
 
@@ -166,7 +172,7 @@ def _survey(members: Members) -> tuple[dict[str, Header], list[Broken], Counter[
                 found[name] = files.header(file, name)
         except UnreadableImage as error:
             broken.append(Broken(name, error.reason))
-        except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+        except (*UNREADABLE, NotImplementedError) as error:
             broken.append(Broken(name, "0 bytes" if size == 0 else f"cannot be opened ({error})"))
     return found, broken, others
 
@@ -186,7 +192,7 @@ def _decode(
             return picture.header
         except UnreadableImage as error:
             return Broken(name, error.reason)
-        except (ReverieError, OSError, zipfile.BadZipFile) as error:
+        except (ReverieError, *UNREADABLE) as error:
             return Broken(name, str(error))
 
     headers: dict[str, Header] = {}

@@ -7,6 +7,8 @@ from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from reverie.data.dataset import Data
 from reverie.errors import ReverieError
@@ -38,23 +40,59 @@ def split(data: Data, held_out: float | int | None = None, seed: int = 0) -> Spl
     part: where that makes exactly k impossible, the next content that fits is taken, and if none does it is an error.
     The hash is of the items as the model sees them: after resizing, so another resolution is another split.
 
-    Raises ReverieError for fewer than two different items, and for a share or number that leaves a side empty.
+    Where data has groups (a person, a scene), a group is what content is above: all its items are on one side, which is
+    hashed from the seed and the group's name, so neither more items nor more groups move it. Only where equal items lie in
+    different groups are these bound together: they take the side of the one with the lowest hash.
+
+    Raises ReverieError for fewer than two different items or groups, and for a share or number that leaves a side empty.
     """
     wanted = data.held_out if held_out is None else held_out
     contents = [digest(item) for item in data.items]
-    count = Counter(contents)
+    units = contents if data.groups is None else _bound(contents, data.groups, seed)
+    count = Counter(units)
     if len(count) < 2:
-        raise ReverieError(
-            f"{data.source} has {len(data):,} image{'s' * (len(data) != 1)}"
-            + (", all the same" if len(data) > 1 else "")
-            + ". Training needs at least two different ones: one to learn from, one to be tested on. Add images."
-        )
-    ranked = sorted((hashlib.sha256(f"{seed} ".encode() + c).digest(), c) for c in count)
+        raise ReverieError(_inseparable(data, len(set(contents))))
+    ranked = sorted((_rank(seed, unit), unit) for unit in count)
     out = _number(ranked, count, wanted, data) if isinstance(wanted, int) else _share(ranked, wanted)
-    mask = np.array([c in out for c in contents])
-    sides = (sorted(c for c in contents if c not in out), sorted(c for c in contents if c in out))
+    mask = np.array([unit in out for unit in units])
+    sides = [sorted(c for c, held in zip(contents, mask, strict=True) if held == side) for side in (False, True)]
     name = hashlib.sha256(b"".join(sides[0]) + b"|" + b"".join(sides[1])).hexdigest()[:12]
     return Split(np.flatnonzero(~mask), np.flatnonzero(mask), name)
+
+
+def _rank(seed: int, unit: bytes) -> bytes:
+    return hashlib.sha256(f"{seed} ".encode() + unit).digest()
+
+
+def _bound(contents: list[bytes], groups: list[str], seed: int) -> list[bytes]:
+    """What each item may not be parted from: the name of its group or, where equal items bind groups, of the first by hash."""
+    ranked = sorted(set(groups), key=lambda group: _rank(seed, _unit(group)))
+    place = {what: k for k, what in enumerate([*ranked, *dict.fromkeys(contents)])}
+    ties = ([place[g] for g in groups], [place[c] for c in contents])
+    tied = coo_matrix((np.ones(len(groups), bool), ties), shape=(len(place), len(place)))
+    _, parts = connected_components(tied, directed=False)
+    first: dict[int, str] = {}
+    for group in ranked:
+        first.setdefault(int(parts[place[group]]), group)
+    return [_unit(first[int(parts[place[g]])]) for g in groups]
+
+
+def _unit(group: str) -> bytes:
+    return f"group {group}".encode(errors="surrogateescape")
+
+
+def _inseparable(data: Data, different: int) -> str:
+    """Why there is nothing to hold out."""
+    if different > 1:
+        return (
+            f"{data.source} is all one group, or groups bound by equal images, so it cannot be split without a group on both "
+            "sides. Add images of another group, or prepare it again without --split-by."
+        )
+    return (
+        f"{data.source} has {len(data):,} image{'s' * (len(data) != 1)}"
+        + (", all the same" if len(data) > 1 else "")
+        + ". Training needs at least two different ones: one to learn from, one to be tested on. Add images."
+    )
 
 
 def _share(ranked: list[tuple[bytes, bytes]], share: float) -> set[bytes]:
@@ -62,7 +100,7 @@ def _share(ranked: list[tuple[bytes, bytes]], share: float) -> set[bytes]:
         raise ReverieError(f"A held-out share of {share:g} leaves nothing on one side. Give one between 0 and 1.")
     below = [int.from_bytes(key[:8], "big") < share * 2**64 for key, _ in ranked]
     number = min(max(sum(below), 1), len(ranked) - 1)
-    return {content for _, content in ranked[:number]}
+    return {unit for _, unit in ranked[:number]}
 
 
 def _number(ranked: list[tuple[bytes, bytes]], count: Counter[bytes], wanted: int, data: Data) -> set[bytes]:
@@ -72,13 +110,14 @@ def _number(ranked: list[tuple[bytes, bytes]], count: Counter[bytes], wanted: in
         )
     out: set[bytes] = set()
     left = wanted
-    for _, content in ranked:
-        if count[content] <= left:
-            out.add(content)
-            left -= count[content]
+    for _, unit in ranked:
+        if count[unit] <= left:
+            out.add(unit)
+            left -= count[unit]
     if left:
+        grouped = "and those of one group " if data.groups is not None else ""
         raise ReverieError(
-            f"Exactly {wanted:,} images cannot be held out, because identical images stay together. "
+            f"Exactly {wanted:,} images cannot be held out, because identical images {grouped}stay together. "
             f"Hold out {wanted - left:,}, or remove duplicates (`reverie info` names them)."
         )
     return out

@@ -13,6 +13,7 @@ from reverie.report import charts
 from reverie.report.tiles import Tile, from_file
 from reverie.report.words import number
 from reverie.training.trackers import read_log
+from reverie.training.verdict import Verdict, judge
 
 ALONE = (
     "This page was made from a model folder alone. The log of the training (metrics.jsonl) stays in the run folder; "
@@ -58,7 +59,7 @@ def read(run: Path | None) -> History:
     if looks:
         noise = Section(charts.loss_by_noise(looks[-1]), by_noise(looks[-1]))
     if steps and looks:
-        learning = Section(charts.learning(steps, looks), by_step(steps, looks))
+        learning = Section(charts.learning(steps, looks), f"{by_step(steps, looks)} {in_short(judge(log))}")
     sheets, missing = [], []
     for event in drawn:
         try:
@@ -103,6 +104,11 @@ def by_step(steps: list[dict[str, Any]], looks: list[dict[str, Any]]) -> str:
         f"Throughput: {sum(e['images'] for e in steps) / max(seconds, 1e-9):,.0f} items a second on average, in "
         f"{len(steps):,} steps of {steps[-1]['images']:,} items."
     )
+
+
+def in_short(found: Verdict) -> str:
+    """A verdict in two sentences."""
+    return f"The verdict: {found.heading}. {found.next}"
 
 
 def _apart(share: float) -> str:

@@ -41,7 +41,9 @@ def generate(
     batch: Annotated[int, "How many are computed at once."] = 128,
     on_step: Callable[[Step], None] | None = None,
 ) -> Samples:
-    """Draw new items; sample k of a seed is the same however many are drawn."""
+    """Draw new items; sample k of a seed is the same however many are drawn, and by however many processes (torchrun)."""
+    from reverie.training.distributed import join
+
     return model.sample(
         n,
         label=None if label is None else _cycled(label, n, model.classes),
@@ -55,6 +57,7 @@ def generate(
         seed=secrets.randbelow(2**31) if seed == -1 else seed,
         batch=batch,
         on_step=on_step,
+        spread=join().spread,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -13,7 +14,12 @@ from reverie.example import Example
 
 
 class Coupling(ABC):
-    """A joint law of data and noise whose two margins are the data's and the noise's own."""
+    """A joint law of data and noise whose two margins are the data's and the noise's own.
+
+    whole: whether an item's noise depends on the rest of its batch, so that whoever shares the batch must see all of it.
+    """
+
+    whole: ClassVar[bool]
 
     @abstractmethod
     def pair(self, example: Example, eps: Tensor) -> Tensor:
@@ -26,6 +32,8 @@ class Independent(Coupling):
 
     Source: Ho et al. 2020, algorithm 1.
     """
+
+    whole: ClassVar[bool] = False
 
     def pair(self, example: Example, eps: Tensor) -> Tensor:
         """eps itself."""
@@ -42,6 +50,8 @@ class OptimalTransport(Coupling):
     Source: Tong et al. 2024 (Improving and Generalizing Flow-Based Models with Minibatch Optimal Transport), section 3.2;
     Cheng & Schwing 2025 (The Curse of Conditions) for the conditions.
     """
+
+    whole: ClassVar[bool] = True
 
     def pair(self, example: Example, eps: Tensor) -> Tensor:
         """The assignment problem, solved exactly for each set of items with equal conditions."""

@@ -11,19 +11,20 @@ from pathlib import Path
 from types import FrameType
 
 import torch
+from torch import Tensor
 
 from reverie import storage
 from reverie.errors import ReverieError
 from reverie.model import Model
-from reverie.pictures import save_grid
-from reverie.training import checkpoint, validation
+from reverie.training import checkpoint
 from reverie.training.learner import Learner
+from reverie.training.looks import Looks
 from reverie.training.pace import Pace
-from reverie.training.plan import Plan, one_cycle
+from reverie.training.plan import LOWER, RETURNS, Plan, good_due, one_cycle
 from reverie.training.settings import TrainSettings, seconds
 from reverie.training.setup import Job
 from reverie.training.trackers import Event, Tracker
-from reverie.training.validation import ITEMS
+from reverie.training.validation import BANDS, ITEMS
 
 LOOKS = (0.0, 0.05, 0.15, 0.3, 0.5, 0.75, 1.0)  # progress at which held-out loss is measured
 PICTURES = (0.15, 0.5, 1.0)  # progress at which samples are drawn
@@ -51,28 +52,43 @@ class Trainer:
     elapsed_before: float = 0.0
     stop: bool = False
     pictures: tuple[float, ...] = PICTURES
+    step_time: float = 0.0
     _last_checkpoint: float = 0.0
+    _good: tuple[dict[str, Tensor], dict[str, Tensor]] | None = None  # what to go back to, where there is no folder
 
     def __post_init__(self) -> None:
         """Without a folder there is nowhere to keep pictures."""
         self.pictures = self.pictures if self.run else ()
 
+    @property
+    def looks(self) -> Looks:
+        """What it looks with."""
+        return Looks(self.job, self.learner, self.run)
+
     def train(self) -> Model:
-        """Run to the end of the plan and return the model with averaged weights; raises Interrupted after Ctrl-C."""
-        self._make_plan()
+        """Run to the end of the plan and return the model with averaged weights; raises Interrupted after Ctrl-C.
+
+        Raises ReverieError where loss or gradient keep being no finite numbers.
+        """
+        fresh = self.plan is None
+        if fresh:
+            self.make_plan()
+            for note in self.job.notes:
+                self.tracker.tell(Event("note", 0, {"text": note}))
         assert self.plan is not None
-        for note in self.job.notes:
-            self.tracker.tell(Event("note", self.learner.step, {"text": note}))
-        self.tracker.tell(Event("plan", self.learner.step, self._plan_facts()))
+        self.tracker.tell(Event("plan" if fresh else "resumed", self.learner.step, self.plan_facts()))
         self._last_checkpoint = time.monotonic()
         with self._interruptible():
-            self._look_where_due(None)
+            if fresh:
+                self._look_where_due(-1.0)
+                self._keep_good()
             while self.learner.step < self.plan.total:
                 before = self.plan.progress(self.learner.step)
                 self._step()
-                self._replan()
+                stop = self._replan()
                 self._look_where_due(before)
-                if self.stop:
+                self._keep_good_where_due()
+                if stop:
                     self._checkpoint()
                     raise Interrupted
                 self._checkpoint_where_due()
@@ -81,9 +97,9 @@ class Trainer:
     def _step(self) -> None:
         assert self.plan is not None
         start = time.monotonic()
-        lr = one_cycle(self.plan.progress(self.learner.step), self.job.lr)
-        example = self.job.loader.batch(self.learner.seen, self.job.batch)
-        loss, norm = self.learner.advance(example, lr)
+        lr = one_cycle(self.plan.progress(self.learner.step), self.job.lr) * LOWER**self.learner.returns
+        parts = self.learner.accumulate
+        loss, norm = self._advance(self.learner, self.learner.seen, lr)
         took = time.monotonic() - start
         if self.pace:
             self.pace.stepped(took)
@@ -91,16 +107,55 @@ class Trainer:
         self.tracker.tell(
             Event("step", self.learner.step, {**facts, "total": self.plan.total, "elapsed": self.elapsed})
         )
+        if self.learner.accumulate != parts:
+            text = f"out of memory: each batch of {self.job.batch} is computed in {self.learner.accumulate} parts from here"
+            self.tracker.tell(Event("note", self.learner.step, {"text": text}))
+        if self.learner.bad > 1:
+            self._go_back(lr)
+
+    def _keep_good_where_due(self) -> None:
+        """Before any other checkpoint of this step, so that what is gone back to never depends on the clock."""
+        assert self.plan is not None
+        if self.learner.bad == 0 and good_due(self.plan, self.learner.step, self.learner.good):
+            self._keep_good()
+
+    def _keep_good(self) -> None:
+        """Remember this step's state as the one to go back to."""
+        self.learner.good = self.learner.step
+        if self.run:
+            self._checkpoint()
+            return
+        state = (self.learner.tensors(), self.learner.average.state)
+        self._good = tuple({k: v.detach().clone() for k, v in tensors.items()} for tensors in state)  # type: ignore[assignment]
+
+    def _go_back(self, lr: float) -> None:
+        """Two steps running were not finite: the last good state again, and less learning rate; the data goes on."""
+        learner = self.learner
+        if learner.returns >= RETURNS:
+            raise ReverieError(
+                f"Training has diverged: loss or gradient were not finite in two steps running (step {learner.step}), after "
+                f"{RETURNS} returns to an earlier state with less learning rate. Try --lr {self.job.lr * LOWER**RETURNS:.1e}, "
+                "and look at the data with `reverie info` for extreme values."
+            )
+        learner.returns, learner.bad = learner.returns + 1, 0
+        state = checkpoint.read(checkpoint.place(self.run, learner.good)) if self.run else self._good
+        assert state is not None
+        learner.restore(*state)
+        facts = {"to": learner.good, "lr": lr * LOWER, "left": RETURNS - learner.returns}
+        self.tracker.tell(Event("rollback", learner.step, facts))
+
+    def _advance(self, learner: Learner, seen: int, lr: float) -> tuple[float, float]:
+        """One step on the batch after `seen` items, of which this process takes its part."""
+        rows = learner.rows(self.job.batch)
+        return learner.advance(self.job.loader.batch(seen + rows.start, rows.stop - rows.start), lr, self.job.batch)
 
     @property
     def elapsed(self) -> float:
         """Seconds of training in all, earlier sessions included."""
         return self.elapsed_before + time.monotonic() - self.started
 
-    def _make_plan(self) -> None:
+    def make_plan(self) -> None:
         """Steps as asked for; a budget is turned into steps by timing a few on copies that are thrown away."""
-        if self.plan is not None:
-            return
         s = self.settings
         if s.steps is not None or s.epochs is not None:
             steps = max(1, round((s.epochs or 0) * len(self.job.loader) / self.job.batch))
@@ -109,27 +164,52 @@ class Trainer:
             if images < _FEW_IMAGES:
                 self.pictures = self.pictures[-1:]
                 self._look_at(int(ITEMS * images / _FEW_IMAGES))
+            self._time_steps(2)
         else:
-            self.pace = Pace(seconds(s.budget or "10m"), self.started)
-            self._trial(self.pace)
-            self.plan = self.pace.first_plan(self._to_come(0.0))
+            pace = self.pace = Pace(seconds(s.budget or "10m"), self.started)
+            self._trial(pace)
+            self.plan = Plan.parse(self.learner.group.agree(lambda: str(pace.first_plan(self._to_come(0.0)))))
 
-    def _trial(self, pace: Pace) -> None:
-        """Time the parts of training without changing anything that counts."""
+    def go_on(self, folder: Path) -> None:
+        """Take up a run where a checkpoint left it; raises ReverieError where the data is not the same."""
+        self.plan, state = checkpoint.restore(folder, self.learner)
+        if state.get("split") != self.job.split.hash:
+            raise ReverieError(
+                f"The data of {self.run} has changed since it was started (split {self.job.split.hash}, was "
+                f"{state.get('split')}), so it cannot go on exactly. Put the old data back, or start anew: `reverie train "
+                "PATH --from RUN -o NEW`."
+            )
+        self.elapsed_before, self.step_time = float(state["elapsed"]), float(state["step_time"])
+        self.job.held_out, self.job.training = (
+            items.first(count)
+            for items, count in zip((self.job.held_out, self.job.training), state["looks"], strict=True)
+        )
+        self.pictures = tuple(state["pictures"])
+        if self.run is None:  # another process writes
+            self._good = checkpoint.read(checkpoint.place(folder.parent.parent, self.learner.good))
+
+    def _time_steps(self, count: int) -> None:
+        """What a step takes, without changing anything that counts: the least of a few, done on copies."""
         state = {k: v.clone() for k, v in self.job.model.denoiser.state_dict().items()}
         trial = Learner.of(self.job.model.denoiser, self.settings)
         took = []
-        for k in range(_TRIAL_STEPS):
+        for k in range(count):
             begin = time.monotonic()
-            trial.advance(self.job.loader.batch(k * self.job.batch, self.job.batch), 0.0)
+            self._advance(trial, k * self.job.batch, 0.0)
             took.append(time.monotonic() - begin)
-        pace.step_time = min(took)  # the first pay for memory and caches, others for what else the machine does
-        for kind, action in (("look", self._measure), *([("picture", self._draw)] if self.pictures else [])):
+        self.learner.accumulate = trial.accumulate
+        self.step_time = min(took)  # the first pay for memory and caches, others for what else the machine does
+        self.job.model.denoiser.load_state_dict(state)
+
+    def _trial(self, pace: Pace) -> None:
+        """Time the parts of training."""
+        self._time_steps(_TRIAL_STEPS)
+        pace.step_time = self.step_time
+        for kind, action in (("look", self.looks.measure), *([("picture", self.looks.draw)] if self.pictures else [])):
             begin = time.monotonic()
-            action()
+            action(self.elapsed)
             pace.paused(kind, time.monotonic() - begin)
         self._afford_looks(pace)
-        self.job.model.denoiser.load_state_dict(state)
 
     def _afford_looks(self, pace: Pace) -> None:
         """Look at fewer items where a short budget asks for it; how many never changes the training."""
@@ -150,78 +230,59 @@ class Trainer:
         """How many pauses of each kind lie ahead."""
         return {"look": sum(m > progress for m in LOOKS), "picture": sum(m > progress for m in self.pictures)}
 
-    def _replan(self) -> None:
-        if self.pace is None or self.plan is None or self.learner.step >= self.plan.total:
-            return
-        new = self.pace.replan(self.plan, self.learner.step, self._to_come(self.plan.progress(self.learner.step)))
-        if new is not self.plan:
-            self.plan = new
-            self.tracker.tell(Event("plan", self.learner.step, self._plan_facts()))
+    def _replan(self) -> bool:
+        """Keep the plan in step with the clock, the first process' for all; returns whether any process was asked to stop."""
+        assert self.plan is not None
+        new, group = self.plan, self.learner.group
+        if self.pace is not None and group.leads and self.learner.step < new.total:
+            new = self.pace.replan(new, self.learner.step, self._to_come(new.progress(self.learner.step)))
+        changed, stop = group.any(new is not self.plan, self.stop)
+        if changed:
+            self.plan = Plan.parse(group.agree(lambda: str(new)))
+            self.tracker.tell(Event("plan", self.learner.step, self.plan_facts()))
+        return stop
 
-    def _plan_facts(self) -> dict[str, object]:
+    def plan_facts(self) -> dict[str, object]:
+        """What is ahead: steps, batch and its parts, memory at most, seconds left."""
         assert self.plan is not None
         facts = {"plan": str(self.plan), "total": self.plan.total, "batch": self.job.batch, "lr": self.job.lr}
-        return {**facts, "parameters": self.job.model.parameters, "elapsed": self.elapsed}
+        return {
+            **facts,
+            "parameters": self.job.model.parameters,
+            "trained_on": len(self.job.loader),
+            "accumulate": self.learner.accumulate,
+            "memory": self.job.memory,
+            "left": self._left(),
+            "elapsed": self.elapsed,
+        }
 
-    def _look_where_due(self, before: float | None) -> None:
+    def _left(self) -> float:
+        """Seconds that the rest will take: what is left of a budget, or by the time of a step."""
+        if self.pace:
+            return max(self.pace.budget - self.elapsed, 0.0)
+        assert self.plan is not None
+        to_come = self._to_come(self.plan.progress(self.learner.step))
+        looked = len(self.job.held_out.x) + len(self.job.training.x)
+        drawn = 16 * 2 * self.job.model.defaults.steps
+        items = (
+            3 * (self.plan.total - self.learner.step) * self.job.batch
+        )  # passes of an item: forwards one, backwards two
+        items += to_come["look"] * BANDS * 2 * looked + to_come["picture"] * drawn
+        return items * self.step_time / (3 * self.job.batch)
+
+    def _look_where_due(self, before: float) -> None:
         """Measure, and draw, where a mark lies between the progress before this step and now."""
         assert self.plan is not None
+        if not self.learner.group.leads:
+            return
         now = self.plan.progress(self.learner.step)
-        if before is None:
-            before = -1.0 if self.learner.step == 0 else now
-        for kind, marks, action in (("look", LOOKS, self._measure), ("picture", self.pictures, self._draw)):
+        for kind, marks, action in (("look", LOOKS, self.looks.measure), ("picture", self.pictures, self.looks.draw)):
             if any(before < m <= now for m in marks):
                 begin = time.monotonic()
-                event = action()
+                event = action(self.elapsed)
                 self.tracker.tell(event)
                 if self.pace:
                     self.pace.paused(kind, time.monotonic() - begin)
-
-    def _measure(self) -> Event:
-        """Errors by noise level of raw and averaged weights, on held-out items and as many training items."""
-        denoiser = self.job.model.denoiser
-        times = validation.bands(self.learner.times, denoiser)
-        found = {"held_out_raw": validation.errors(denoiser, self.job.held_out, times)}
-        with self.averaged():
-            found["held_out"] = validation.errors(denoiser, self.job.held_out, times)
-            found["train"] = validation.errors(denoiser, self.job.training, times)
-        facts: dict[str, object] = {k: validation.weighted(v, denoiser, times) for k, v in found.items()}
-        facts["bands"] = found
-        facts["items"] = len(self.job.held_out.x)
-        facts["noise"] = [float(n) for n in denoiser.process.schedule.noise(times)]
-        facts["baseline"] = denoiser.baseline(self.job.held_out.x)
-        facts["measures"] = {"error": denoiser.process.error, "level": denoiser.process.level}
-        return Event("validation", self.learner.step, {**facts, "elapsed": self.elapsed})
-
-    def _draw(self) -> Event:
-        """Pictures from raw and averaged weights, from the same noise; where they cannot be drawn, a note that says why."""
-        try:
-            return self._drawn()
-        except ReverieError as error:
-            return Event("note", self.learner.step, {"text": f"no pictures at step {self.learner.step}: {error}"})
-
-    def _drawn(self) -> Event:
-        raw = self.job.model.sample(16, seed=self.settings.seed)
-        with self.averaged():
-            averaged = self.job.model.sample(16, seed=self.settings.seed)
-        assert self.run is not None
-        facts: dict[str, object] = {"elapsed": self.elapsed}
-        for name, samples in (("raw", raw), ("ema", averaged)):
-            path = self.run / "samples" / f"{self.learner.step:08d}-{name}.png"
-            save_grid(samples, path)
-            facts[name] = str(path.relative_to(self.run))
-        return Event("samples", self.learner.step, facts)
-
-    @contextlib.contextmanager
-    def averaged(self) -> Iterator[None]:
-        """Lend the network its averaged weights for a while."""
-        network = self.job.model.denoiser.network
-        raw = {k: v.detach().clone() for k, v in network.state_dict().items()}
-        network.load_state_dict(self.learner.average.state)
-        try:
-            yield
-        finally:
-            network.load_state_dict(raw)
 
     def _checkpoint_where_due(self) -> None:
         if time.monotonic() - self._last_checkpoint >= seconds(self.settings.checkpoint_every):
@@ -232,10 +293,15 @@ class Trainer:
             return
         assert self.plan is not None
         self._record()
-        raw = {k: v.detach().clone() for k, v in self.learner.tensors().items()}
-        state = {"split": self.job.split.hash, "elapsed": self.elapsed}
-        with self.averaged():
-            path = checkpoint.save(self.run, self.job.model, raw, self.learner, self.plan, state)
+        state = {
+            "split": self.job.split.hash,
+            "elapsed": self.elapsed,
+            "step_time": self.step_time,
+            "looks": [len(self.job.held_out.x), len(self.job.training.x)],
+            "pictures": self.pictures,
+        }
+        keep = self.settings.keep
+        path = checkpoint.save(self.run, self.job.model, self.learner, self.plan, self.looks.averaged, keep, state)
         self._last_checkpoint = time.monotonic()
         self.tracker.tell(Event("checkpoint", self.learner.step, {"path": str(path.relative_to(self.run))}))
 

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 
 from reverie.errors import ReverieError
 
+LOWER = 1 / 3  # of the learning rate, at each return to an earlier state
+RETURNS = 3  # of them, at most
+_GOOD_SHARE, _GOOD_STEPS = 0.05, 25  # of a run, and steps, from one state that it may return to until the next
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -88,3 +92,8 @@ def one_cycle(progress: float, peak: float, warm: float = 0.1, start: float = 0.
     if progress < warm:
         return cosine(start * peak, peak, progress / warm)
     return cosine(peak, end * start * peak, min((progress - warm) / (1 - warm), 1.0))
+
+
+def good_due(plan: Plan, step: int, last: int) -> bool:
+    """Whether a state to return to is due, `last` the step of the one before: by steps alone, never by the clock."""
+    return step - last >= _GOOD_STEPS and plan.progress(step) - plan.progress(last) >= _GOOD_SHARE

@@ -10,6 +10,7 @@ from reverie import registry
 from reverie.errors import ReverieError, nearest
 from reverie.training.families import Family
 from reverie.training.plan import Plan, seconds
+from reverie.training.trackers import services
 
 
 def _option(default: Any, meaning: str, flag: str | None = None) -> Any:
@@ -23,7 +24,9 @@ class TrainSettings:
     budget: str | None = _option(None, "Time for the whole of training, +-5 %: 90s, 10m, 1h30m. Default 10m.")
     steps: str | None = _option(None, "Train this many steps instead; or a plan as a report prints it (1200,400:1150).")
     epochs: float | None = _option(None, "Train this many passes over the data instead.")
-    size: str = _option("small", "Network size: tiny, small, base or large.")
+    size: str = _option(
+        "small", "Network size: tiny, small, base, large; or auto: small, or tiny where memory or time are short."
+    )
     seed: int = _option(0, "Start of all randomness: the same seed and plan give the same weights.")
     label_from: str = _option("folder", "Where labels come from: folder, csv:COLUMN or none.")
     resolution: str | None = _option(None, "Train at HEIGHTxWIDTH, e.g. 64x128, instead of the data's own size.")
@@ -32,6 +35,9 @@ class TrainSettings:
     )
     max_broken: str = _option("1%", "Go on when up to this share of the files cannot be read.")
     batch: int | None = _option(None, "Items per step. Default: by size of the data's items.")
+    accumulate: int | None = _option(
+        None, "Compute each batch in this many parts, to save memory: the same result. Default: as memory asks."
+    )
     lr: float | None = _option(None, "Peak learning rate. Default: by size of the network.")
     weight_decay: float = _option(0.01, "AdamW's weight decay.")
     clip: float = _option(1.0, "Gradients longer than this are shortened to it.")
@@ -66,9 +72,17 @@ class TrainSettings:
     guidance: float = _option(1.0, "Guidance of the pictures drawn while training, and the model's default.")
     init_from: str | None = _option(None, "Start from the weights of another trained RUN (fine-tuning).", "--from")
     device: str = _option("auto", "auto, cpu, cuda, cuda:1 or mps.")
+    devices: str | None = _option(
+        None,
+        "How many processes share each batch: 4 (as many cards; without cards, CPU processes), or cpu:2. Default one.",
+    )
     threads: int | None = _option(None, "CPU threads. Default: all cores.")
     precision: str = _option("auto", "auto, float32 or bfloat16 (mixed precision; auto uses it on GPUs that have it).")
+    track: str | None = _option(
+        None, "Follow the run elsewhere too, e.g. tensorboard,wandb:mode=offline; see `reverie list trackers`."
+    )
     checkpoint_every: str = _option("2m", "Time between checkpoints.")
+    keep: int = _option(3, "Last checkpoints that are kept.")
 
     @classmethod
     def of(cls, options: dict[str, Any]) -> TrainSettings:
@@ -92,14 +106,16 @@ class TrainSettings:
             seconds(self.budget)
         if self.steps is not None:
             Plan.parse(self.steps)
-        if self.size not in ("tiny", "small", "base", "large"):
-            raise ReverieError(f"--size {self.size}: there are tiny, small, base and large.")
+        if self.size not in ("tiny", "small", "base", "large", "auto"):
+            raise ReverieError(f"--size {self.size}: there are tiny, small, base, large and auto.")
         positive = {
             "batch": self.batch,
+            "accumulate": self.accumulate,
             "lr": self.lr,
             "clip": self.clip,
             "threads": self.threads,
             "epochs": self.epochs,
+            "keep": self.keep,
         }
         for name, value in positive.items():
             if value is not None and not value > 0:
@@ -116,6 +132,11 @@ class TrainSettings:
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise ReverieError(f"--precision {self.precision}: there are auto, float32 and bfloat16.")
         seconds(self.checkpoint_every, "--checkpoint-every")
+        if self.devices is not None:
+            from reverie.training.distributed import Devices  # imports PyTorch, which `--help` does without
+
+            Devices.parse(self.devices)
+        services(self.track)
         self._check_choices()
 
     def _check_choices(self) -> None:

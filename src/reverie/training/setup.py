@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import inspect
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,12 @@ from reverie.data.split import Split, split
 from reverie.errors import ReverieError
 from reverie.model import Model
 from reverie.samples import Settings, sampler_class
-from reverie.training.memory import available_memory, training_memory
+from reverie.training.fitting import SIZES, fit, worth_its_time
+from reverie.training.memory import peak_memory
 from reverie.training.settings import TrainSettings, parse_resolution, share_or_count
 from reverie.training.validation import ITEMS, Items
 
 MISMATCH = 0.01  # nats per dimension, above which the prior is no longer near enough to where training ended
-_MEMORY_SHARE = 0.85  # of what is free; the rest is the system's
 
 
 @dataclass
@@ -45,7 +45,8 @@ class Job:
     batch: int
     lr: float
     notes: list[str]
-    settings: TrainSettings
+    settings: TrainSettings  # with the size and the parts of a batch that were chosen
+    memory: int | None  # bytes that the process, or on a GPU the card, will hold at most
 
 
 def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = None) -> Job:
@@ -76,11 +77,17 @@ def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = Non
             "them out"
         )
     loader = Loader(train.items, train.labels, codec, settings.seed, settings.label_dropout, augment)
-    if start:
-        model = _continued(start, classes, notes)
-    else:
-        model = _fresh(codec, train, classes, settings, network)
-    model.to(device)
+    for chosen in _sizes(settings):
+        model = _continued(start, classes, notes) if start else _fresh(codec, train, classes, chosen, network)
+        model.to(device)
+        room = fit(model.denoiser, loader, batch, settings.accumulate, device)
+        if room.fits and (settings.size != "auto" or worth_its_time(model.denoiser, loader, batch, chosen)):
+            break
+    room.check(batch, codec.field.shape[1:], model.parameters)
+    if room.accumulate > 1:
+        notes += [] if settings.accumulate else [room.note(batch)]
+        chosen = replace(chosen, accumulate=room.accumulate)
+    memory = peak_memory(room.need, device)
     model.card = {
         "source": data.source,
         "kind": data.kind,
@@ -90,11 +97,10 @@ def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = Non
     }
     model.defaults = _defaults(settings, model.denoiser.process)
     notes += _start_notes(model.defaults, model.denoiser.process)
-    _must_fit(model, loader, batch, device)
     lr = settings.lr or default_lr(model.parameters)
     on_held = Items.of(model.encode(held.items[:ITEMS]), held.labels)
     on_train = Items.of(model.encode(train.items[:ITEMS]), train.labels)
-    return Job(model, loader, on_held, on_train, cut, batch, lr, notes, settings)
+    return Job(model, loader, on_held, on_train, cut, batch, lr, notes, chosen, memory)
 
 
 def default_batch(shape: tuple[int, ...], count: int) -> int:
@@ -142,6 +148,11 @@ def moments(loader: Loader) -> tuple[Tensor, Tensor, float]:
     mean = total / count
     variance = (square / count - mean**2).clamp(min=0)
     return mean.float(), variance.float(), float(variance.mean().sqrt())
+
+
+def _sizes(settings: TrainSettings) -> Iterator[TrainSettings]:
+    """The settings with each network size to try, from the largest."""
+    yield from (replace(settings, size=s) for s in (SIZES if settings.size == "auto" else [settings.size]))
 
 
 def conditions_of(classes: list[str]) -> dict[str, dict[str, Any]]:
@@ -259,7 +270,7 @@ def _as_started(settings: TrainSettings, start: Model) -> TrainSettings:
     kept = {
         k: getattr(settings, k) if getattr(settings, k) is not None else before.get(k) for k in ("times", "weighting")
     }
-    return dataclasses.replace(settings, family=family, **kept)
+    return replace(settings, family=family, **kept)
 
 
 def _continued(start: Model, classes: list[str], notes: list[str]) -> Model:
@@ -274,14 +285,3 @@ def _continued(start: Model, classes: list[str], notes: list[str]) -> Model:
     fresh = copy.copy(start)
     fresh.denoiser.train()
     return fresh
-
-
-def _must_fit(model: Model, loader: Loader, batch: int, device: torch.device) -> None:
-    need = training_memory(model.denoiser, loader.batch(0, batch))
-    free = available_memory(device)
-    if free is not None and need > _MEMORY_SHARE * free:
-        shape = "x".join(map(str, model.codec.field.shape[1:]))
-        raise ReverieError(
-            f"A training step needs about {need / 2**30:.1f} GiB ({batch} items of {shape}, {model.parameters:,} weights) "
-            f"and {free / 2**30:.1f} GiB are free. Give a smaller --batch, --resolution or --size."
-        )

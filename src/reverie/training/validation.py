@@ -11,6 +11,7 @@ from reverie.core.denoiser import Learned
 from reverie.core.noise import Noise
 from reverie.core.times import TimeLaw
 from reverie.example import Condition
+from reverie.metrics.distances import nearest
 
 BANDS = 8
 ITEMS = 128
@@ -66,3 +67,45 @@ def errors(denoiser: Learned, items: Items, times: torch.Tensor) -> list[float]:
 def weighted(found: list[float], denoiser: Learned, times: torch.Tensor) -> float:
     """One number for the curve: the errors in the network's output space, where EDM's F has variance 1; mean of bands."""
     return float((torch.tensor(found, dtype=torch.float64) * denoiser.output_scale(times)).mean())
+
+
+def label_errors(denoiser: Learned, items: Items, times: torch.Tensor) -> dict[str, float]:
+    """What labels are worth: weighted error with the items' own labels told, with none told, and with wrong ones told.
+
+    On the first half of the items and the same noises, so that the three differ by the labels alone; empty where there are
+    none, or all are the same. The wrong label of an item is that of the next item, around the end, that has another.
+    """
+    items = items.first(max(16, len(items.x) // 2))
+    if items.labels is None or len(torch.unique(items.labels)) < 2:
+        return {}
+    count, wrong = len(items.labels), items.labels.clone()
+    for k in range(count):
+        following = torch.roll(items.labels, -k)
+        wrong[k] = following[following != items.labels[k]][0]
+    tellings = {"told": items.labels, "untold": None, "wrong": wrong}
+    return {k: weighted(errors(denoiser, Items(items.x, v), times), denoiser, times) for k, v in tellings.items()}
+
+
+def sample_facts(drawn: np.ndarray, held_out: Items, training: np.ndarray) -> dict[str, float]:
+    """How drawn items (N, C, *) compare with held-out ones and with those trained on, all encoded.
+
+    shift: the largest difference of a channel's mean from the training items', in standard deviations of that channel.
+    shift_z: the same in standard errors of the means of N items. spread: standard deviation over the training items'.
+    near: median distance to the nearest training item over that of held-out items (1 for as near as unseen ones are, 0 for
+    copies). copies: share of the drawn that lie nearer to a training item than the lowest twentieth of the held-out do.
+    """
+    flat = {k: v.reshape(*v.shape[:2], -1).astype(np.float64) for k, v in (("drawn", drawn), ("data", training))}
+    own = {k: v.mean(2) for k, v in flat.items()}  # an item's mean of each channel
+    sd = flat["data"].std((0, 2)) + 1e-12
+    difference = np.abs(own["drawn"].mean(0) - own["data"].mean(0))
+    standard = own["data"].std(0) * np.sqrt(1 / len(drawn) + 1 / len(training)) + 1e-12
+    rows = [v.reshape(len(v), -1) for v in (drawn, held_out.x.numpy(), training)]
+    made, unseen = (nearest(r, rows[2], 1)[0][:, 0] for r in rows[:2])
+    return {
+        "shift": float((difference / sd).max()),
+        "shift_z": float((difference / standard).max()),
+        "spread": float(drawn.std() / (training.std() + 1e-12)),
+        "near": float(np.median(made) / (np.median(unseen) + 1e-12)),
+        "copies": float(np.mean(made < np.quantile(unseen, 0.05))),
+        "drawn": len(drawn),
+    }

@@ -1,13 +1,21 @@
-"""Who follows a run: everything that happens is an event, and a tracker is told each one."""
+"""Who follows a run: everything that happens is an event, and a tracker is told each one.
+
+A `Service` is a programme outside of Reverie that a person asks for by name: `--track tensorboard,wandb:project=faces`.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import re
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
+from reverie import registry
+from reverie.errors import ReverieError
 from reverie.files import told_plainly, write_text
 
 
@@ -77,6 +85,48 @@ class Several(Tracker):
         """In order."""
         for tracker in self.trackers:
             tracker.tell(event)
+
+
+class Service(ABC):
+    """A place outside of the run folder where a run can be followed; its options are its typed fields.
+
+    package: what must be installed, by the extra of the same name as the service.
+    """
+
+    package: ClassVar[str]
+
+    def check(self) -> None:
+        """Raise ReverieError where the package is not there: asked before the first step."""
+        if importlib.util.find_spec(self.package) is None:
+            name = registry.name_of(type(self))
+            raise ReverieError(f"--track {name} needs a package that is not installed: pip install 'reverie[{name}]'.")
+
+    @abstractmethod
+    def follow(self, run: Path, settings: dict[str, Any], resumed_at: int | None) -> Tracker:
+        """The tracker of a run in folder `run` with settings as plain JSON; resumed_at: the step it goes on from, or None."""
+
+
+def services(text: str | None) -> list[Service]:
+    """Read `tensorboard,wandb:project=faces,mode=offline`: a comma before a word that is no option begins another."""
+    parts = re.split(r",(?=[\w-]+\s*(?:[:,]|$))", text.replace(" ", "")) if text else []
+    return [registry.build("trackers", part) for part in parts]
+
+
+def figures(event: Event) -> Iterator[tuple[str, float]]:
+    """The numbers of a step or a look, named as every service shows them: `step/loss`, `held_out/ema`, `band_0/raw` ...
+
+    step/: loss, lr, grad_norm, throughput (items per second). held_out/: ema, raw, and train/ema, in the network's output
+    space; band_k/: mean squared error of x0 in noise band k, from the least noise; held_out/baseline: what a constant gets.
+    """
+    v = event.values
+    if event.kind == "step":
+        yield from ((f"step/{k}", float(v[k])) for k in ("loss", "lr", "grad_norm"))
+        yield "step/throughput", v["images"] / max(v["seconds"], 1e-9)
+    if event.kind == "validation":
+        yield from (("held_out/ema", v["held_out"]), ("held_out/raw", v["held_out_raw"]), ("train/ema", v["train"]))
+        yield "held_out/baseline", v["baseline"]
+        for name, part in (("ema", "held_out"), ("raw", "held_out_raw")):
+            yield from ((f"band_{k}/{name}", error) for k, error in enumerate(v["bands"][part]))
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

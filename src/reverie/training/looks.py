@@ -1,0 +1,86 @@
+"""What is looked at while a model learns: errors on held-out items, and samples; it never changes the steps."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from reverie.errors import ReverieError
+from reverie.pictures import save_grid
+from reverie.training import validation
+from reverie.training.learner import Learner
+from reverie.training.setup import Job
+from reverie.training.trackers import Event
+
+_MORE_DRAWN, _FEW_STEPS = 32, 50  # drawn beside the pictures to be compared with the data, by samplers of so few steps
+_COMPARED = 2000  # training items that samples are compared with, at most
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Looks at a learner's raw and averaged weights. run: where pictures are kept."""
+
+    job: Job
+    learner: Learner
+    run: Path | None
+
+    def measure(self, elapsed: float) -> Event:
+        """Errors by noise level of raw and averaged weights, on held-out items and as many training items."""
+        denoiser = self.job.model.denoiser
+        times = validation.bands(self.learner.times, denoiser)
+        found = {"held_out_raw": validation.errors(denoiser, self.job.held_out, times)}
+        with self.averaged():
+            found["held_out"] = validation.errors(denoiser, self.job.held_out, times)
+            found["train"] = validation.errors(denoiser, self.job.training, times)
+            labels = validation.label_errors(denoiser, self.job.held_out, times)
+        facts: dict[str, object] = {k: validation.weighted(v, denoiser, times) for k, v in found.items()}
+        facts["bands"] = found
+        facts["items"] = len(self.job.held_out.x)
+        facts["noise"] = [float(n) for n in denoiser.process.schedule.noise(times)]
+        facts["baseline"] = denoiser.baseline(self.job.held_out.x)
+        facts["measures"] = {"error": denoiser.process.error, "level": denoiser.process.level}
+        facts["labels"] = labels
+        return Event("validation", self.learner.step, {**facts, "elapsed": elapsed})
+
+    def draw(self, elapsed: float) -> Event:
+        """Pictures from raw and averaged weights, from the same noise; where they cannot be drawn, a note that says why."""
+        try:
+            return self._drawn(elapsed)
+        except ReverieError as error:
+            return Event("note", self.learner.step, {"text": f"no pictures at step {self.learner.step}: {error}"})
+
+    def _drawn(self, elapsed: float) -> Event:
+        raw = self.job.model.sample(16, seed=self.job.settings.seed)
+        with self.averaged():
+            averaged = self.job.model.sample(16, seed=self.job.settings.seed)
+            facts = self._inspected(averaged.x)
+        assert self.run is not None
+        facts["elapsed"] = elapsed
+        for name, samples in (("raw", raw), ("ema", averaged)):
+            path = self.run / "samples" / f"{self.learner.step:08d}-{name}.png"
+            save_grid(samples, path)
+            facts[name] = str(path.relative_to(self.run))
+        return Event("samples", self.learner.step, facts)
+
+    def _inspected(self, drawn: np.ndarray) -> dict[str, object]:
+        """How items drawn compare with the data; more are drawn for it where the sampler takes few steps."""
+        model, loader = self.job.model, self.job.loader
+        if model.defaults.steps <= _FEW_STEPS:
+            drawn = np.concatenate([drawn, model.sample(_MORE_DRAWN, seed=self.job.settings.seed, first=len(drawn)).x])
+        training = loader.encoded(range(min(len(loader), _COMPARED))).numpy()
+        return {"compared": validation.sample_facts(drawn, self.job.held_out, training)}
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Lend the network its averaged weights for a while."""
+        network = self.job.model.denoiser.network
+        raw = {k: v.detach().clone() for k, v in network.state_dict().items()}
+        network.load_state_dict(self.learner.average.state)
+        try:
+            yield
+        finally:
+            network.load_state_dict(raw)

@@ -1,0 +1,356 @@
+"""Is it learning, and if not, why? A verdict in plain words as a pure function of a run's log.
+
+Signs are figures taken from the log (`Signs`); rules are comparisons of signs with thresholds, and the first that holds
+speaks (`judge`): what makes later signs mean nothing stands before them. Thresholds were set on half of the traces that
+tools/make_verdict_traces.py records, of healthy runs and of seeded faults, and tested on the other half; see
+tests/training/test_verdict.py, which prints how often a fault is named rightly and how often a healthy run is accused.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reverie.training.setup import default_lr
+from reverie.training.trackers import read_log
+
+STATES = ("learning", "converged", "overfitting", "memorising", "diverging", "too short", "not learning")
+FAULTS = (
+    "learning rate too high", "learning rate too low", "average lagging", "labels shuffled", "labels ignored",
+    "drift in samples", "copies of training data", "dead network",
+)  # fmt: skip
+
+_ROSE = 1.5  # loss at the end over that at the start: diverging
+_BLEW = 10.0  # worst step's loss over the first's: diverging, where little was learned
+_SPIKE = 1.9  # the same: the steps were too long, where little was learned besides
+_FAST = 5.0  # learning rate over the usual one for the network's size: what is odd besides is put down to it
+_DIP = 1.1  # held-out loss at a look over the lowest before
+_BURST = 3.0  # spread of samples over that of the data
+_LITTLE = 0.1  # skill below which little was learned
+_NOTHING = 0.03  # skill, and its change, below which nothing was
+_REACH = 0.06  # sum of learning rates: AdamW moves a weight by no more; typical weights are of this size
+_FEW, _BARELY = 50, 0.02  # steps, and reach, below which a run is too short
+_SLOW = 0.1  # learning rate over the usual one for the network's size
+_LAG = 1.1  # held-out error of averaged weights over that of raw ones
+_GAP = 0.3  # excess of held-out over training error
+_ROSE_HELD = 1.02  # held-out loss at the end over its lowest
+_NEAR = 0.65  # samples' distance to training items over held-out items'
+_COPIES = 0.18  # share of samples nearer to a training item than nearly all held-out items are
+_SHIFT, _SHIFT_Z = 0.2, 3.5  # of a channel's mean, in standard deviations and in standard errors
+_WORTH = 0.03  # excess error by wrong labels, below which they say nothing
+_DEAF = 0.002  # change of error by labels, below which they are not heard
+_FLAT = 0.03  # gain in held-out error over the last half, below which it has converged
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a run went. state: one of STATES. fault: one of FAULTS, or "". evidence: figures in words. next: one thing to do."""
+
+    state: str
+    fault: str
+    evidence: tuple[str, ...]
+    next: str
+
+    @property
+    def name(self) -> str:
+        """The fault where there is one, else the state."""
+        return self.fault or self.state
+
+    @property
+    def heading(self) -> str:
+        """State and fault in a few words."""
+        return f"{self.state} ({self.fault})" if self.fault else self.state
+
+    def lines(self) -> list[str]:
+        """For a person: what it is, why, and what to do."""
+        return [f"verdict: {self.heading}", *(f"  {line}" for line in self.evidence), f"try: {self.next}"]
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What the rules look at, from a log; nan or None where the log does not say.
+
+    steps, total: done and planned. finished: the end was reached. returns: to an earlier state, after steps that were
+    not finite. lr: peak; usual_lr: for the network's size. reach: sum of learning rates over steps, the most that AdamW
+    can move a weight. loss_start, loss_end: of the first step, and mean of the last eighth; loss_peak: the worst.
+    start_skill, skill: share of the error of the best linear guess, entry by entry, that the averaged weights take away on
+    held-out items, mean of noise levels on a log scale; 0 for a network that says nothing. held_out: at each look, where
+    finite. lag: of averaged over raw weights. gap: excess of held-out over training error. late: gain in held-out error
+    over the last half of the run. train_rise: error on training items over the untrained network's. untold, wrong: excess
+    error without labels, and with wrong ones. shift, shift_z, near, copies, spread: of drawn items, see
+    `validation.sample_facts`. guess: what skill is measured against.
+    """
+
+    steps: int
+    total: int
+    finished: bool
+    finite: bool
+    returns: int
+    lr: float
+    usual_lr: float
+    reach: float
+    loss_start: float
+    loss_end: float
+    loss_peak: float
+    start_skill: float
+    skill: float
+    held_out: tuple[float, ...]
+    lag: float
+    gap: float
+    late: float
+    train_rise: float
+    untold: float | None
+    wrong: float | None
+    shift: float
+    shift_z: float
+    near: float
+    copies: float
+    spread: float
+    guess: str
+
+    @classmethod
+    def of(cls, log: list[dict[str, Any]]) -> Signs | None:
+        """Read a log, as `read_log` gives it; None before the first look and the first step."""
+        plans, steps, looks, drawn = (_kind(log, k) for k in ("plan", "step", "validation", "samples"))
+        if not plans or not steps or not looks:
+            return None
+        loss = np.array([e["loss"] for e in steps], dtype=float)
+        rates = np.array([e["lr"] for e in steps], dtype=float)
+        few, first, last = max(len(loss) // 8, 1), looks[0], looks[-1]
+        total, reached = plans[-1]["total"], max(steps[-1]["step"], last["step"])
+        held = tuple(float(e["held_out"]) for e in looks if math.isfinite(e["held_out"]))
+        middle = min(looks, key=lambda e: abs(e["step"] - 0.5 * last["step"]))
+        labels = last.get("labels") or {}
+        compared = drawn[-1].get("compared", {}) if drawn else {}
+        return cls(
+            steps=reached,
+            total=total,
+            finished=bool(_kind(log, "done")) or reached >= total,
+            finite=bool(np.isfinite(loss[-1]) and np.isfinite(last["held_out"])),
+            returns=len(_kind(log, "rollback")),
+            lr=plans[-1]["lr"],
+            usual_lr=default_lr(plans[-1]["parameters"]),
+            reach=float(rates.sum()),
+            loss_start=float(loss[0]),
+            loss_end=float(loss[-few:].mean()),
+            loss_peak=float(np.max(loss[np.isfinite(loss)], initial=0)),
+            start_skill=_skill(first),
+            skill=_skill(last),
+            held_out=held or (math.nan,),
+            lag=last["held_out"] / last["held_out_raw"],
+            gap=float(np.mean(np.divide(last["bands"]["held_out"], last["bands"]["train"]))) - 1,
+            late=middle["held_out"] / last["held_out"] - 1,
+            train_rise=last["train"] / first["train"],
+            guess="the best guess that is linear, entry by entry"
+            if _squared(last)
+            else "the frequencies of tokens would",
+            untold=labels["untold"] / labels["told"] - 1 if labels else None,
+            wrong=labels["wrong"] / labels["told"] - 1 if labels else None,
+            **{k: float(compared.get(k, math.nan)) for k in ("shift", "shift_z", "near", "copies", "spread")},
+        )
+
+    @property
+    def dip(self) -> float:
+        """The most by which held-out loss stood above its lowest so far at a look: over that lowest."""
+        return max(now / min(self.held_out[: k + 1]) for k, now in enumerate(self.held_out))
+
+    @property
+    def rise(self) -> float:
+        """Held-out loss at the end over its lowest."""
+        return self.held_out[-1] / min(self.held_out)
+
+
+def of_run(run: Path) -> Verdict:
+    """The verdict on a run folder, finished or not, from its metrics.jsonl."""
+    found = judge(read_log(run / "metrics.jsonl"))
+    return replace(found, next=found.next.replace("RUN", str(run)))
+
+
+def judge(log: list[dict[str, Any]]) -> Verdict:
+    """The verdict on a log, a list of events as metrics.jsonl holds them: the first rule that holds."""
+    signs = Signs.of(log)
+    if signs is None:
+        return Verdict("too short", "", ("Nothing has been measured yet.",), "Let it train to its first look.")
+    for rule in (_diverging, _too_fast, _too_little, _lagging, _dead, _by_heart, _drifting, _labels):
+        if found := rule(signs):
+            return found
+    return _well(signs)
+
+
+def _diverging(s: Signs) -> Verdict | None:
+    undone = (s.returns > 0 or s.loss_peak > _BLEW * s.loss_start) and s.skill < _LITTLE
+    if s.finite and not undone and max(s.loss_end / s.loss_start, s.train_rise) <= _ROSE:
+        return None
+    what = (
+        f"The loss went from {s.loss_start:.3g} to {s.loss_end:.3g}, by way of {s.loss_peak:.3g}; on fixed items and noises it "
+        f"is {s.train_rise:.3g} times that of the untrained network."
+        if s.finite
+        else f"Loss or weights were no longer finite at step {s.steps:,}."
+    )
+    if s.returns:
+        what += f" {_went_back(s)}"
+    rate = f"The peak learning rate was {s.lr:.2g}; {s.usual_lr:.2g} is usual for a network of this size."
+    fault = FAULTS[0] if s.lr > s.usual_lr else ""
+    advice = f"Train again with --lr {min(s.lr / 10, s.usual_lr):.1e}"
+    return Verdict(
+        "diverging", fault, (what, rate), f"{advice}, and look at the data with `reverie info` if it recurs."
+    )
+
+
+def _too_fast(s: Signs) -> Verdict | None:
+    spiked = s.loss_peak > _SPIKE * s.loss_start and s.skill < _LITTLE
+    harmed = s.skill < max(_NOTHING, s.start_skill) or s.dip > _DIP or s.spread > _BURST
+    if not spiked and not s.returns and not (harmed and s.lr > _FAST * s.usual_lr):
+        return None
+    evidence: tuple[str, ...] = (
+        f"The loss rose to {s.loss_peak:.3g} from {s.loss_start:.3g} at the start and ended at {s.loss_end:.3g}.",
+        f"{_learned(s)} The peak learning rate was {s.lr:.2g}; {s.usual_lr:.2g} is usual for a network of this size.",
+    )
+    if s.returns:
+        evidence = (
+            f"Training went back to an earlier state {s.returns} times, as nothing was finite any more.",
+            *evidence,
+        )
+    state = "not learning" if s.skill < _LITTLE else "learning"
+    return Verdict(state, FAULTS[0], evidence, f"Train again with --lr {min(s.lr / 10, s.usual_lr):.1e}.")
+
+
+def _too_little(s: Signs) -> Verdict | None:
+    slow = s.reach < _REACH and s.lr < _SLOW * s.usual_lr
+    if not slow and s.steps >= _FEW and s.reach >= _BARELY:
+        return None
+    reach = (
+        f"In {s.steps:,} steps of at most {s.lr:.2g} no weight can have moved by more than {s.reach:.2g}. {_learned(s)}"
+    )
+    if slow:
+        usual = f"For a network of this size a peak learning rate of {s.usual_lr:.2g} is usual."
+        return Verdict("not learning", FAULTS[1], (reach, usual), f"Train again with --lr {s.usual_lr:.1e}.")
+    if s.finished:
+        return Verdict("too short", "", (reach,), f"Train longer: --steps {max(500, 10 * s.steps):,}.".replace(",", ""))
+    return Verdict(
+        "too short", "", (f"{s.steps:,} of {s.total:,} steps are done. {reach}",), "Go on: reverie train --resume RUN."
+    )
+
+
+def _dead(s: Signs) -> Verdict | None:
+    if s.skill >= _NOTHING or max(s.held_out) > (1 + _NOTHING) * min(s.held_out):
+        return None
+    evidence = (
+        _learned(s),
+        f"Nothing changed: held-out loss was {s.held_out[0]:.3g} before the first step and is {s.held_out[-1]:.3g} now.",
+    )
+    advice = "Look into the network: a layer that always gives 0, a frozen or detached part, an input that is not used."
+    return Verdict("not learning", "dead network", evidence, advice)
+
+
+def _lagging(s: Signs) -> Verdict | None:
+    if not s.lag > _LAG:
+        return None
+    evidence = (f"On held-out items the averaged weights err {s.lag - 1:.0%} more than the raw ones.",)
+    return Verdict(
+        "learning", "average lagging", evidence, "Use a shorter average: --ema power, which grows with the run."
+    )
+
+
+def _by_heart(s: Signs) -> Verdict | None:
+    if s.copies > _COPIES or s.near < _NEAR:
+        evidence = (
+            f"{s.copies:.0%} of samples are nearer to a training item than 95 % of held-out items are; the median distance "
+            f"is {s.near:.2f} of theirs.",
+            _apart(s),
+        )
+        return Verdict(
+            "memorising", "copies of training data", evidence, "Add data; failing that, --augment or fewer steps."
+        )
+    if s.gap > _GAP:
+        evidence = (_apart(s), f"Held-out loss is {s.rise - 1:.0%} above its lowest.")
+        return Verdict(
+            "overfitting", "", evidence, "Stop earlier, where held-out loss was lowest: fewer --steps; or add data."
+        )
+    return None
+
+
+def _drifting(s: Signs) -> Verdict | None:
+    if not (s.shift > _SHIFT and s.shift_z > _SHIFT_Z):
+        return None
+    evidence = (
+        f"The mean of a channel of the samples is off by {s.shift:.2f} standard deviations of the data ({s.shift_z:.1f} "
+        "standard errors).",
+    )
+    advice = "Let training see more of the highest noise, where the mean is decided: --times uniform."
+    return Verdict(_progress(s), "drift in samples", evidence, advice)
+
+
+def _labels(s: Signs) -> Verdict | None:
+    if s.untold is None or s.wrong is None or s.wrong >= _WORTH or s.skill < _LITTLE or not s.finished:
+        return None
+    evidence = (
+        f"Held-out error changes by {s.untold:+.1%} when no labels are told, and by {s.wrong:+.1%} when wrong ones are.",
+    )
+    if max(abs(s.untold), abs(s.wrong)) < _DEAF:
+        advice = "Look into the network: its answer does not depend on the label. Use cond['label'] in it."
+        return Verdict(_progress(s), "labels ignored", evidence, advice)
+    advice = (
+        "Check that labels belong to their items (`reverie info PATH`); if they say nothing of them, --label-from none."
+    )
+    return Verdict(_progress(s), "labels shuffled", evidence, advice)
+
+
+def _well(s: Signs) -> Verdict:
+    evidence = (_learned(s), f"Over the last half of the run held-out loss fell by {max(s.late, 0):.1%}.", _apart(s))
+    if not s.finished:
+        done = f"{s.steps:,} of {s.total:,} steps are done."
+        return Verdict("learning", "", (done, *evidence), "Go on: reverie train --resume RUN.")
+    if _progress(s) == "learning":
+        return Verdict("learning", "", evidence, "Train longer: it has more to gain.")
+    return Verdict(
+        "converged",
+        "",
+        evidence,
+        "Evaluate it: reverie evaluate RUN. For better samples, a larger --size or more data.",
+    )
+
+
+def _progress(s: Signs) -> str:
+    """Learning, or converged where the last half of the run gained little."""
+    return "learning" if s.late > _FLAT or not s.finished else "converged"
+
+
+def _went_back(s: Signs) -> str:
+    return f"Returns to an earlier state, after steps that were not finite: {s.returns}."
+
+
+def _learned(s: Signs) -> str:
+    than = "less" if s.skill >= 0 else "more"
+    return f"On held-out items it errs {abs(s.skill):.0%} {than} than {s.guess}."
+
+
+def _apart(s: Signs) -> str:
+    return (
+        f"The error on held-out items is {abs(s.gap):.0%} {'higher' if s.gap >= 0 else 'lower'} than on training items."
+    )
+
+
+def _kind(log: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [e for e in log if e["event"] == kind]
+
+
+def _skill(look: dict[str, Any]) -> float:
+    """1 - exp mean log (error / error of the best linear guess); of tokens 1 - mean error / baseline.
+
+    With variance v of the data about its mean and noise n = sigma / alpha, that guess errs by v n^2 / (v + n^2).
+    """
+    error, v = np.array(look["bands"]["held_out"], dtype=float), float(look["baseline"])
+    if not _squared(look):
+        return float(1 - error.mean() / v)
+    n2 = np.square(np.array(look["noise"], dtype=float))
+    return float(1 - np.exp(np.mean(np.log(error * (v + n2) / (v * n2)))))
+
+
+def _squared(look: dict[str, Any]) -> bool:
+    """Logs of before there were tokens do not say."""
+    return str(look.get("measures", {}).get("error", "mean squared")).startswith("mean squared")
