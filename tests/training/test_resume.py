@@ -192,6 +192,17 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole(coupling, parts):
         assert torch.allclose(a.grad, b.grad, rtol=1e-4, atol=2e-6 * float(a.grad.abs().max()))
 
 
+def test_going_back_forgets_all_moments_and_averages_that_came_after():
+    job, ln = learner()
+    fresh = [{k: v.clone() for k, v in found.items()} for found in (ln.tensors(), ln.average.state)]
+    ln.advance(job.loader.batch(0, 8), 1e-2)
+    assert ln.tensors().keys() > fresh[0].keys()
+    ln.restore(*fresh)
+    for now, then in zip((ln.tensors(), ln.average.state), fresh, strict=True):
+        assert now.keys() == then.keys()
+        assert all(torch.equal(now[k], then[k]) for k in then)
+
+
 class Greedy(Tiny):
     """As much memory as three items take."""
 
