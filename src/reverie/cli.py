@@ -61,7 +61,9 @@ def main() -> None:
 
 def _tell(message: str, code: int = 2) -> int:
     if os.environ.get("RANK", "0") != "0":
-        time.sleep(2)  # of several processes the first speaks; torchrun has ended this one by then, unless it alone has failed
+        time.sleep(
+            2
+        )  # of several processes the first speaks; torchrun has ended this one by then, unless it alone has failed
     if os.environ.get("RANK", "0") != "0":
         time.sleep(
             2
