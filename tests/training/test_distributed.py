@@ -215,15 +215,17 @@ def test_a_rank_killed_at_a_random_moment_is_restarted_by_torchrun_and_ends_with
         "--max-restarts",
         "3",
     ]
-    engine = subprocess.Popen(
-        [*command, str(script), str(run)], cwd=ROOT, env=environment(), stderr=(tmp_path / "stderr").open("w")
-    )
-    pid = tmp_path / f"0-{rng.integers(2)}.pid"
-    wait_for(lambda: newest(run) > 0, engine)
-    time.sleep(rng.uniform(0, 0.5))
-    os.kill(int(pid.read_text()), signal.SIGKILL)
-    killed_at = newest(run)
-    assert engine.wait(80) == 0
+    with (tmp_path / "stderr").open("w") as said:
+        engine = subprocess.Popen([*command, str(script), str(run)], cwd=ROOT, env=environment(), stderr=said)
+    try:
+        pid = tmp_path / f"0-{rng.integers(2)}.pid"
+        wait_for(lambda: newest(run) > 0, engine)
+        time.sleep(rng.uniform(0, 0.5))
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+        killed_at = newest(run)
+        assert engine.wait(80) == 0
+    finally:
+        engine.terminate()
     assert 0 < killed_at < 120, "killed on the way"
     assert len(list(tmp_path.glob("1-*.pid"))) == 2, "restarted"
     together(2, undisturbed, whole)

@@ -95,6 +95,20 @@ def test_a_batch_that_does_not_fit_is_computed_in_as_few_parts_as_do_and_gives_t
     assert job_of().settings.accumulate == 16
 
 
+def test_looks_take_few_items_at_once_and_find_the_same():
+    from dataclasses import replace
+
+    from reverie.core.times import LogNormal
+    from reverie.training.validation import bands, errors
+
+    job = job_of(batch=20)
+    assert job.held_out.at_once == 20
+    times = bands(LogNormal(), job.model.denoiser)
+    few, all_ = (errors(job.model.denoiser, replace(job.training, at_once=n), times) for n in (7, 128))
+    assert few == pytest.approx(all_, rel=1e-5)
+    assert len({round(e, 9) for e in few}) == len(times)
+
+
 def test_size_auto_is_small_where_it_fits_and_tiny_where_memory_or_time_are_short(monkeypatch):
     def chosen(**options):
         return prepare(data(), TrainSettings.of({"size": "auto", "batch": 4, "threads": 1, **options})).settings.size

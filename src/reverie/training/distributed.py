@@ -15,6 +15,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import NamedTuple
 
 import torch
@@ -140,7 +141,10 @@ def join() -> Group:
         store, rank, size = next(dist.rendezvous("env://"))
         if os.environ.get("GROUP_WORLD_SIZE", "1") == "1":  # torchrun's store keeps the addresses of those who died
             store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
-        dist.init_process_group(store=store, rank=rank, world_size=size)
+        patience = timedelta(
+            hours=2
+        )  # the others wait while the first looks and draws; of a death torchrun tells at once
+        dist.init_process_group(store=store, rank=rank, world_size=size, timeout=patience)
         atexit.register(_leave)
     return Group(dist.get_rank(), dist.get_world_size())
 

@@ -28,6 +28,12 @@ class Looks:
     learner: Learner
     run: Path | None
 
+    @property
+    def drawing(self) -> int:
+        """About how many passes of an item through the network `draw` takes: two a step, as samplers of order 2 need."""
+        steps = self.job.model.defaults.steps
+        return (2 * 16 + (_MORE_DRAWN if steps <= _FEW_STEPS else 0)) * 2 * steps
+
     def measure(self, elapsed: float) -> Event:
         """Errors by noise level of raw and averaged weights, on held-out items and as many training items."""
         denoiser = self.job.model.denoiser

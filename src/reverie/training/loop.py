@@ -263,11 +263,9 @@ class Trainer:
         assert self.plan is not None
         to_come = self._to_come(self.plan.progress(self.learner.step))
         looked = len(self.job.held_out.x) + len(self.job.training.x)
-        drawn = 16 * 2 * self.job.model.defaults.steps
-        items = (
-            3 * (self.plan.total - self.learner.step) * self.job.batch
-        )  # passes of an item: forwards one, backwards two
-        items += to_come["look"] * BANDS * 2 * looked + to_come["picture"] * drawn
+        steps = self.plan.total - self.learner.step
+        items = 3 * steps * self.job.batch  # passes of an item: one forwards, and backwards as long as two
+        items += to_come["look"] * BANDS * 2 * looked + to_come["picture"] * self.looks.drawing
         return items * self.step_time / (3 * self.job.batch)
 
     def _look_where_due(self, before: float) -> None:

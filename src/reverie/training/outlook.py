@@ -31,7 +31,7 @@ def outlook(trainer: Trainer) -> dict[str, Any]:
         "classes": len(model.classes),
         "items": f"{model.codec.kind}, {'x'.join(map(str, model.codec.field.shape))} ({', '.join(model.codec.field.axes)})",
         "notes": job.notes,
-        "family": settings.family,
+        "family": settings.family or "edm",
         **{name: settings.chosen(name) for name in _CHOICES},
         "coupling": settings.coupling,
         "ema": settings.ema,

@@ -98,8 +98,9 @@ def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = Non
     model.defaults = _defaults(settings, model.denoiser.process)
     notes += _start_notes(model.defaults, model.denoiser.process)
     lr = settings.lr or default_lr(model.parameters)
-    on_held = Items.of(model.encode(held.items[:ITEMS]), held.labels)
-    on_train = Items.of(model.encode(train.items[:ITEMS]), train.labels)
+    at_once = max(16, -(-batch // room.accumulate))  # so that looks take no more memory than steps
+    on_held = Items.of(model.encode(held.items[:ITEMS]), held.labels, at_once)
+    on_train = Items.of(model.encode(train.items[:ITEMS]), train.labels, at_once)
     return Job(model, loader, on_held, on_train, cut, batch, lr, notes, chosen, memory)
 
 

@@ -17,24 +17,24 @@ BANDS = 8
 ITEMS = 128
 _SEED = 0x5EED  # of the fixed noises; apart from every training seed's use by its step
 _STEP = 1
-_AT_ONCE = 32  # items: a prediction of tokens is as many times larger than they as there are classes
 
 
 @dataclass(frozen=True)
 class Items:
-    """A fixed set of encoded items to measure on, with their class numbers."""
+    """A fixed set of encoded items to measure on, with their class numbers; `at_once` of them go through the network together."""
 
     x: torch.Tensor
     labels: torch.Tensor | None
+    at_once: int = ITEMS
 
     @classmethod
-    def of(cls, x: np.ndarray, labels: np.ndarray | None) -> Items:
+    def of(cls, x: np.ndarray, labels: np.ndarray | None, at_once: int = ITEMS) -> Items:
         """The first few; the split has shuffled them already."""
-        return cls(torch.from_numpy(x[:ITEMS]), None if labels is None else torch.from_numpy(labels[:ITEMS]))
+        return cls(torch.from_numpy(x[:ITEMS]), None if labels is None else torch.from_numpy(labels[:ITEMS]), at_once)
 
     def first(self, count: int) -> Items:
         """Fewer of them."""
-        return Items(self.x[:count], None if self.labels is None else self.labels[:count])
+        return Items(self.x[:count], None if self.labels is None else self.labels[:count], self.at_once)
 
 
 def bands(times: TimeLaw, denoiser: Learned) -> torch.Tensor:
@@ -55,11 +55,12 @@ def errors(denoiser: Learned, items: Items, times: torch.Tensor) -> list[float]:
     process = denoiser.process
     for k, t in enumerate(times):
         x_t = process.diffuse(x0, t, process.draw(Noise.of(_SEED, len(x0)).at(_STEP + k), x0))
-        parts = []
-        for rows in torch.arange(len(x0), device=device).split(_AT_ONCE):
-            told = {name: Condition(c.value[rows], c.present[rows]) for name, c in cond.items()}
-            parts.append(process.divergence(x0[rows], denoiser(x_t[rows], t, told), x_t[rows], t))
-        found.append(float(torch.cat(parts).mean()))
+        total = 0.0
+        for first in range(0, len(x0), items.at_once):
+            some = slice(first, first + items.at_once)
+            told = {name: Condition(c.value[some], c.present[some]) for name, c in cond.items()}
+            total += float(process.divergence(x0[some], denoiser(x_t[some], t, told), x_t[some], t).sum())
+        found.append(total / len(x0))
     denoiser.train(training)
     return found
 
@@ -83,7 +84,10 @@ def label_errors(denoiser: Learned, items: Items, times: torch.Tensor) -> dict[s
         following = torch.roll(items.labels, -k)
         wrong[k] = following[following != items.labels[k]][0]
     tellings = {"told": items.labels, "untold": None, "wrong": wrong}
-    return {k: weighted(errors(denoiser, Items(items.x, v), times), denoiser, times) for k, v in tellings.items()}
+    return {
+        k: weighted(errors(denoiser, Items(items.x, v, items.at_once), times), denoiser, times)
+        for k, v in tellings.items()
+    }
 
 
 def sample_facts(drawn: np.ndarray, held_out: Items, training: np.ndarray) -> dict[str, float]:
