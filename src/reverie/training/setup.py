@@ -262,7 +262,8 @@ def _as_started(settings: TrainSettings, start: Model) -> TrainSettings:
     before = start.record.get("settings", {})
     family = before.get("family") or "edm"
     fixed = {"family": settings.family if settings.family != family else None}
-    fixed |= {k: getattr(settings, k) for k in ("schedule", "parameterisation", "architecture")}
+    for k in ("schedule", "parameterisation", "architecture"):  # a run of an older Reverie spells them all out
+        fixed[k] = getattr(settings, k) if getattr(settings, k) != before.get(k) else None
     if given := {k: v for k, v in fixed.items() if v is not None}:
         raise ReverieError(
             f"{' and '.join(f'--{k} {v}' for k, v in given.items())} cannot change what {settings.init_from} is, a model of the "
