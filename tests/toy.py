@@ -1,10 +1,14 @@
 """A model small enough to train in a second: the parts that tests share."""
 
+import os
+import signal
+
 import numpy as np
 import torch
 from torch import nn
 
 from reverie.data.dataset import Data
+from reverie.training.trackers import Event, Tracker
 
 
 class Tiny(nn.Module):
@@ -50,3 +54,14 @@ def bars(count=90, size=8, seed=0):
 def data(count=90, size=8):
     items, labels = bars(count, size)
     return Data.from_arrays(items, labels, name="bars")
+
+
+class StopAt(Tracker):
+    """Sends this process Ctrl-C once a step is reached."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def tell(self, event: Event) -> None:
+        if event.kind == "step" and event.step == self.step:
+            os.kill(os.getpid(), signal.SIGINT)

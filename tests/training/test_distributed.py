@@ -18,8 +18,8 @@ from reverie import storage
 from reverie.errors import ReverieError
 from reverie.training import loop
 from reverie.training.distributed import ALONE, Devices, Group, join
-from reverie.training.trackers import Event, Memory, Tracker, read_log
-from tests.toy import data, tiny
+from reverie.training.trackers import Memory, read_log
+from tests.toy import StopAt, data, tiny
 from tests.training.together import together
 
 ROOT = Path(__file__).parent.parent.parent
@@ -119,15 +119,6 @@ def drawn(run):
     group = join()
     samples = reverie.load(run, network=tiny()).sample(22, seed=5, batch=4, steps=3, spread=group.spread)
     return samples.x
-
-
-class StopAt(Tracker):
-    def __init__(self, step):
-        self.step = step
-
-    def tell(self, event: Event) -> None:
-        if event.kind == "step" and event.step == self.step:
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 def begun(run, stop):

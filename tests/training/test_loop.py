@@ -1,8 +1,6 @@
 """Runs: what a resumed, killed, interrupted or repeated one gives, bit for bit."""
 
 import json
-import os
-import signal
 import time
 
 import numpy as np
@@ -13,8 +11,8 @@ import reverie
 from reverie.data.loader import Loader
 from reverie.errors import ReverieError
 from reverie.training.setup import conditions_of, moments
-from reverie.training.trackers import Event, Memory, Tracker, read_log
-from tests.toy import bars, data, tiny
+from reverie.training.trackers import Memory, read_log
+from tests.toy import StopAt, bars, data, tiny
 
 FAST = {"batch": 8, "seed": 3, "threads": 1}
 
@@ -25,17 +23,6 @@ def weights(model):
 
 def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
-
-
-class StopAt(Tracker):
-    """Sends this process Ctrl-C once a step is reached."""
-
-    def __init__(self, step):
-        self.step = step
-
-    def tell(self, event: Event) -> None:
-        if event.kind == "step" and event.step == self.step:
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 @pytest.fixture(scope="module")

@@ -69,6 +69,12 @@ class Schedule(ABC):
         f = d_alpha / alpha
         return f, 2 * sigma * (d_sigma - f * sigma)
 
+    def kernel(self, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Scale and variance of q(x_t | x_s) for s < t, each (*,) -> (*,): alpha_t / alpha_s, sigma_t^2 - scale^2 sigma_s^2."""
+        s, t = time_of(s), time_of(t)
+        ratio = self.alpha(t) / self.alpha(s)
+        return ratio, (self.sigma(t) ** 2 - ratio**2 * self.sigma(s) ** 2).clamp(min=0)
+
     def slopes(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """Derivatives of alpha and sigma by t, each (*,) -> (*,), by automatic differentiation."""
         with torch.enable_grad():

@@ -125,8 +125,8 @@ class Trainer:
         if self.run:
             self._checkpoint()
             return
-        state = (self.learner.tensors(), self.learner.average.state)
-        self._good = tuple({k: v.detach().clone() for k, v in tensors.items()} for tensors in state)  # type: ignore[assignment]
+        raw, average = self.learner.tensors(), self.learner.average.state
+        self._good = _copied(raw), _copied(average)
 
     def _go_back(self, lr: float) -> None:
         """Two steps running were not finite: the last good state again, and less learning rate; the data goes on."""
@@ -350,3 +350,7 @@ class Trainer:
         finally:
             for number, handler in old.items():
                 signal.signal(number, handler)
+
+
+def _copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k: v.detach().clone() for k, v in tensors.items()}

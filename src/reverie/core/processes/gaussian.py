@@ -63,7 +63,7 @@ class Gaussian(Process):
 
     def forward(self, x_s: Tensor, s: Tensor, t: Tensor, eps: Tensor) -> Tensor:
         """x_t = (alpha_t / alpha_s) x_s + sqrt(sigma_t^2 - (alpha_t / alpha_s)^2 sigma_s^2) eps."""
-        ratio, variance = self._kernel(s, t)
+        ratio, variance = self.schedule.kernel(s, t)
         return expand(ratio, x_s) * x_s + expand(variance.sqrt(), x_s) * eps
 
     def reverse(self, x_t: Tensor, prediction: Tensor, t: Tensor, s: Tensor, eps: Tensor, eta: float = 1.0) -> Tensor:
@@ -75,7 +75,7 @@ class Gaussian(Process):
         t, s = time_of(t), time_of(s)
         alpha_t, alpha_s = self.schedule.alpha(t), self.schedule.alpha(s)
         sigma_t, sigma_s = self.schedule.sigma(t), self.schedule.sigma(s)
-        _, kernel_variance = self._kernel(s, t)
+        _, kernel_variance = self.schedule.kernel(s, t)
         v = eta**2 * sigma_s**2 * kernel_variance / sigma_t**2
         keep = (
             torch.sqrt((sigma_s**2 - v).clamp(min=0)) / sigma_t
@@ -108,9 +108,3 @@ class Gaussian(Process):
     def _levels(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         t = time_of(t)
         return expand(self.schedule.alpha(t), like), expand(self.schedule.sigma(t), like)
-
-    def _kernel(self, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Scale and variance of q(x_t | x_s), in float64."""
-        s, t = time_of(s), time_of(t)
-        ratio = self.schedule.alpha(t) / self.schedule.alpha(s)
-        return ratio, (self.schedule.sigma(t) ** 2 - ratio**2 * self.schedule.sigma(s) ** 2).clamp(min=0)

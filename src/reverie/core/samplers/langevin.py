@@ -110,8 +110,7 @@ class PredictorCorrector(GaussianSampler):
         """One evaluation at t and `corrections` at s."""
         alpha_t, alpha_s = leg.schedule.alpha(leg.t), leg.schedule.alpha(leg.s)
         sigma_t, sigma_s = leg.schedule.sigma(leg.t), leg.schedule.sigma(leg.s)
-        ratio = alpha_t / alpha_s
-        variance = (sigma_t**2 - ratio**2 * sigma_s**2).clamp(min=0)
+        ratio, variance = leg.schedule.kernel(leg.s, leg.t)
         x0_hat = leg.x0(x_t, leg.t)
         pull = expand(alpha_t, x_t) * x0_hat - x_t
         x = expand(2 - ratio, x_t) * x_t + expand(variance / sigma_t**2, x_t) * pull
