@@ -21,6 +21,7 @@ ORDER = [  # from left to right; a module may import only from its own place and
     {"core.likelihood", "core.bound"},
     {"data", "datasets"},
     {"model"},
+    {"inputs", "walk"},
     {"training", "tasks", "evaluation", "report"},
     {"api"},
     {"cli"},

@@ -24,7 +24,7 @@ from reverie.core.grids import Grid
 from reverie.core.guidance import ClassifierFree
 from reverie.core.noise import Noise
 from reverie.core.processes import Process
-from reverie.core.samplers import Sampler, Step, sample
+from reverie.core.samplers import Sampler, Step, counted, sample
 from reverie.core.schedules import Schedule
 from reverie.core.times import low_discrepancy
 from reverie.errors import ReverieError, nearest
@@ -106,7 +106,8 @@ class Model:
             stop = min(start + batch, n)
             noise = Noise.of(seed, stop - start, first + start, chosen.temperature)
             part = None if labels is None else labels[start:stop]
-            jobs.append(partial(self._draw, noise, part, chosen, on_step))
+            watcher = counted(on_step, start // batch, -(-n // batch))
+            jobs.append(partial(self._draw, noise, part, chosen, watcher))
         x = torch.cat(spread(jobs) if spread else [job() for job in jobs])
         names = None if labels is None else [self.classes[k] for k in labels.tolist()]
         items = [self.codec.decode(one) for one in x.numpy()]
@@ -143,16 +144,19 @@ class Model:
         try:
             with torch.no_grad():
                 denoiser, sampler = self.guided(labels, settings), settings.build_sampler()
-                sampler.check(denoiser.process)
-                self._check_coupling(sampler)
+                self.check_walk(sampler, denoiser.process)
                 times = settings.build_grid().times(denoiser.process.schedule, settings.steps)
                 x = denoiser.process.prior(like, noise, times[0])
                 return sample(denoiser, sampler, times, x, noise, on_step).cpu()
         finally:
             self.denoiser.train(training)
 
-    def _check_coupling(self, sampler: Sampler) -> None:
-        """Refuse a walk that draws noise for a model that was trained with chosen noise: what it says is no score."""
+    def check_walk(self, sampler: Sampler, process: Process) -> None:
+        """Refuse a process that the sampler cannot treat, and noise on the way for a model trained with chosen noise.
+
+        What such a model says is no score.
+        """
+        sampler.check(process)
         coupling = self.record.get("settings", {}).get("coupling", "independent")
         if coupling.partition(":")[0] != "independent" and sampler.order is None:
             raise ReverieError(

@@ -68,11 +68,15 @@ def free_place(path: Path) -> Path:
     return taken
 
 
-def save_grid(samples: Samples, path: Path, columns: int | None = None) -> Path:
-    """Write samples as one PNG, labelled where they have labels."""
+def sheet(samples: Samples, columns: int | None = None) -> Image.Image:
+    """Samples as one picture, labelled where they have labels."""
     classes = len(set(samples.labels or []))
     if columns is None and 1 < classes <= 20 and len(samples) % classes == 0:
         columns = classes  # a column for each class, where labels come in turn
-    sheet = grid([samples.codec.picture(item) for item in samples], columns, samples.labels)
-    write_whole(path, lambda p: sheet.save(p, "PNG"))
+    return grid([samples.codec.picture(item) for item in samples], columns, samples.labels)
+
+
+def save_sheet(picture: Image.Image, path: Path) -> Path:
+    """Write a picture whole, as PNG."""
+    write_whole(path, lambda p: picture.save(p, "PNG"))
     return path

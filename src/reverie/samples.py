@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from reverie.core.grids import Grid
 from reverie.core.samplers import Sampler
 from reverie.core.schedules import Schedule
 from reverie.errors import ReverieError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,17 @@ class Samples:
         """All that is needed to draw item k again with the same model."""
         label = {} if self.labels is None else {"label": self.labels[k]}
         return {"seed": self.seed, "index": self.first + k, **label, **self.settings.to_json()}
+
+    def lines(self) -> list[str]:
+        """How they were drawn, in words."""
+        s, many = self.settings, "s" if len(self) != 1 else ""
+        return [f"{len(self)} sample{many}, seed {self.seed}, {s.steps} steps of {s.sampler}, guidance {s.guidance:g}"]
+
+    def sheet(self) -> Image:
+        """All of them as one picture."""
+        from reverie.pictures import sheet
+
+        return sheet(self)
 
     def save(self, folder: str | Path, about: dict[str, Any] | None = None) -> list[Path]:
         """Write every item as a file of its own, the settings inside it where the format allows; return the paths.

@@ -39,6 +39,11 @@ class Codec(ABC):
     def field(self) -> Field:
         """Shape and axes of one encoded item."""
 
+    @property
+    @abstractmethod
+    def found_as(self) -> str:
+        """How a data card words an item that the codec takes as it is, `Data.found`: "8x8 grey uint8"."""
+
     @classmethod
     @abstractmethod
     def fit(cls, items: Iterable[Item]) -> Codec:

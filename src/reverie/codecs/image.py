@@ -81,6 +81,11 @@ class ImageCodec(Codec):
         return Field((self.channels, self.height, self.width), ("channel", "height", "width"), self.levels)
 
     @property
+    def found_as(self) -> str:
+        """Height x width, colour and dtype."""
+        return self._header.words
+
+    @property
     def suffix(self) -> str:
         """The file that holds an item at full depth: .png, or .tif for what PNG (as Pillow writes it) cannot hold."""
         return files.suffixes(self._header)[0]

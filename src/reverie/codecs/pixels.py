@@ -39,6 +39,12 @@ class Header(NamedTuple):
             height, width, channels, str(pixels.dtype), colour or colour_of(channels, str(pixels.dtype)), changes
         )
 
+    @property
+    def words(self) -> str:
+        """Size, colour and dtype, as "480x640 rgb uint8"."""
+        colour = self.colour if self.colour != BANDS else f"{self.channels} bands"
+        return f"{self.height}x{self.width} {colour} {self.dtype}"
+
 
 class Picture(NamedTuple):
     """A decoded picture, (H, W, C), and its header."""

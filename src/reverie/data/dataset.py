@@ -116,9 +116,7 @@ class Data:
 
 def describe(headers: Iterable[Header]) -> dict[str, int]:
     """Count pictures by size, colour and dtype, the commonest first."""
-    words = Counter(
-        f"{h.height}x{h.width} {h.colour if h.colour != 'bands' else f'{h.channels} bands'} {h.dtype}" for h in headers
-    )
+    words = Counter(h.words for h in headers)
     return dict(words.most_common())
 
 

@@ -32,7 +32,7 @@ def generate(
         int | None, "Steps of the sampler. Default: the model's own, or those usual for --sampler."
     ] = None,
     sampler: Annotated[str | None, "E.g. heun, dpmpp-2m, ddim, heun:churn=40; see `reverie list samplers`."] = None,
-    grid: Annotated[str | None, "Where it stops on the way, e.g. karras:rho=5; see `reverie list grids`."] = None,
+    time_grid: Annotated[str | None, "Where it stops on the way, e.g. karras:rho=5; see `reverie list grids`."] = None,
     guidance: Annotated[float | None, "Scale of classifier-free guidance; 1 is none."] = None,
     interval: Annotated[str | None, "Noise levels LOW:HIGH in which guidance acts, e.g. 0.3:5."] = None,
     temperature: Annotated[float | None, "Scale of the noise: below 1 the likely, above 1 the varied."] = None,
@@ -49,7 +49,7 @@ def generate(
         label=None if label is None else _cycled(label, n, model.classes),
         steps=steps,
         sampler=sampler,
-        grid=grid,
+        grid=time_grid,
         guidance=guidance,
         interval=parse_interval(interval),
         temperature=temperature,

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from reverie.errors import ReverieError
-from reverie.pictures import save_grid
+from reverie.pictures import save_sheet
 from reverie.training import validation
 from reverie.training.learner import Learner
 from reverie.training.setup import Job
@@ -68,7 +68,7 @@ class Looks:
         facts["elapsed"] = elapsed
         for name, samples in (("raw", raw), ("ema", averaged)):
             path = self.run / "samples" / f"{self.learner.step:08d}-{name}.png"
-            save_grid(samples, path)
+            save_sheet(samples.sheet(), path)
             facts[name] = str(path.relative_to(self.run))
         return Event("samples", self.learner.step, facts)
 

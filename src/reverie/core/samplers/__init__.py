@@ -2,7 +2,7 @@
 
 from reverie.core.samplers.adaptive import Adaptive
 from reverie.core.samplers.ancestral import DDIM, Ancestral
-from reverie.core.samplers.base import Sampler, Step, sample
+from reverie.core.samplers.base import Sampler, Step, counted, sample
 from reverie.core.samplers.confidence import Confidence
 from reverie.core.samplers.euler import Euler
 from reverie.core.samplers.gaussian import GaussianSampler, Leg
@@ -36,5 +36,6 @@ __all__ = [
     "Sampler",
     "Step",
     "UniPC",
+    "counted",
     "sample",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -66,6 +67,18 @@ class Step:
     s: float  # where it ended
     x: State  # at s
     x0_hat: State | None  # predicted at t; None where time jumped back up
+
+
+def counted(on_step: Callable[[Step], None] | None, number: int, rounds: int) -> Callable[[Step], None] | None:
+    """A watcher of one round of several, told of steps as counted over all of them."""
+    if on_step is None:
+        return None
+    watcher = on_step
+
+    def told(step: Step) -> None:
+        watcher(dataclasses.replace(step, number=number * step.total + step.number, total=rounds * step.total))
+
+    return told
 
 
 def sample(

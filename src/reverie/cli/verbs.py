@@ -1,0 +1,84 @@
+"""A command for each verb in `tasks/`, made from the signature of its function."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from reverie.cli.flags import Device, Run, Threads, parameter, signed
+from reverie.errors import ReverieError
+from reverie.tasks import Task
+
+Out = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", help="New folder to write to; a sheet of all is put beside it. Default: in RUN."),
+]
+
+
+def verb(task: Task) -> Callable[..., Any]:
+    """A command from a task: RUN, what it works on, its options, where to compute and where to write."""
+
+    def command(run: Path, device: str, threads: int | None, output: Path | None, **options: Any) -> None:
+        from reverie import api
+        from reverie.console import out, progress
+        from reverie.files import sha256
+        from reverie.pictures import free_place, save_sheet
+        from reverie.storage import WEIGHTS
+        from reverie.training.distributed import join
+
+        folder = _new_folder(output, run, task.command)
+        model = api.load(run, device=device, threads=threads)
+        if "run" in asked:
+            options["run"] = run
+        with progress() as bar:
+            shown = bar.add_task(task.command, total=None)
+            made = task.function(
+                model, **options, on_step=lambda s: bar.update(shown, total=s.total, completed=s.number)
+            )
+        if not join().leads:
+            return
+        weights = run / WEIGHTS
+        about = {
+            "verb": task.command,
+            "model": str(run),
+            "model_sha256": sha256(weights) if weights.is_file() else None,
+        }
+        paths = made.save(folder, about)
+        for line in made.lines():
+            out.print(line, soft_wrap=True, markup=False)
+        out.print(f"files: {paths[0] if len(paths) == 1 else folder}", soft_wrap=True, markup=False)
+        if (sheet := made.sheet()) is not None:
+            place = save_sheet(sheet, free_place(folder.with_name(folder.name + "-sheet.png")))
+            out.print(f"sheet: {place}", soft_wrap=True, markup=False)
+
+    asked = inspect.signature(task.function).parameters
+    given, flags = [], []
+    for p in asked.values():
+        if not str(p.annotation).startswith("Annotated["):
+            continue
+        kind = eval(p.annotation, task.function.__globals__)  # our own source text, read without importing PyTorch
+        value, meaning = typing.get_args(kind)[:2]
+        if p.default is p.empty:  # what the verb works on: in Python an array or a path, here a path
+            given.append(parameter(p.name, Annotated[str, typer.Argument(help=meaning, metavar=p.name.upper())]))
+            continue
+        names = [f"-{p.name}"] if len(p.name) == 1 else []
+        flags.append(parameter(p.name, Annotated[value, typer.Option(*names, help=meaning)], p.default))
+    own = [parameter("device", Device, "auto"), parameter("threads", Threads, None), parameter("output", Out, None)]
+    command.__doc__ = f"{inspect.getdoc(task.function)}\n\nExamples:\n\n" + "\n\n".join(f"  {e}" for e in task.examples)
+    return signed(command, [parameter("run", Run), *given, *flags, *own])
+
+
+def _new_folder(wish: Path | None, run: Path, command: str) -> Path:
+    """Where a verb writes: a folder with nothing in it yet, so that no file is ever replaced and no two draws mix."""
+    if wish is None:
+        stem = "generated" if command == "sample" else command
+        numbers = (k for k in range(1, 1_000_000) if not (run / f"{stem}-{k}").exists())
+        return run / f"{stem}-{next(numbers)}"
+    if wish.exists() and (not wish.is_dir() or any(wish.iterdir())):
+        raise ReverieError(f"{wish} is there already and is not an empty folder; choose another place with -o.")
+    return wish

@@ -1,0 +1,75 @@
+"""What a person gives a trained model to work on: files, folders or arrays as the model's own tensors, nothing resized."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reverie.codecs import Codec
+from reverie.data.dataset import Data
+from reverie.errors import ReverieError
+
+
+@dataclass
+class Inputs:
+    """Items as they were given and as the network sees them.
+
+    items: N of them, as the codec's files hold them. names: what messages call them. x: (N, C, *) float32 in [-1, 1], or
+    int64 tokens. labels: class names, where the data has them.
+    """
+
+    items: list[Any]
+    names: list[str]
+    x: Tensor
+    labels: list[str] | None = None
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.items)
+
+
+def read_inputs(codec: Codec, given: Any, label_from: str = "none") -> Inputs:
+    """Read what a verb works on: a file, folder, zip, .npy or .npz, a packaged data set, an array, an item, a list, or Data.
+
+    codec: the model's, or one like it of another size (`resized`). label_from: as in training.
+    Raises ReverieError for what cannot be read, for NaN, and for items of another size, colour or depth than the codec's:
+    nothing is resized, recoloured or left out.
+    """
+    data = _read(codec, given, label_from)
+    if odd := {k: n for k, n in data.found.items() if k != codec.found_as}:
+        words = ", ".join(f"{n:,} of {k}" for k, n in odd.items())
+        raise ReverieError(
+            f"{data.source}: {words}, where {codec.found_as} is needed (height x width, colour, depth). Convert the "
+            f"file{'s' if len(data) > 1 else ''} first; nothing is resized or recoloured here."
+        )
+    x = np.stack([codec.encode(item) for item in data.items])
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        k = int(np.flatnonzero(~np.isfinite(x.reshape(len(x), -1)).all(1))[0])
+        raise ReverieError(f"{data.names[k]} holds NaN or infinite values. Fill them in, or leave it out.")
+    labels = None if data.labels is None else [data.classes[k] for k in data.labels]
+    return Inputs(list(data.items), data.names, torch.from_numpy(x), labels)
+
+
+def resized(codec: Codec, height: int, width: int) -> Codec:
+    """The same codec for pictures of another size."""
+    return dataclasses.replace(codec, height=height, width=width)  # type: ignore[type-var]
+
+
+def _read(codec: Codec, given: Any, label_from: str) -> Data:
+    channels, *sides = codec.field.shape
+    if isinstance(given, Data):
+        return given
+    if isinstance(given, str | Path):
+        if not str(given):
+            raise ReverieError("The path of what to work on is empty; name a file, a folder or a packaged data set.")
+        from reverie.data.source import read
+
+        return read(given, label_from=label_from, max_broken=0, resolution=(sides[0], sides[-1]))
+    one = np.shape(given) in ((*sides,), (*sides, channels))
+    return Data.from_arrays(np.asarray(given)[None] if one else given, name="input")

@@ -1,0 +1,62 @@
+"""Walking items back in batches: what every verb that samples shares, whatever it bends the denoiser with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from reverie.core.denoiser import Denoiser
+from reverie.core.noise import Noise
+from reverie.core.samplers import Step, counted, sample
+from reverie.model import Model
+from reverie.samples import Settings, check_seed
+
+Bend = Callable[[slice], Denoiser]  # the denoiser of some of the items, 0 .. n - 1
+Start = Callable[[slice, Denoiser, Noise, Tensor], Tensor]  # (which, denoiser, noise, time t () float64) -> x_t
+
+
+def walk(
+    model: Model,
+    bend: Bend,
+    n: int,
+    settings: Settings,
+    *,
+    seed: int,
+    first: int = 0,
+    batch: int = 128,
+    start: Start | None = None,
+    below: float | None = None,
+    on_step: Callable[[Step], None] | None = None,
+) -> Tensor:
+    """Walk n items back to t = 0 and return them encoded, on the CPU, (n, C, *).
+
+    bend(which): the denoiser that sees the items of a slice, from `model.guided` with whatever guidance around it.
+    start: x_t at the first time; by default the prior. below: leave out the part of the grid above this time t, and start
+    there (for starts that are not pure noise). Item k uses noise first + k of the seed, however batches fall.
+    """
+    check_seed(seed)
+    parts = []
+    rounds = -(-n // batch)
+    training, _ = model.denoiser.training, model.denoiser.eval()
+    try:
+        for number in range(rounds):
+            which = slice(number * batch, min((number + 1) * batch, n))
+            noise = Noise.of(seed, which.stop - which.start, first + which.start, settings.temperature)
+            like = torch.empty(which.stop - which.start, *model.codec.field.shape, device=model.device)
+            with torch.no_grad():
+                denoiser, sampler = bend(which), settings.build_sampler()
+                model.check_walk(sampler, denoiser.process)
+                times = settings.build_grid().times(denoiser.process.schedule, settings.steps)
+                if below is not None:
+                    times = torch.cat([times.new_tensor([below]), times[times < below]])
+                x = (
+                    denoiser.process.prior(like, noise, times[0])
+                    if start is None
+                    else start(which, denoiser, noise, times[0])
+                )
+                parts.append(sample(denoiser, sampler, times, x, noise, counted(on_step, number, rounds)).cpu())
+    finally:
+        model.denoiser.train(training)
+    return torch.cat(parts)
