@@ -354,12 +354,36 @@ def test_files_in_no_folder_have_no_folder_to_be_grouped_by(tmp_path):
         prepare(flat, tmp_path / "clean", Rules(split_by="folder"))
 
 
-def test_only_files_can_be_prepared(tmp_path):
-    np.save(tmp_path / "a.npy", np.zeros((3, 8, 8), np.uint8))
-    np.savez(tmp_path / "a.npz", x=np.zeros((3, 8, 8), np.uint8))
-    for name, words in (("a.npy", "no folder or zip"), ("a.npz", "no folder or zip"), ("b", "There is no")):
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_rows_of_an_array_are_files_at_full_depth_in_class_folders(tmp_path, dtype):
+    rng = np.random.default_rng(0)
+    x = (rng.random((12, 8, 8)) * (1 if dtype == "float32" else np.iinfo(dtype).max)).astype(dtype)
+    x[7] = x[2]
+    np.savez(tmp_path / "a.npz", x=x, y=np.array(["cat", "dog"])[np.arange(12) % 2])
+    done = prepare(tmp_path / "a.npz", tmp_path / "clean", Rules(drop_duplicates=True))
+    assert ("duplicate", "dropped", 1) in done.counts()
+    suffix = ".tif" if dtype == "float32" else ".png"
+    assert (
+        rows(tmp_path / "clean")[f"dog/07{suffix}"]["why"]
+        == f"equals cat/02{suffix}, but is of class dog, not cat: which is right?"
+    )
+    kept = read(tmp_path / "clean")
+    assert kept.classes == ["cat", "dog"]
+    assert len(kept) == 11
+    for item, name, label in zip(kept.items, kept.names, kept.labels, strict=True):
+        k = int(name.split("/")[-1].split(".")[0])
+        assert np.array_equal(item[..., 0], x[k])
+        assert label == k % 2
+
+
+def test_what_is_no_folder_zip_array_or_packaged_set_is_refused(tmp_path):
+    (tmp_path / "a.txt").write_text("x")
+    for name, words in (("a.txt", "no folder, zip, .npy or .npz"), ("b", "There is no")):
         with pytest.raises(ReverieError, match=words):
             prepare(tmp_path / name, tmp_path / "clean", Rules())
+    np.savez(tmp_path / "odd.npz", x=np.zeros((3, 8, 8), np.uint8), y=np.array(["a/b", "c", "c"]))
+    with pytest.raises(ReverieError, match="cannot be a folder's name"):
+        prepare(tmp_path / "odd.npz", tmp_path / "clean", Rules())
 
 
 def test_one_group_alone_is_said_at_once(tmp_path):

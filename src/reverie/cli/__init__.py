@@ -161,7 +161,8 @@ def info(
 @app.command()
 def prepare(
     path: Annotated[
-        str, typer.Argument(help="A folder of images, or a zip of one; it is never changed.", metavar="PATH")
+        str,
+        typer.Argument(help="A folder of images, a zip of one, a .npy or .npz; it is never changed.", metavar="PATH"),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="New folder to write.", metavar="CLEAN")],
     drop_duplicates: Annotated[

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 import reverie
-from reverie import files
+from reverie import files, registry
 from reverie.codecs import files as images
 from reverie.codecs.pixels import GREY_ALPHA, RGBA
 from reverie.data import groups, near, prepared
@@ -31,11 +31,13 @@ from reverie.data.looks import looks
 from reverie.data.members import Folder, Members, Zip
 from reverie.data.outliers import RULE as OUTLIER_RULE
 from reverie.data.outliers import bounds, outliers
+from reverie.data.rows import Rows
 from reverie.data.source import UNREADABLE, read
 from reverie.data.split import digest, split
 from reverie.errors import ReverieError
 
 OUTLIERS = ("keep", "clip", "drop")
+ARRAYS = (".npy", ".npz")
 TABLES = (".csv", ".tsv")  # copied beside the items, so that labels can be read from them
 
 
@@ -75,19 +77,19 @@ class Result(NamedTuple):
 def prepare(path: str | Path, output: str | Path, rules: Rules, overwrite: bool = False) -> Result:
     """Write a folder of what is fit to learn from, its quarantine, and a row for each file; see `prepared` for its layout.
 
-    Files that stay are copied byte for byte under their own names; tables (.csv, .tsv) are copied beside them. Judged is
+    Files that stay are copied byte for byte under their own names (rows of an array are written as image files at full
+    depth, in a folder for each class); tables (.csv, .tsv) are copied beside them. Judged is
     what a model would see, so after resizing; clipped is the file itself, at full size. The same input and rules
     give the same bytes. The folder appears whole or not at all; `overwrite` replaces one that `prepare` wrote, no other.
 
-    Raises ReverieError for data that is no folder or zip, rules that cannot be met, and a folder in the way.
+    Raises ReverieError for data that is no folder, zip or array, rules that cannot be met, and a folder in the way.
     """
     place, target = Path(path).expanduser(), Path(output).expanduser()
     if rules.outliers not in OUTLIERS:
         raise ReverieError(f"--outliers {rules.outliers}: give {', '.join(OUTLIERS[:-1])} or {OUTLIERS[-1]}.")
-    members = _opened(place)
+    _there(place)
     _free(target, place, overwrite)
-    _safe(members)
-    data = read(place, label_from=rules.label_from, max_broken=1.0)
+    members, data = _opened(place, rules)
     told = _groups(members, data, rules)
     rows, limits = _judged(members, data, rules)
     target = target.resolve()
@@ -106,16 +108,29 @@ def prepare(path: str | Path, output: str | Path, rules: Rules, overwrite: bool 
     return Result(Path(output), done, _cut(target, rules))
 
 
-def _opened(place: Path) -> Members:
-    if place.is_dir():
-        return prepared.inside(Folder(place))
-    if place.is_file() and zipfile.is_zipfile(place) and place.suffix.lower() != ".npz":
-        return prepared.inside(Zip(place))
+def _there(place: Path) -> None:
+    """Refuse what is no folder, zip of one, array or packaged data set."""
+    if place.is_dir() or (place.is_file() and (zipfile.is_zipfile(place) or place.suffix.lower() in ARRAYS)):
+        return
     if not place.exists():
-        raise ReverieError(f"There is no {place}: no such file or folder. Give a folder of images, or a zip of one.")
-    raise ReverieError(
-        f"{place} is no folder or zip of image files, which is what can be prepared. Unpack it into files."
-    )
+        packaged = registry.registered("datasets")
+        if str(place) in packaged:
+            return
+        raise ReverieError(
+            f"There is no {place}: no such file or folder, nor a packaged data set ({', '.join(packaged)}). Give a folder of "
+            "images, a zip of one, a .npy or a .npz."
+        )
+    raise ReverieError(f"{place} is no folder, zip, .npy or .npz of images, which is what can be prepared.")
+
+
+def _opened(place: Path, rules: Rules) -> tuple[Members, Data]:
+    """The files, and what is read of them; an array's rows count as files."""
+    if place.is_dir() or (place.exists() and place.suffix.lower() not in ARRAYS):
+        members = prepared.inside(Folder(place) if place.is_dir() else Zip(place))
+        _safe(members)
+        return members, read(place, label_from=rules.label_from, max_broken=1.0)
+    rows = Rows(place, read(place, label_from=rules.label_from))
+    return rows, rows.named()
 
 
 def _free(target: Path, place: Path, overwrite: bool) -> None:
