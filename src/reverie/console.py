@@ -53,7 +53,7 @@ def progress(*columns: ProgressColumn) -> Progress:
     """A bar with time left; in a file or pipe, nothing but what is printed beside it."""
     return Progress(
         TextColumn("{task.description}"), BarColumn(bar_width=28), TextColumn("{task.percentage:>3.0f}%"), *columns, _Left(),
-        console=out, transient=True,
+        console=out, transient=True, disable=not out.is_terminal,
     )  # fmt: skip
 
 
@@ -82,11 +82,14 @@ class Live(Tracker):
         if self._task is None:
             out.print(
                 f"plan: {v['total']:,} steps of {v['batch']}, {v['parameters']:,} weights, "
-                f"peak learning rate {v['lr']:.2g} (ready after {duration(v['elapsed'])})"
+                f"peak learning rate {v['lr']:.2g} (ready after {duration(v['elapsed'])})",
+                soft_wrap=True,
             )
             parts = f", each batch in {v['accumulate']} parts" if v["accumulate"] > 1 else ""
             ends = time.strftime("%H:%M", time.localtime(time.time() + v["left"]))
-            out.print(f"      memory {gib(v['memory'])} at most, end in {duration(v['left'])} ({ends}){parts}")
+            out.print(
+                f"      memory {gib(v['memory'])} at most, end in {duration(v['left'])} ({ends}){parts}", soft_wrap=True
+            )
             self._bar.start()
             self._task = self._bar.add_task("training", total=v["total"], completed=event.step, loss=0.0, rate=0.0)
         else:

@@ -16,7 +16,7 @@ import torch
 import reverie
 from reverie import storage
 from reverie.errors import ReverieError
-from reverie.training import loop
+from reverie.training import distributed, loop
 from reverie.training.distributed import ALONE, Devices, Group, join
 from reverie.training.trackers import Memory, read_log
 from tests.toy import StopAt, data, tiny
@@ -170,7 +170,7 @@ KILLED = """
 import os, sys, reverie
 from pathlib import Path
 from tests.toy import data, tiny
-from reverie.training import loop
+from reverie.training import distributed, loop
 loop.seconds = lambda text: 0.0  # a checkpoint after every step: kills land inside them too
 name = os.environ["TORCHELASTIC_RESTART_COUNT"] + "-" + os.environ["RANK"]
 (Path(sys.argv[1]).parent / f"{name}.pid").write_text(str(os.getpid()))
@@ -252,6 +252,26 @@ def spoken(*words):
     with pytest.raises(SystemExit) as end:
         main()
     return end.value.code
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_all_processes_saved_and_resume_starts_as_many(tmp_path):
+    """As a terminal does it: SIGINT to the launcher and to every process at once."""
+    run = tmp_path / "run"
+    words = ["train", "digits", "-o", run, "--devices", "cpu:2", "--steps", "60", "--size", "tiny", "--batch", "16"]
+    command = [sys.executable, "-m", "reverie", *map(str, words)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    engine = subprocess.Popen(command, cwd=ROOT, env=environment(), start_new_session=True, **pipes)
+    log = run / "metrics.jsonl"
+    wait_for(lambda: log.is_file() and any(e["event"] == "step" and e["step"] > 5 for e in read_log(log)), engine)
+    os.killpg(engine.pid, signal.SIGINT)
+    _, said = engine.communicate(timeout=60)
+    assert engine.returncode == 130
+    assert said == f"stopped and saved. Go on with: reverie train --resume {run}\n"
+    assert newest(run) == [e["step"] for e in read_log(log) if e["event"] == "step"][-1] < 60, "saved where it stopped"
+    with patch.object(distributed, "launch", return_value=7) as launch:
+        assert spoken("train", "--resume", run) == 7
+    assert launch.call_args.args[0] == Devices(2, cpu=True)
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import time
 import typing
 from collections.abc import Callable
 from pathlib import Path
@@ -59,7 +60,9 @@ def train(
             api.train(path, run, overwrite=overwrite, tracker=live, **options)
     except Interrupted:
         live.close()
-        if distributed.join().leads:
+        if not distributed.join().leads:
+            time.sleep(2)  # or the end of this process would end the one that speaks before it has spoken
+        else:
             err.print(f"stopped and saved. Go on with: reverie train --resume {resume or run}", soft_wrap=True)
         return 130
     finally:

@@ -184,10 +184,11 @@ def launch(devices: Devices, words: Sequence[str]) -> int:
 
     Each process computes with its share of the cores. Raises ReverieError for more cards than there are.
     """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what went wrong, the process has said
+    logging.disable(logging.ERROR)  # of the engine: what went wrong, the process itself has said
     cards = 0 if devices.cpu else torch.cuda.device_count()
     if 0 < cards < devices.processes:
         raise ReverieError(
@@ -202,6 +203,8 @@ def launch(devices: Devices, words: Sequence[str]) -> int:
     )  # fmt: skip
     try:
         elastic_launch(config, sys.executable)("-m", "reverie", *words)
+    except SignalException:  # Ctrl-C or SIGTERM: the processes were told, have saved and said how to go on
+        return 130
     except ChildFailedError as error:
         return max(failure.exitcode for failure in error.failures.values()) or 1
     return 0

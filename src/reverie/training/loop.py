@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import time
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ LOOKS = (0.0, 0.05, 0.15, 0.3, 0.5, 0.75, 1.0)  # progress at which held-out los
 PICTURES = (0.15, 0.5, 1.0)  # progress at which samples are drawn
 _FEW_IMAGES = 20_000  # in a run of fewer, pictures are drawn at its end alone, and looks take fewer items
 _TRIAL_STEPS = 6
+_SAME_WISH = 1.0  # seconds: one Ctrl-C reaches a process of several twice, from the terminal and from what started it
 _LOOKING = 0.04  # share of a budget that looks may take; fewer items are looked at where they would take more
 
 
@@ -334,12 +336,14 @@ class Trainer:
 
     @contextlib.contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """The first Ctrl-C (or SIGTERM) ends the run after this step, saved; the second ends it at once."""
+        """The first Ctrl-C (or SIGTERM) ends the run after this step, saved; a later one ends it at once."""
+        asked = math.inf
 
         def ask(number: int, frame: FrameType | None) -> None:
-            if self.stop:
+            nonlocal asked
+            if time.monotonic() - asked > _SAME_WISH:
                 raise KeyboardInterrupt
-            self.stop = True
+            asked, self.stop = min(asked, time.monotonic()), True
 
         try:
             old = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
