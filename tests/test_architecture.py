@@ -20,6 +20,7 @@ ORDER = [  # from left to right; a module may import only from its own place and
     {"core.samplers"},
     {"core.likelihood", "core.bound"},
     {"data", "datasets"},
+    {"conditions"},
     {"model"},
     {"inputs", "walk"},
     {"training", "tasks", "evaluation", "report"},

@@ -160,7 +160,8 @@ def test_a_folder_that_is_not_there_names_its_neighbours(folder):
 def test_format_1_is_brought_up_to_date(model, folder):
     def to_format_1(about):
         about["format"] = 1
-        names, shares = about.pop("classes"), about.pop("frequencies")
+        label = about["conditions"]["label"]
+        names, shares = label["classes"], label["frequencies"]
         about["conditions"] = {"label": {"kind": "label", "classes": 3, "names": names, "frequencies": shares}}
         about.pop("sampling")
 
@@ -169,6 +170,22 @@ def test_format_1_is_brought_up_to_date(model, folder):
     assert again.classes == model.classes
     assert again.defaults == Settings()
     assert np.array_equal(again.sample(3, steps=3).x, model.sample(3, steps=3).x)
+
+
+def test_format_3_is_brought_up_to_date(model, folder):
+    def to_format_3(about):
+        label = about.pop("conditions")["label"]
+        about |= {"format": 3, "classes": label["classes"], "frequencies": label["frequencies"]}
+
+    before = model.sample(7, steps=3, seed=2)
+    edit(folder, to_format_3)
+    again = reverie.load(folder)
+    assert again.conditions.to_json() == model.conditions.to_json()
+    assert again.sample(7, steps=3, seed=2).labels == before.labels
+    assert np.array_equal(again.sample(7, steps=3, seed=2).x, before.x)
+    edit(folder, lambda a: a.update(classes=[], frequencies=[]))
+    with pytest.raises(ReverieError, match="the network is told"):
+        reverie.load(folder)
 
 
 def test_there_is_a_migration_from_every_older_format():

@@ -5,6 +5,7 @@ import pytest
 
 import reverie
 from reverie.core.samplers import Step, counted
+from reverie.example import some_of
 from reverie.walk import walk
 from tests.toy import data, tiny
 
@@ -17,8 +18,10 @@ def model():
 def test_with_nothing_bent_it_draws_what_the_model_draws(model):
     settings = model.defaults.given(steps=4)
     wanted = model.sample(5, label=1, steps=4, seed=3, first=2, batch=2).x
-    labels = model._labels(5, 1, 3, 2)
-    found = walk(model, lambda which: model.guided(labels[which], settings), 5, settings, seed=3, first=2, batch=2)
+    cond = model.conditions.ask(5, {"label": 1}, seed=3, first=2).cond
+    found = walk(
+        model, lambda which: model.guided(some_of(cond, which), settings), 5, settings, seed=3, first=2, batch=2
+    )
     assert np.array_equal(found.numpy(), wanted)
 
 
@@ -29,7 +32,7 @@ def test_it_starts_where_it_is_told_and_steps_are_counted_over_all_batches(model
         begun.append((which.start, float(t)))
         return denoiser.process.prior(noise.normal(0, model.denoiser.process.mean.expand(2, -1, -1, -1)), noise, t)
 
-    walk(model, lambda _: model.guided(None, settings), 4, settings, seed=0, batch=2, start=start, below=0.5,
+    walk(model, lambda _: model.guided({}, settings), 4, settings, seed=0, batch=2, start=start, below=0.5,
          on_step=seen.append)  # fmt: skip
     assert begun == [(0, 0.5), (2, 0.5)]
     assert max(s.t for s in seen) == 0.5

@@ -7,6 +7,7 @@ import dataclasses
 import shlex
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import reverie
 from reverie import files, registry, storage
 from reverie.data.dataset import Data
 from reverie.data.split import split
+from reverie.data.wishes import absolute
 from reverie.errors import ReverieError
 from reverie.evaluation.evaluate import Evaluation
 from reverie.evaluation.measure import measure
@@ -37,6 +39,7 @@ def train(
     output: str | Path | None = None,
     *,
     labels: Any = None,
+    conditions: Mapping[str, Any] | None = None,
     network: nn.Module | None = None,
     overwrite: bool = False,
     tracker: Tracker | None = None,
@@ -46,6 +49,8 @@ def train(
 
     data: a path (folder, zip, .npy, .npz), the name of a packaged data set, an array (N, H, W[, C]), a list of items, a
     torch-style Dataset of items or (item, label) pairs, or a `Data`. labels: class of each item of an array or list.
+    conditions: what else each is told by, {"age": floats, "style": words, "sketch": an array (N, H, W[, C])}: floats are
+    numbers, words and whole numbers labels; `reverie.data.columns` has Labels, Numbers and Pictures to say otherwise.
     output: run folder to make (checkpoints, log, pictures, the model itself); None keeps all in memory.
     network: your own nn.Module, called as network(x, level, cond); see `reverie.networks.Network` for the contract.
     options: any field of `TrainSettings` (budget="10m", steps=..., size="small", seed=0, ...).
@@ -53,6 +58,7 @@ def train(
     """
     started = time.monotonic()
     settings = TrainSettings.of(options)
+    settings = dataclasses.replace(settings, condition=absolute(settings.condition))  # to resume from another folder
     group = distributed.join()
     if settings.devices and distributed.Devices.parse(settings.devices).processes > 1 and not distributed.launched():
         raise ReverieError(
@@ -60,12 +66,12 @@ def train(
             f"torchrun --nproc-per-node {distributed.Devices.parse(settings.devices).processes} and leave devices out."
         )
     if output is not None and distributed.restarted() and group.agree(lambda: _begun_here(Path(output))):
-        return resume(output, data=_data(data, labels, settings), network=network, tracker=tracker)
+        return resume(output, data=_data(data, labels, conditions, settings), network=network, tracker=tracker)
     run = None if output is None or not group.leads else _new_run(Path(output), overwrite)
     tracker = (tracker if group.leads else None) or Silent()
     if group.leads:
         _can_be_tracked(settings, output)
-    read_data = _data(data, labels, settings)
+    read_data = _data(data, labels, conditions, settings)
     job = prepare(read_data, settings, network)
     settings = job.settings
     with files.locked(run) if run else contextlib.nullcontext():
@@ -76,7 +82,14 @@ def train(
         return trainer.train()
 
 
-def outlook(data: Any, *, labels: Any = None, network: nn.Module | None = None, **options: Any) -> dict[str, Any]:
+def outlook(
+    data: Any,
+    *,
+    labels: Any = None,
+    conditions: Mapping[str, Any] | None = None,
+    network: nn.Module | None = None,
+    **options: Any,
+) -> dict[str, Any]:
     """What `train` would do with the same data and options: choices, memory, batch, steps and their end.
 
     A few steps are timed on copies; nothing is trained and nothing is written. The figures are named in
@@ -84,18 +97,25 @@ def outlook(data: Any, *, labels: Any = None, network: nn.Module | None = None, 
     """
     started = time.monotonic()
     settings = TrainSettings.of(options)
-    job = prepare(_data(data, labels, settings), settings, network)
+    job = prepare(_data(data, labels, conditions, settings), settings, network)
     trainer = Trainer(job, job.settings, Silent(), None, Learner.of(job.model.denoiser, job.settings), started=started)
     trainer.make_plan()
     return outlook_of(trainer)
 
 
 def resume(
-    run: str | Path, *, data: Any = None, network: nn.Module | None = None, tracker: Tracker | None = None
+    run: str | Path,
+    *,
+    data: Any = None,
+    labels: Any = None,
+    conditions: Mapping[str, Any] | None = None,
+    network: nn.Module | None = None,
+    tracker: Tracker | None = None,
 ) -> Model:
     """Go on with a run that was stopped, exactly as if it had not been, and return the model.
 
-    data: needed only where the run was started from an array or Dataset. Raises ReverieError where there is no run, it is
+    data, labels, conditions: needed only where the run was started from an array or Dataset.
+    Raises ReverieError where there is no run, it is
     finished, or its data has changed.
     """
     started = time.monotonic()
@@ -114,7 +134,7 @@ def resume(
         folder = _checkpoint_to_go_on_from(run, group)
         if storage.is_model(run) and any(e["event"] == "done" for e in read_log(run / "metrics.jsonl")):
             raise ReverieError(f"{run} is finished. To train on: reverie train PATH --from {run} -o NEW.")
-        job = prepare(_data(about["data"] if data is None else data, None, settings), settings, network)
+        job = prepare(_data(about["data"] if data is None else data, labels, conditions, settings), settings, network)
         learner = Learner.of(job.model.denoiser, settings)
         trainer = Trainer(job, settings, Silent(), run if group.leads else None, learner, started=started)
         if folder is not None:
@@ -236,7 +256,7 @@ def _both_sides(run: Path, model: Model, data: Any) -> tuple[Data, Data]:
     own = None
     if about.get("data") is not None:
         settings = TrainSettings.of(about["settings"])
-        own = _data(about["data"], None, settings)
+        own = _data(about["data"], None, None, settings)
         cut = split(own, share_or_count(settings.held_out, "held-out"), seed=0)
         if cut.hash != model.card.get("split"):
             raise ReverieError(
@@ -244,8 +264,8 @@ def _both_sides(run: Path, model: Model, data: Any) -> tuple[Data, Data]:
                 f"{model.card.get('split')}). Put it back, or give data to compare with: reverie evaluate {run} PATH."
             )
     if data is not None:
-        label_from = about.get("settings", {}).get("label_from", "folder")
-        given = _data(data, None, TrainSettings(label_from=label_from))
+        told = {k: v for k, v in about.get("settings", {}).items() if k in ("label_from", "condition")}
+        given = _data(data, None, None, TrainSettings.of(told))
         if own is not None:
             return own.subset(cut.train), given
         cut = split(given, None, seed=0)
@@ -255,23 +275,30 @@ def _both_sides(run: Path, model: Model, data: Any) -> tuple[Data, Data]:
     return own.subset(cut.train), own.subset(cut.held_out)
 
 
-def _data(data: Any, labels: Any, settings: TrainSettings) -> Data:
+def _data(data: Any, labels: Any, conditions: Mapping[str, Any] | None, settings: TrainSettings) -> Data:
     """Whatever a person holds, as Data."""
-    if isinstance(data, Data):
+    if not isinstance(data, str | Path):
+        if settings.condition is not None:
+            raise ReverieError(
+                f"condition={settings.condition!r} reads files; beside arrays give conditions={{name: values}}."
+            )
+        if not isinstance(data, Data):
+            return Data.from_arrays(data, None if labels is None else np.asarray(labels), conditions=conditions)
         return dataclasses.replace(data, labels=None, classes=[]) if settings.label_from == "none" else data
-    if isinstance(data, str | Path):
-        if not str(data):
-            raise ReverieError("The path of the data is empty; name a folder, a file or a packaged data set.")
-        from reverie.data.source import read
+    if not str(data):
+        raise ReverieError("The path of the data is empty; name a folder, a file or a packaged data set.")
+    if conditions:
+        raise ReverieError("conditions={...} go with arrays; for files say where they are: condition='number:age'.")
+    from reverie.data.source import read
 
-        broken = share_or_count(settings.max_broken, "max-broken")
-        return read(
-            data,
-            label_from=settings.label_from,
-            max_broken=broken or 0,
-            resolution=parse_resolution(settings.resolution),
-        )
-    return Data.from_arrays(data, None if labels is None else np.asarray(labels))
+    broken = share_or_count(settings.max_broken, "max-broken")
+    return read(
+        data,
+        label_from=settings.label_from,
+        max_broken=broken or 0,
+        resolution=parse_resolution(settings.resolution),
+        condition=settings.condition,
+    )
 
 
 def _new_run(run: Path, overwrite: bool) -> Path:

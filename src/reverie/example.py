@@ -44,6 +44,11 @@ class Condition(NamedTuple):
 Conditions = dict[str, Condition]
 
 
+def some_of(cond: Conditions, some: slice) -> Conditions:
+    """The conditions of some of a batch's samples."""
+    return {k: Condition(c.value[some], c.present[some]) for k, c in cond.items()}
+
+
 @dataclass
 class Example:
     """One batch, as the codec and the loader make it.
@@ -68,10 +73,9 @@ class Example:
 
     def part(self, some: slice) -> Example:
         """Some of the batch's samples."""
-        cond = {k: Condition(c.value[some], c.present[some]) for k, c in self.cond.items()}
         observed = None if self.observed is None else each(lambda x: x[some], self.observed)
         index = None if self.index is None else self.index[some]
-        return Example(each(lambda x: x[some], self.x0), cond, observed, index)
+        return Example(each(lambda x: x[some], self.x0), some_of(self.cond, some), observed, index)
 
 
 def each(f: Callable[..., Any], *states: State) -> State:

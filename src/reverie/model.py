@@ -7,7 +7,7 @@ README.md             the model card
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from reverie import registry, storage
 from reverie.codecs import Codec
+from reverie.conditions import Knowledge
 from reverie.core.denoiser import Denoiser, Given, Learned, Rescheduled
 from reverie.core.grids import Grid
 from reverie.core.guidance import ClassifierFree
@@ -26,9 +27,9 @@ from reverie.core.noise import Noise
 from reverie.core.processes import Process
 from reverie.core.samplers import Sampler, Step, counted, sample
 from reverie.core.schedules import Schedule
-from reverie.core.times import low_discrepancy
-from reverie.errors import ReverieError, nearest
-from reverie.example import Condition, Conditions
+from reverie.data.known import KnownLabel
+from reverie.errors import ReverieError
+from reverie.example import Condition, Conditions, some_of
 from reverie.samples import Samples, Settings, check_seed
 
 
@@ -36,17 +37,31 @@ from reverie.samples import Samples, Settings, check_seed
 class Model:
     """A trained diffusion model of one kind of data, on one device.
 
-    classes: names of the labels, in the order of their numbers; frequencies: how often each was seen in training.
+    conditions: what it is told, by name: labels, numbers, pictures; one called "label" gives `classes`.
     defaults: how it samples unless told otherwise. record: how it was trained. card: what it was trained on.
     """
 
     codec: Codec
     denoiser: Learned
-    classes: list[str] = field(default_factory=list)
-    frequencies: list[float] = field(default_factory=list)
+    conditions: Knowledge = field(default_factory=Knowledge)
     defaults: Settings = field(default_factory=Settings)
     record: dict[str, Any] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the labels, in the order of their numbers; none where it has none."""
+        return self._label.classes
+
+    @property
+    def frequencies(self) -> list[float]:
+        """How often each label was seen in training, as shares."""
+        return self._label.frequencies
+
+    @property
+    def _label(self) -> KnownLabel:
+        label = self.conditions.get("label")
+        return label if isinstance(label, KnownLabel) else KnownLabel([])
 
     @property
     def device(self) -> torch.device:
@@ -68,6 +83,7 @@ class Model:
         n: int = 16,
         *,
         label: str | int | Sequence[str | int] | None = None,
+        conditions: Mapping[str, Any] | None = None,
         steps: int | None = None,
         sampler: Sampler | str | None = None,
         grid: Grid | str | None = None,
@@ -83,14 +99,16 @@ class Model:
     ) -> Samples:
         """Draw n new items.
 
-        label: one class for all, or one for each; by default, for a model with classes, in the training proportions.
+        label: one class for all, or one for each. conditions: the same for every condition by name, {"style": "noto",
+        "age": [30, 40], "sketch": array or path}; None tells nothing. What is left open is drawn from the combinations that
+        training items had, in their proportions; a picture must be given.
         steps: steps of the sampler. guidance: scale of classifier-free guidance, 1 for none; interval: the (low, high) of
         n = sigma / alpha in which it acts. temperature: scale of all noise drawn, see `Noise`.
         schedule: sample under another than the model was trained with, by matching log_snr.
         seed: whole number; sample k of a seed is the same however many are drawn, and `first` starts at a later k.
         batch: how many are computed at once; changes nothing but memory and time. spread: who computes the batches, such as
         `Group.spread` of several processes; by default, one after the other here.
-        Raises ReverieError for a label that does not exist, or a choice that does not fit the model.
+        Raises ReverieError for a class or condition that does not exist, or a choice that does not fit the model.
         """
         chosen = self.defaults.given(
             steps=steps, sampler=sampler, grid=grid, guidance=guidance, interval=interval, temperature=temperature,
@@ -99,31 +117,32 @@ class Model:
         if n < 1 or batch < 1:
             raise ReverieError(f"{n} samples in batches of {batch} were asked for; give whole numbers from 1.")
         check_seed(seed)
-        labels = self._labels(n, label, seed, first)
+        if label is not None and "label" in (conditions or {}):
+            raise ReverieError("The label was given twice, as label and among the conditions. Give it once.")
+        wanted = {**({} if label is None else {"label": label}), **(conditions or {})}
+        asked = self.conditions.ask(n, wanted, seed, first)
         # fixed cuts: what is computed together depends on n and batch alone
         jobs = []
         for start in range(0, n, batch):
             stop = min(start + batch, n)
             noise = Noise.of(seed, stop - start, first + start, chosen.temperature)
-            part = None if labels is None else labels[start:stop]
+            told = some_of(asked.cond, slice(start, stop))
             watcher = counted(on_step, start // batch, -(-n // batch))
-            jobs.append(partial(self._draw, noise, part, chosen, watcher))
+            jobs.append(partial(self._draw, noise, told, chosen, watcher))
         x = torch.cat(spread(jobs) if spread else [job() for job in jobs])
-        names = None if labels is None else [self.classes[k] for k in labels.tolist()]
         items = [self.codec.decode(one) for one in x.numpy()]
-        return Samples(items, names, x.numpy(), self.codec, chosen, seed, first)
-
-    def condition(self, labels: Tensor) -> Conditions:
-        """The network's conditions for class numbers (B,)."""
-        return {"label": Condition.of(labels.to(self.device))}
+        others = {k: v for k, v in asked.values.items() if k != "label"}
+        return Samples(
+            items, asked.values.get("label"), x.numpy(), self.codec, chosen, seed, first, others, asked.notes
+        )
 
     def process(self, settings: Settings) -> Process:
         """The process that is walked back: the model's own, under the schedule that was asked for."""
-        return self.guided(None, settings).process
+        return self.guided({}, settings).process
 
-    def guided(self, labels: Tensor | None, settings: Settings) -> Denoiser:
-        """The denoiser that a sampler walks with: told its labels, guided and rescheduled where asked for."""
-        cond = {} if labels is None else self.condition(labels)
+    def guided(self, cond: Conditions, settings: Settings) -> Denoiser:
+        """The denoiser that a sampler walks with: told its conditions, guided and rescheduled where asked for."""
+        cond = {k: Condition(c.value.to(self.device), c.present.to(self.device)) for k, c in cond.items()}
         denoiser: Denoiser = Given(self.denoiser, cond)
         if cond and settings.guidance != 1:
             denoiser = ClassifierFree(self.denoiser, cond, settings.guidance, interval=settings.interval)
@@ -136,14 +155,14 @@ class Model:
         return np.stack([self.codec.encode(item) for item in items])
 
     def _draw(
-        self, noise: Noise, labels: Tensor | None, settings: Settings, on_step: Callable[[Step], None] | None
+        self, noise: Noise, cond: Conditions, settings: Settings, on_step: Callable[[Step], None] | None
     ) -> Tensor:
         """One batch of encoded samples, (B, C, *) on the CPU: float32, or int64 tokens."""
         like = torch.empty(len(noise.index), *self.codec.field.shape, device=self.device)
         training, _ = self.denoiser.training, self.denoiser.eval()
         try:
             with torch.no_grad():
-                denoiser, sampler = self.guided(labels, settings), settings.build_sampler()
+                denoiser, sampler = self.guided(cond, settings), settings.build_sampler()
                 self.check_walk(sampler, denoiser.process)
                 times = settings.build_grid().times(denoiser.process.schedule, settings.steps)
                 x = denoiser.process.prior(like, noise, times[0])
@@ -163,36 +182,6 @@ class Model:
                 f"This model was trained with --coupling {coupling}, so that it knows the flow's ODE and no score; the sampler "
                 f"{type(sampler).__name__} draws noise and needs one. Use heun, dpmpp-2m, euler or another that walks the ODE."
             )
-
-    def _labels(self, n: int, label: str | int | Sequence[str | int] | None, seed: int, first: int) -> Tensor | None:
-        """Class numbers (n,), or None for a model without classes."""
-        if not self.classes:
-            if label is not None:
-                raise ReverieError(
-                    f"This model was trained without labels, so '{label}' means nothing to it. "
-                    "Leave the label out, or train on a folder with one sub-folder per class."
-                )
-            return None
-        if label is None:
-            index = torch.arange(first, first + n)
-            u = low_discrepancy(index, torch.full_like(index, seed))
-            steps = torch.cumsum(torch.tensor(self.frequencies, dtype=torch.float64), 0)
-            return torch.searchsorted(steps / steps[-1], u).clamp(max=len(self.classes) - 1)
-        wanted = [label] * n if isinstance(label, str | int) else list(label)
-        if len(wanted) != n:
-            raise ReverieError(f"{len(wanted)} labels were given for {n} samples; give one, or one for each.")
-        return torch.tensor([self._number(word) for word in wanted])
-
-    def _number(self, word: str | int) -> int:
-        """The number of a class, by name, or by number where it is an int."""
-        if isinstance(word, str) and word in self.classes:
-            return self.classes.index(word)
-        if isinstance(word, int) and 0 <= word < len(self.classes):
-            return word
-        raise ReverieError(
-            f"There is no label '{word}' in this model. The nearest of its {len(self.classes)} labels: "
-            f"{nearest(str(word), self.classes)}."
-        )
 
     def save(self, path: str | Path) -> Path:
         """Write the model folder; a folder that is there and is no model is refused. Returns its path."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import hashlib
+import io
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +21,7 @@ from reverie.core.grids import Grid
 from reverie.core.samplers import Sampler
 from reverie.core.schedules import Schedule
 from reverie.errors import ReverieError
+from reverie.files import sha256, write_text
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -132,6 +136,8 @@ class Samples:
 
     items: as the codec's files hold them, an image (H, W, C) in the training data's own dtype. labels: class of each, or
     None. x: the same, encoded, (N, C, *). seed and first: item k is sample first + k of the seed.
+    conditions: all that they were told beside labels, by name, a value for each: a class, a number, a picture or its path,
+    None where nothing was told. notes: what a person should know of how it was asked for.
     """
 
     items: list[Any]
@@ -141,6 +147,8 @@ class Samples:
     settings: Settings
     seed: int
     first: int = 0
+    conditions: dict[str, list[Any]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         """How many there are."""
@@ -156,8 +164,15 @@ class Samples:
 
     def describe(self, k: int) -> dict[str, Any]:
         """All that is needed to draw item k again with the same model."""
+        told = {name: value if _is_plain(value) else _pictured(value) for name, value in self.asked(k).items()}
+        label = {"label": told.pop("label")} if self.labels is not None else {}
+        others = {"conditions": told} if told else {}
+        return {"seed": self.seed, "index": self.first + k, **label, **others, **self.settings.to_json()}
+
+    def asked(self, k: int) -> dict[str, Any]:
+        """What item k was told, as `Model.sample(conditions=...)` takes it."""
         label = {} if self.labels is None else {"label": self.labels[k]}
-        return {"seed": self.seed, "index": self.first + k, **label, **self.settings.to_json()}
+        return {**label, **{name: values[k] for name, values in self.conditions.items()}}
 
     def lines(self) -> list[str]:
         """How they were drawn, in words."""
@@ -173,14 +188,41 @@ class Samples:
     def save(self, folder: str | Path, about: dict[str, Any] | None = None) -> list[Path]:
         """Write every item as a file of its own, the settings inside it where the format allows; return the paths.
 
-        Classes become sub-folders, so that the result reads back as a labelled data set. `about` is added to the settings.
+        Labels become sub-folders and other conditions columns of conditions.csv, so that the result reads back as a data set
+        that tells the same. `about` is added to the settings.
         """
         folder, paths = Path(folder), []
         for k, item in enumerate(self.items):
             place = folder if self.labels is None else folder / safe_name(self.labels[k])
             text = {"reverie": json.dumps({**self.describe(k), **(about or {})}, allow_nan=False)}
             paths.append(self.codec.write(item, place / f"seed{self.seed}-{self.first + k:05d}", text))
+        self._save_table(folder, paths)
         return paths
+
+    def _save_table(self, folder: Path, paths: list[Path]) -> None:
+        """The conditions that are words and numbers, a row for each file."""
+        names = [name for name, values in self.conditions.items() if all(map(_is_plain, values))]
+        if not names:
+            return
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(["file", *names])
+        for k, path in enumerate(paths):
+            cells = [self.conditions[name][k] for name in names]
+            writer.writerow([path.relative_to(folder).as_posix(), *("" if c is None else c for c in cells)])
+        write_text(folder / "conditions.csv", table.getvalue())
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a condition's value is JSON by itself, as all but pictures are."""
+    return value is None or (np.ndim(value) == 0 and not isinstance(value, Path))
+
+
+def _pictured(value: Any) -> dict[str, str]:
+    """What stands for a picture in a file: which it was, and the SHA-256 of its bytes."""
+    if isinstance(value, Path):
+        return {"file": str(value), "sha256": sha256(value)}
+    return {"sha256": hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()}
 
 
 def sampler_class(sampler: str) -> type[Sampler]:

@@ -14,15 +14,17 @@ from torch import Tensor, nn
 
 import reverie
 from reverie import files, registry
+from reverie.conditions import Knowledge
 from reverie.core.denoiser import Learned, NetworkDenoiser, TokenDenoiser
 from reverie.core.processes import Categorical, Gaussian
 from reverie.errors import ReverieError
+from reverie.networks.conditions import Told
 from reverie.samples import Settings
 
 if TYPE_CHECKING:
     from reverie.model import Model
 
-FORMAT = 3
+FORMAT = 4
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "model.json"
 
@@ -36,8 +38,7 @@ def describe(model: Model) -> dict[str, Any]:
         "codec": registry.config(model.codec),
         **_denoiser_config(denoiser),
         "network": network_config(denoiser.network),
-        "classes": model.classes,
-        "frequencies": model.frequencies,
+        "conditions": model.conditions.to_json(),
         "sampling": model.defaults.to_json(),
         "training": model.record,
         "data": model.card,
@@ -96,6 +97,7 @@ def write_into(model: Model, path: Path) -> None:
     tensors = {f"network.{k}": v for k, v in model.denoiser.network.state_dict().items()}
     if isinstance(process, Gaussian):
         tensors |= {"process.mean": process.mean, "process.variance": process.variance}
+    tensors |= model.conditions.tensors()
     save_tensors(tensors, path / WEIGHTS)
     description = describe(model)
     description["weights"] = {"sha256": files.sha256(path / WEIGHTS), "parameters": model.parameters}
@@ -177,13 +179,14 @@ def _read(folder: Path, network: nn.Module | None) -> Model:
     try:
         net = network if network is not None else _network(about["network"], tensors, folder)
         denoiser = _denoiser(about, net, tensors)
+        conditions = Knowledge.from_json(about["conditions"], tensors)
+        _check_told(net, conditions)
         net.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items()})
         denoiser.eval()
         return Model(
             registry.from_config("codecs", about["codec"]),
             denoiser,
-            [str(c) for c in about["classes"]],
-            [float(f) for f in about["frequencies"]],
+            conditions,
             Settings.from_json(about["sampling"]),
             about["training"],
             about["data"],
@@ -193,6 +196,13 @@ def _read(folder: Path, network: nn.Module | None) -> Model:
             f"{folder / DESCRIPTION} and {WEIGHTS} do not describe one model ({type(error).__name__}: {error}). "
             "The folder is damaged or was put together by hand."
         ) from error
+
+
+def _check_told(net: nn.Module, conditions: Knowledge) -> None:
+    """Refuse a network of Reverie's that is told other conditions than the model knows."""
+    for told in (module for module in net.modules() if isinstance(module, Told)):
+        if told.declared != conditions.declared:
+            raise ValueError(f"the network is told {told.declared}, the model knows {conditions.declared}")
 
 
 def _network(about: dict[str, Any], tensors: dict[str, Tensor], folder: Path) -> nn.Module:
@@ -248,14 +258,22 @@ def _from_2(about: dict[str, Any]) -> dict[str, Any]:
     return about
 
 
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2}
+def _from_3(about: dict[str, Any]) -> dict[str, Any]:
+    """Format 3 knew one condition, the label."""
+    about = dict(about)
+    classes, frequencies = about.pop("classes", []), about.pop("frequencies", [])
+    label = {"kind": "label", "classes": classes, "frequencies": frequencies}
+    return {**about, "conditions": {"label": label} if classes else {}}
+
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2, 3: _from_3}
 
 
 def model_card(model: Model, about: dict[str, Any]) -> str:
     """The README.md of a model folder, with the front matter that model hubs read."""
     data, record = model.card, model.record
     shape = "x".join(map(str, model.codec.field.shape))
-    classes = ", ".join(model.classes[:20]) + (" ..." if len(model.classes) > 20 else "") if model.classes else "none"
+    told = "; ".join(f"{name}: {one.line()}" for name, one in model.conditions.items()) or "nothing"
     return f"""---
 library_name: reverie
 tags: [diffusion, {model.codec.kind}]
@@ -266,7 +284,8 @@ tags: [diffusion, {model.codec.kind}]
 A diffusion model trained from scratch with Reverie {about["reverie"]}.
 
 - data: {data.get("source", "unknown")}, {data.get("train", "?")} items to train, {data.get("held_out", "?")} held out
-- shape (channels first): {shape}; classes: {classes}
+- shape (channels first): {shape}
+- told: {told}
 - network: {about["network"]["name"]}, {model.parameters:,} parameters; process {about["process"]["name"]};
   schedule {about["process"]["schedule"]["name"]}; predicts {about.get("parameterisation", {"name": "tokens"})["name"]}
 - trained for {record.get("step", "?")} steps of {record.get("batch", "?")} (seed {record.get("seed", "?")})

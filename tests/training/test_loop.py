@@ -8,9 +8,10 @@ import pytest
 import torch
 
 import reverie
+from reverie.conditions import Knowledge
 from reverie.data.loader import Loader
 from reverie.errors import ReverieError
-from reverie.training.setup import conditions_of, moments
+from reverie.training.setup import moments
 from reverie.training.trackers import Memory, read_log
 from tests.toy import StopAt, bars, data, tiny
 
@@ -145,7 +146,7 @@ def test_fine_tuning_starts_from_the_weights_given(whole):
 def test_the_loader_is_a_function_of_seed_and_place():
     d = data()
     codec = type(reverie.train(d, network=tiny(), steps=1, **FAST).codec).fit(d.items)
-    loader = Loader(d.items, d.labels, codec, seed=5, label_dropout=0.25)
+    loader = Loader(d.items, codec, 5, d.columns, Knowledge.fit(d.columns, (8, 8)), dropout=0.25)
     long = loader.batch(0, 900)
     part = loader.batch(300, 150)
     assert torch.equal(part.x0, long.x0[300:450])
@@ -160,14 +161,14 @@ def test_the_loader_is_a_function_of_seed_and_place():
 def test_augmentation_only_when_asked_and_by_its_own_law():
     d = data()
     codec = type(reverie.train(d, network=tiny(), steps=1, **FAST).codec).fit(d.items)
-    plain = Loader(d.items, None, codec, 5).batch(0, 90).x0
-    flipped = Loader(d.items, None, codec, 5, augment=["flip"]).batch(0, 90).x0
+    plain = Loader(d.items, codec, 5).batch(0, 90).x0
+    flipped = Loader(d.items, codec, 5, augment=["flip"]).batch(0, 90).x0
     mirrored = [torch.equal(a, b.flip(-1)) for a, b in zip(flipped, plain, strict=True)]
     kept = [torch.equal(a, b) for a, b in zip(flipped, plain, strict=True)]
     assert all(a or b for a, b in zip(mirrored, kept, strict=True))
     assert 25 < sum(mirrored) < 65
     with pytest.raises(ReverieError, match="flip, vflip, rotate90"):
-        Loader(d.items, None, codec, 5, augment=["swirl"])
+        Loader(d.items, codec, 5, augment=["swirl"])
 
 
 def test_labels_are_left_out_when_asked_whatever_the_data_comes_as():
@@ -178,12 +179,11 @@ def test_labels_are_left_out_when_asked_whatever_the_data_comes_as():
 def test_moments_equal_numpys():
     d = data()
     codec = type(reverie.train(d, network=tiny(), steps=1, **FAST).codec).fit(d.items)
-    mean, variance, sd = moments(Loader(d.items, None, codec, 0))
+    mean, variance, sd = moments(Loader(d.items, codec, 0))
     x = np.stack([codec.encode(i) for i in d.items]).astype(np.float64)
     assert np.allclose(mean, x.mean(0), atol=1e-6)
     assert np.allclose(variance, x.var(0), atol=1e-6)
     assert sd == pytest.approx(np.sqrt(x.var(0).mean()))
-    assert conditions_of(["a", "b"]) == {"label": {"kind": "label", "classes": 2}}
 
 
 def test_the_run_folder_holds_all_that_it_should(whole):

@@ -153,7 +153,7 @@ def test_settings_refuse_what_cannot_be_and_name_the_nearest():
         ({"schedule": "cosin"}, "cosine"),
         ({"sampler": "heun:chrn=3"}, "churn"),
         ({"batch": 0}, "above 0"),
-        ({"label_dropout": 1.0}, "below 1"),
+        ({"condition_dropout": 1.0}, "below 1"),
         ({"ema": "power:std=0.5"}, "0.288"),
     ]:
         with pytest.raises(ReverieError, match=word):

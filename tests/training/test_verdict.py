@@ -13,6 +13,7 @@ import torch
 from scipy.stats import beta
 from torch import nn
 
+from reverie.example import Condition
 from reverie.training import validation, verdict
 from reverie.training.verdict import FAULTS, STATES, judge
 from tests.toy import data
@@ -204,7 +205,7 @@ def items(count, seed, channels=2):
 
 
 def test_sample_facts_tell_copies_from_unseen_items_and_measure_a_shift():
-    train, held = items(200, 0), validation.Items(torch.from_numpy(items(64, 1)), None)
+    train, held = items(200, 0), validation.Items(torch.from_numpy(items(64, 1)))
     copies = validation.sample_facts(train[:48], held, train)
     assert copies["near"] == 0
     assert copies["copies"] == 1
@@ -246,13 +247,15 @@ def test_label_errors_tell_the_right_label_none_and_a_wrong_one():
     found = validation.label_errors(denoiser, held, times)
     half = held.first(max(16, len(held.x) // 2))
     assert found["told"] == validation.weighted(validation.errors(denoiser, half, times), denoiser, times)
-    untold = validation.Items(half.x, torch.full_like(half.labels, -1))
+    labels = half.cond["label"].value
+    untold = validation.Items(half.x, {"label": Condition.of(torch.full_like(labels, -1))})
     assert found["untold"] == pytest.approx(
         validation.weighted(validation.errors(denoiser, untold, times), denoiser, times)
     )
     assert len({round(v, 6) for v in found.values()}) == 3
-    assert validation.label_errors(denoiser, validation.Items(held.x, None), times) == {}
-    assert validation.label_errors(denoiser, validation.Items(held.x, held.labels * 0), times) == {}
+    assert validation.label_errors(denoiser, validation.Items(held.x), times) == {}
+    alike = {"label": Condition.of(held.cond["label"].value * 0)}
+    assert validation.label_errors(denoiser, validation.Items(held.x, alike), times) == {}
     denoiser.network.hears = False
     assert len(set(validation.label_errors(denoiser, held, times).values())) == 1, "who does not hear errs alike"
 

@@ -26,18 +26,24 @@ def by_folder(names: list[str]) -> dict[str, str] | None:
         return None
     if outside := [n for n, rest in zip(names, inside, strict=True) if "/" not in rest]:
         raise ReverieError(
-            f"{len(outside):,} of {len(names):,} images lie beside the class folders, not in one ({_some(outside)}). "
+            f"{len(outside):,} of {len(names):,} images lie beside the class folders, not in one ({some(outside)}). "
             "Move them into a class folder, or read without labels: --label-from none."
         )
     return {n: rest.split("/")[0] for n, rest in zip(names, inside, strict=True)}
 
 
 def by_column(members: Members, names: list[str], column: str) -> tuple[dict[str, str], str]:
-    """Label each file by a column of the .csv that has it; returns the labels and the table's name.
+    """Label each file by a column of the .csv that has it, as `cells` finds it; an empty cell is a class, "(none)"."""
+    told, table = cells(members, names, column)
+    return {name: cell or NO_LABEL for name, (_, cell) in told.items()}, table
+
+
+def cells(members: Members, names: list[str], column: str) -> tuple[dict[str, tuple[int, str]], str]:
+    """Find each file's row and cell in a column of the .csv that has it; returns them and the table's name.
 
     The file names are in the table's first column that holds any: whole paths, or where these are unique, names
     without folders, or without suffix. Raises ReverieError for no table, no such column (naming those there are), a
-    file without a row, and rows that contradict each other. An empty label is a class, "(none)".
+    file without a row, and rows that contradict each other.
     """
     tables = {n: _table(members, n) for n in members.sizes if n.lower().endswith((".csv", ".tsv"))}
     if not tables:
@@ -59,18 +65,19 @@ def by_column(members: Members, names: list[str], column: str) -> tuple[dict[str
         raise ReverieError(
             f"No column of {table} names any of the {len(names):,} images (the first is {names[0]}). Add one that does."
         )
-    told: dict[str, str] = {}
+    told: dict[str, tuple[int, str]] = {}
     for line, row in enumerate(rows, start=2):
         if (name := known.get(_clean(row[key]))) is None:
             continue
-        label = row[place].strip() or NO_LABEL
-        if told.setdefault(name, label) != label:
+        cell = row[place].strip()
+        if told.setdefault(name, (line, cell))[1] != cell:
             raise ReverieError(
-                f"{table}, row {line}, column '{column}': {name} is '{label}', but '{told[name]}' above. Mend the row."
+                f"{table}, row {line}, column '{column}': {name} is '{cell or NO_LABEL}', but '{told[name][1] or NO_LABEL}' "
+                "above. Mend the row."
             )
     if missing := [n for n in names if n not in told]:
         raise ReverieError(
-            f"{len(missing):,} of {len(names):,} images have no row in {table} ({_some(missing)}). "
+            f"{len(missing):,} of {len(names):,} images have no row in {table} ({some(missing)}). "
             "Add rows for them, or take these files away."
         )
     return told, table
@@ -113,5 +120,6 @@ def _clean(cell: str) -> str:
     return cell.strip().replace("\\", "/").removeprefix("./")
 
 
-def _some(names: list[str], n: int = 3) -> str:
+def some(names: list[str], n: int = 3) -> str:
+    """The first few names, and how many more there are."""
     return ", ".join(names[:n]) + (f" and {len(names) - n:,} more" if len(names) > n else "")

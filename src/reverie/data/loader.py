@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
@@ -12,6 +13,8 @@ import torch
 
 from reverie.codecs import Codec
 from reverie.core.noise import Noise
+from reverie.data.columns import Column
+from reverie.data.known import Known
 from reverie.errors import ReverieError
 from reverie.example import Condition, Example
 
@@ -29,46 +32,76 @@ class Loader:
     """Cuts an endless, shuffled stream of training items into batches.
 
     Item k of the stream is item p_e(k mod N) of the data, p_e the permutation of epoch e = k // N, drawn from the seed.
-    labels: (N,) class numbers or None. label_dropout: share of labels not told, so that guidance works.
-    augment: names from AUGMENTATIONS, each drawn anew for every item of the stream.
+    columns: what is known of the items, by name; known: how the network is told of it.
+    dropout: share p of items that each condition is not told for, so that guidance works. Of several conditions, half of it
+    is all of them together, which is what guidance compares with, and half each by itself, which is what leaving one open
+    needs: none is told for p / 2 and each is dropped besides for p' = (p / 2) / (1 - p / 2), so that 1 - (1 - p / 2)(1 - p')
+    = p. Source: Brooks et al. 2023 (InstructPix2Pix), section 3.2.1, who drop two conditions so.
+    augment: names from AUGMENTATIONS, each drawn anew for every item of the stream, the same for an item and its pictures.
     """
 
     def __init__(
         self,
         items: Sequence[Any] | np.ndarray,
-        labels: np.ndarray | None,
         codec: Codec,
         seed: int,
-        label_dropout: float = 0.1,
+        columns: Mapping[str, Column] | None = None,
+        known: Mapping[str, Known] | None = None,
+        dropout: float = 0.1,
         augment: Sequence[str] = (),
     ) -> None:
         for name in augment:
             if name not in AUGMENTATIONS:
                 raise ReverieError(f"There is no augmentation '{name}'; there are {', '.join(AUGMENTATIONS)}.")
-        shape = codec.field.shape
-        if "rotate90" in augment and shape[-1] != shape[-2]:
-            raise ReverieError(f"rotate90 needs square data; this is {shape[-2]}x{shape[-1]}.")
-        self.items, self.labels, self.codec, self.seed = items, labels, codec, seed
-        self.label_dropout, self.augment = label_dropout, tuple(augment)
+        self.items, self.codec, self.seed = items, codec, seed
+        self.columns, self.known = columns or {}, known or {}
+        self.dropout, self.augment = dropout, tuple(augment)
         self._pool = ThreadPoolExecutor(2)
-        small = len(items) * int(np.prod(shape)) * 4 <= _CACHE_BYTES
-        self._cache = self._encode(range(len(items))) if small else None
+        self._cache = self._encode(range(len(items))) if self._is_small(codec.field.shape) else None
+        self._whole: dict[str, Condition] = {}
+        one = {name: self._told(name, [0]) for name in self.known}
+        self._whole = {
+            name: self._told(name, range(len(items))) for name in one if self._is_small(one[name].value.shape[1:])
+        }
+        for shape in (codec.field.shape, *(c.value.shape[1:] for c in one.values() if c.value.ndim == 4)):
+            if "rotate90" in augment and shape[-1] != shape[-2]:
+                raise ReverieError(f"rotate90 needs square data; this is {shape[-2]}x{shape[-1]}.")
+
+    def _is_small(self, shape: Sequence[int]) -> bool:
+        """Whether entries of this shape, one for each item, may be kept."""
+        return len(self.items) * math.prod(shape) * 4 <= _CACHE_BYTES
 
     def __len__(self) -> int:
         """Items in one epoch."""
         return len(self.items)
 
     def batch(self, seen: int, size: int) -> Example:
-        """The batch after `seen` items: x0 (B, C, *), the label told or not, and each item's place in the stream."""
+        """The batch after `seen` items: x0 (B, C, *), each condition told or not, and each item's place in the stream."""
         index = torch.arange(seen, seen + size)
         chosen = [int(_order(self.seed, k // len(self), len(self))[k % len(self)]) for k in index.tolist()]
         x0 = self.encoded(chosen)
         noise = Noise(torch.full_like(index, self.seed), index)
         cond = {}
-        if self.labels is not None:
-            told = noise.uniform(_DROPOUT_KEY, torch.empty(size)) >= self.label_dropout
-            cond["label"] = Condition(torch.from_numpy(self.labels[chosen]), told)
+        for name, told in zip(self.known, self._kept(noise).unbind(1), strict=True):
+            value, present = self._told(name, chosen)
+            cond[name] = Condition(self._augmented(value, noise) if value.ndim == 4 else value, present & told)
         return Example(self._augmented(x0, noise), cond, index=index)
+
+    def _kept(self, noise: Noise) -> torch.Tensor:
+        """Which conditions are told for each item, (B, K) bool."""
+        count = len(self.known)
+        u = noise.uniform(_DROPOUT_KEY, torch.empty(len(noise.index), count + 1))
+        if count < 2:
+            return u[:, :count] >= self.dropout
+        together = self.dropout / 2
+        return (u[:, :count] >= together / (1 - together)) & (u[:, count:] >= together)
+
+    def _told(self, name: str, chosen: Sequence[int]) -> Condition:
+        """A condition of some of the items by number, as far as it is known."""
+        places = np.asarray(chosen, dtype=np.int64)
+        if (whole := self._whole.get(name)) is None:
+            return self.known[name].encode(self.columns[name].subset(places))
+        return Condition(whole.value[places], whole.present[places])
 
     def encoded(self, chosen: Sequence[int]) -> torch.Tensor:
         """Some of the items by number, encoded and unchanged, (B, C, *)."""

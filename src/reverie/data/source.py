@@ -13,6 +13,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -22,14 +23,18 @@ from reverie.codecs import files
 from reverie.codecs.image import ImageCodec
 from reverie.codecs.pixels import Header, Picture, UnreadableImage
 from reverie.data import arrays, labels, prepared
-from reverie.data.dataset import Broken, Data, describe, number
+from reverie.data.beside import read as read_beside
+from reverie.data.columns import number
+from reverie.data.dataset import Broken, Data, describe
 from reverie.data.members import Folder, Members, Single, Zip
 from reverie.data.memory import must_fit
+from reverie.data.wishes import Wish, parse
 from reverie.errors import ReverieError, nearest
 
 THREADS = 2
 UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error)  # what reading a member's bytes may raise
 Progress = Callable[[int, int], None]
+Size = tuple[int, int]
 
 
 def read(
@@ -38,6 +43,7 @@ def read(
     label_from: str = "folder",
     max_broken: float | int = 0.01,
     resolution: tuple[int, int] | None = None,
+    condition: str | None = None,
     on_progress: Progress | None = None,
 ) -> Data:
     """Read a folder, a zip of one, a .npz or .npy, one image, or a packaged data set by its name.
@@ -47,7 +53,9 @@ def read(
     max_broken: the share of images that may be unreadable (1.0: all but one), or, as an int or above 1, how many; they are
     named and skipped.
     resolution: (height, width) to bring pictures in files to; without it ImageCodec.plan chooses. Arrays stay as they
-    are, and the codec resizes them as they are served. on_progress: told (done, of how many) as pictures are decoded.
+    are, and the codec resizes them as they are served.
+    condition: what else is known of each picture, "label:style,number:age,image:sketches/", as `wishes` says; for files
+    alone. on_progress: told (done, of how many) as pictures are decoded.
 
     A folder that `reverie prepare` wrote, or a zip of it, is read as its items, with the groups they were given.
 
@@ -55,27 +63,28 @@ def read(
     """
     if label_from not in ("folder", "none") and not (label_from.startswith("csv:") and label_from != "csv:"):
         raise ReverieError(f"Labels cannot be had from '{label_from}'. Give {labels.WAYS}.")
+    wishes = parse(condition)
     place = Path(path).expanduser()
     if not place.exists():
         packaged = registry.registered("datasets")
         if str(path) not in packaged:
             raise ReverieError(_nowhere(place, list(packaged)))
-        return _own_labels(packaged[str(path)]().load(), label_from)
+        return _own_labels(packaged[str(path)]().load(), label_from, wishes)
     if place.is_dir():
-        return _read_images(Folder(place), label_from, max_broken, resolution, on_progress)
+        return _read_images(Folder(place), label_from, max_broken, resolution, wishes, on_progress)
     try:
         with place.open("rb") as file:
             head = file.read(32)
     except OSError as error:
         raise ReverieError(f"{place} cannot be opened: {error.strerror}.") from error
     if place.suffix.lower() == ".npy" or head.startswith(b"\x93NUMPY"):
-        return _own_labels(arrays.read_npy(place), label_from)
+        return _own_labels(arrays.read_npy(place), label_from, wishes)
     if place.suffix.lower() == ".npz":
-        return _own_labels(arrays.read_npz(place), label_from)
+        return _own_labels(arrays.read_npz(place), label_from, wishes)
     if head.startswith(b"PK") or place.suffix.lower() == ".zip":
-        return _read_images(Zip(place), label_from, max_broken, resolution, on_progress)
+        return _read_images(Zip(place), label_from, max_broken, resolution, wishes, on_progress)
     if files.sniff(head) or place.suffix.lower() in ImageCodec.suffixes:
-        return _read_images(Single(place), "none", 0.0, resolution, on_progress)
+        return _read_images(Single(place), "none", 0.0, resolution, wishes, on_progress)
     raise ReverieError(
         f"{place} is no folder, zip, .npz, .npy or image. Give one of these, or a packaged data set's name."
     )
@@ -87,8 +96,13 @@ def _nowhere(path: Path, packaged: list[str]) -> str:
     return f"{words} Did you mean {nearest(path.name, [*beside, *packaged])}?"
 
 
-def _own_labels(data: Data, label_from: str) -> Data:
+def _own_labels(data: Data, label_from: str, wishes: list[Wish]) -> Data:
     """Let data that brings its labels keep them, or not."""
+    if wishes:
+        raise ReverieError(
+            f"{data.source} is no folder of files, so --condition {wishes[0]} has nothing to read from. Leave it out, or give "
+            "the values in Python: reverie.train(array, conditions={...})."
+        )
     if label_from.startswith("csv:"):
         raise ReverieError(
             f"{data.source} brings its own labels; --label-from {label_from} is for files. Leave it out."
@@ -103,11 +117,12 @@ def _read_images(
     label_from: str,
     max_broken: float | int,
     resolution: tuple[int, int] | None,
+    wishes: list[Wish],
     on_progress: Progress | None,
 ) -> Data:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")  # of metadata gone wrong; what matters is an error, not this
-        return _read_all(members, label_from, max_broken, resolution, on_progress)
+        return _read_all(members, label_from, max_broken, resolution, wishes, on_progress)
 
 
 def _read_all(
@@ -115,6 +130,7 @@ def _read_all(
     label_from: str,
     max_broken: float | int,
     resolution: tuple[int, int] | None,
+    wishes: list[Wish],
     on_progress: Progress | None,
 ) -> Data:
     members = prepared.inside(members)
@@ -129,8 +145,6 @@ def _read_all(
         f"{members.path}: {len(found):,} images at {plan.height}x{plan.width} {plan.colour} {plan.dtype}",
     )
     told, table = _labels(members, list(found), label_from)
-    if table is not None:
-        others[PurePosixPath(table).suffix.lower()] -= 1
     items, headers, late = _decode(members, found, plan, on_progress)
     broken = sorted([*broken, *late])
     _tolerate(broken, total, max_broken)
@@ -139,6 +153,10 @@ def _read_all(
     names = list(headers)
     unlabelled = 0 if told is None else sum(told[n] == labels.NO_LABEL for n in names)
     numbers, classes = (None, []) if told is None else number([told[n] for n in names], str(members.path))
+    size = (plan.height, plan.width)
+    beside = {w.name: read_beside(w, members, names, size, partial(_paired, on_progress)) for w in wishes}
+    for used in {table, *(found.table for found in beside.values())} - {None}:
+        others[PurePosixPath(str(used)).suffix.lower()] -= 1
     return Data(
         items,
         names,
@@ -146,23 +164,44 @@ def _read_all(
         classes,
         source=str(members.path),
         broken=broken,
-        notes=_notes(headers, plan, +others, members.hidden, unlabelled) + prepared.notes(members),
+        notes=_notes(headers, plan, +others, members.hidden, unlabelled)
+        + prepared.notes(members)
+        + [note for found in beside.values() for note in found.notes],
         colour=plan.colour,
         found=describe(headers.values()),
         bytes=sum(members.sizes[n] for n in names),
         groups=prepared.groups_of(members, names),
+        conditions={name: found.column for name, found in beside.items()},
     )
 
 
-def _survey(members: Members) -> tuple[dict[str, Header], list[Broken], Counter[str]]:
-    """Read every header: pictures by name, those that are broken, and how many other files by suffix.
+def _paired(
+    on_progress: Progress | None, members: Members, names: list[str], choose: Callable[[set[Size]], Size]
+) -> tuple[np.ndarray, str, list[str]]:
+    """The pictures of a condition, at a size chosen from those they have, what channels mean, and what was changed."""
+    found, broken, _ = _survey(members, set(names))
+    sizes = {(header.height, header.width) for header in found.values()}
+    if found and not broken:
+        plan = ImageCodec.plan(found.values(), choose(sizes))
+        shape = (len(names), plan.height, plan.width, plan.channels)
+        must_fit(math.prod(shape) * np.dtype(plan.dtype).itemsize, f"{members.path}: {len(names):,} pictures")
+        items, headers, broken = _decode(members, found, plan, on_progress)
+    if broken or not found:
+        named = "; ".join(f"{name}: {reason}" for name, reason in broken[:5])
+        raise ReverieError(f"{members.path}: {len(broken):,} pictures of items cannot be read ({named}). Replace them.")
+    place = {name: k for k, name in enumerate(headers)}
+    return items[[place[n] for n in names]], plan.colour, _notes(headers, plan, Counter(), 0, 0)
+
+
+def _survey(members: Members, only: set[str] | None = None) -> tuple[dict[str, Header], list[Broken], Counter[str]]:
+    """Read every header, or only some: pictures by name, those that are broken, and how many other files by suffix.
 
     A file is a picture by its content; one that is called a picture by its suffix, and is none, is broken.
     """
     found: dict[str, Header] = {}
     broken: list[Broken] = []
     others: Counter[str] = Counter()
-    for name, size in members.sizes.items():
+    for name, size in ((n, s) for n, s in members.sizes.items() if only is None or n in only):
         suffix = PurePosixPath(name).suffix.lower()
         try:
             with members.open(name) as file:

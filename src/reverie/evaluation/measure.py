@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from reverie.core.samplers import Step
 from reverie.data.dataset import Data
 from reverie.errors import ReverieError
@@ -32,7 +34,7 @@ def measure(
     Raises ReverieError where the data has other classes than the model.
     """
     n = min(n, len(held_out))
-    wanted = None
+    wanted, told = None, None
     if model.classes:
         for data in (train, held_out):
             if data.labels is None or list(data.classes) != model.classes:
@@ -42,9 +44,14 @@ def measure(
                 )
         assert held_out.labels is not None
         wanted = labels_like(held_out.labels, n, seed)
+    if set(model.conditions) - {"label"}:  # several, or no label: those of held-out items, as they occur together
+        chosen = np.random.default_rng(seed).permutation(len(held_out))[:n]
+        told = {name: values for name, values in held_out.told(chosen).items() if name in model.conditions}
+        wanted = held_out.labels[chosen] if wanted is not None and held_out.labels is not None else None
     samples = model.sample(
         n,
-        label=None if wanted is None else wanted.tolist(),
+        label=None if wanted is None or told else wanted.tolist(),
+        conditions=told,
         steps=steps,
         sampler=sampler,
         guidance=guidance,

@@ -115,11 +115,13 @@ class Told(nn.Module):
 
     def __init__(self, declared: Declared, width: int) -> None:
         super().__init__()
+        self.declared: Declared = {}  # with all that was left out
         self.names = sorted(declared)  # the order of a JSON object's names means nothing
         self.vectors, self.pictures = nn.ModuleDict(), nn.ModuleDict()
         self.planes = 0
         for name in self.names:
             kind, count = _read(name, declared[name])
+            self.declared[name] = {"kind": kind, _ARGUMENT[kind]: count}
             key = f"{name}:{kind}"  # a bare name may be an attribute of ModuleDict, as "type" is
             if kind == "image":
                 self.pictures[key] = Picture(name, count)

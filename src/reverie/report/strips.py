@@ -102,7 +102,7 @@ def _film(model: Model, samples: Samples, k: int) -> list[tuple[float, np.ndarra
     x = process.prior(torch.empty(1, *model.codec.field.shape), noise, times[0])
     steps: list[Step] = []
     model.sample(
-        1, label=None if samples.labels is None else samples.labels[k],
+        1, conditions=samples.asked(k),
         steps=s.steps, sampler=s.sampler, grid=s.grid, guidance=s.guidance, interval=s.interval, temperature=s.temperature,
         schedule=s.schedule, seed=samples.seed, first=samples.first + k, on_step=lambda step: steps.append(_on_cpu(step)),
     )  # fmt: skip

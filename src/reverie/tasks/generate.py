@@ -19,6 +19,7 @@ COMMAND = "sample"
 EXAMPLES = (
     "reverie sample runs/digits -n 16 --steps 18 --sampler heun --seed 0",
     "reverie sample runs/digits -n 8 --label 3 --guidance 2 -o threes",
+    "reverie sample runs/emoji -n 8 --condition style=noto,group=animals-nature --guidance 3",
 )
 
 
@@ -27,6 +28,11 @@ def generate(
     n: Annotated[int, "How many."] = 16,
     label: Annotated[
         str | None, "Class to draw, or several: 3 or 3,5,8 (cycled). Default: training proportions."
+    ] = None,
+    condition: Annotated[
+        str | None,
+        "What else to tell, comma-separated: style=noto,age=40,sketch=drawing.png; several are cycled: style=noto|blob. "
+        "Default: as combined in training.",
     ] = None,
     steps: Annotated[
         int | None, "Steps of the sampler. Default: the model's own, or those usual for --sampler."
@@ -47,6 +53,7 @@ def generate(
     return model.sample(
         n,
         label=None if label is None else _cycled(label, n, model.classes),
+        conditions=parse_condition(condition, n),
         steps=steps,
         sampler=sampler,
         grid=time_grid,
@@ -72,6 +79,25 @@ def parse_interval(text: str | None) -> tuple[float, float] | None:
         return float(low or 0), float(high or math.inf)
     except ValueError as error:
         raise ReverieError(f"--interval {text}: write two noise levels, LOW:HIGH, e.g. 0.3:5.") from error
+
+
+def parse_condition(text: str | None, n: int) -> dict[str, list[str]]:
+    """Read NAME=VALUE,NAME=VALUE|VALUE: a value for each of n samples, cycled where there are fewer; repeated names add up.
+
+    A comma inside a value is kept where no NAME= follows it.
+    """
+    found: dict[str, list[str]] = {}
+    name = ""
+    for part in (text or "").split(",") if text else []:
+        before, equals, value = part.partition("=")
+        if equals:
+            name = before.strip()
+            found.setdefault(name, []).extend(word.strip() for word in value.split("|"))
+        elif name:
+            found[name][-1] += f",{part}"
+    if text and (not found or "" in found or any("" in values for values in found.values())):
+        raise ReverieError(f"--condition {text}: write NAME=VALUE, and a comma between several: style=noto,age=40|60.")
+    return {name: [values[k % len(values)] for k in range(n)] for name, values in found.items()}
 
 
 def _cycled(text: str, n: int, classes: list[str]) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from reverie.errors import ReverieError
 from reverie.pictures import save_sheet
+from reverie.samples import Samples
 from reverie.training import validation
 from reverie.training.learner import Learner
 from reverie.training.setup import Job
@@ -60,9 +61,9 @@ class Looks:
             return Event("note", self.learner.step, {"text": f"no pictures at step {self.learner.step}: {error}"})
 
     def _drawn(self, elapsed: float) -> Event:
-        raw = self.job.model.sample(16, seed=self.job.settings.seed)
+        raw = self._sampled(16)
         with self.averaged():
-            averaged = self.job.model.sample(16, seed=self.job.settings.seed)
+            averaged = self._sampled(16)
             facts = self._inspected(averaged.x)
         assert self.run is not None
         facts["elapsed"] = elapsed
@@ -72,11 +73,18 @@ class Looks:
             facts[name] = str(path.relative_to(self.run))
         return Event("samples", self.learner.step, facts)
 
+    def _sampled(self, n: int, first: int = 0) -> Samples:
+        """Draw some; a model that is told pictures is told all that is known of the held-out items, one after the other."""
+        told = None
+        if self.job.model.conditions.pictures:
+            told = self.job.asked.told(np.arange(first, first + n) % len(self.job.asked))
+        return self.job.model.sample(n, conditions=told, seed=self.job.settings.seed, first=first)
+
     def _inspected(self, drawn: np.ndarray) -> dict[str, object]:
         """How items drawn compare with the data; more are drawn for it where the sampler takes few steps."""
         model, loader = self.job.model, self.job.loader
         if model.defaults.steps <= _FEW_STEPS:
-            drawn = np.concatenate([drawn, model.sample(_MORE_DRAWN, seed=self.job.settings.seed, first=len(drawn)).x])
+            drawn = np.concatenate([drawn, self._sampled(_MORE_DRAWN, len(drawn)).x])
         training = loader.encoded(range(min(len(loader), _COMPARED))).numpy()
         return {"compared": validation.sample_facts(drawn, self.job.held_out, training)}
 

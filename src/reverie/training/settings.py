@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reverie import registry
+from reverie.data.wishes import parse
 from reverie.errors import ReverieError, nearest
 from reverie.training.families import Family
 from reverie.training.plan import Plan, seconds
 from reverie.training.trackers import services
+
+_RENAMED = {"label_dropout": "condition_dropout"}  # as runs of an older Reverie wrote them
 
 
 def _option(default: Any, meaning: str, flag: str | None = None) -> Any:
@@ -29,6 +32,11 @@ class TrainSettings:
     )
     seed: int = _option(0, "Start of all randomness: the same seed and plan give the same weights.")
     label_from: str = _option("folder", "Where labels come from: folder, csv:COLUMN or none.")
+    condition: str | None = _option(
+        None,
+        "What else is told, comma-separated: label:COLUMN and number:COLUMN of a table among the files, image:FOLDER with a "
+        "picture of the same name for each (label:style,number:age,image:sketch=FOLDER).",
+    )
     resolution: str | None = _option(None, "Train at HEIGHTxWIDTH, e.g. 64x128, instead of the data's own size.")
     held_out: str | None = _option(
         None, "Share (0.1) or number (500) of items kept out of training. Default: the data's."
@@ -41,7 +49,9 @@ class TrainSettings:
     lr: float | None = _option(None, "Peak learning rate. Default: by size of the network.")
     weight_decay: float = _option(0.01, "AdamW's weight decay.")
     clip: float = _option(1.0, "Gradients longer than this are shortened to it.")
-    label_dropout: float = _option(0.1, "Share of labels not told, so that guidance works.")
+    condition_dropout: float = _option(
+        0.1, "Share of items that a label or other condition is not told for, so that guidance works."
+    )
     augment: str | None = _option(
         None, "Random changes of the data, comma-separated: flip, vflip, rotate90. Default none."
     )
@@ -88,6 +98,7 @@ class TrainSettings:
     def of(cls, options: dict[str, Any]) -> TrainSettings:
         """Settings from keywords; an unknown one is an error that names the nearest. Numbers may be given as numbers."""
         known = {f.name: f for f in dataclasses.fields(cls)}
+        options = {_RENAMED.get(name, name): value for name, value in options.items()}
         for name in options:
             if name not in known:
                 raise ReverieError(f"train has no option '{name}'; did you mean {nearest(name, list(known))}?")
@@ -127,8 +138,9 @@ class TrainSettings:
         broken = share_or_count(self.max_broken, "max-broken")
         if isinstance(broken, float) and broken > 1:
             raise ReverieError(f"--max-broken {self.max_broken}: a share is at most 100%.")
-        if not 0 <= self.label_dropout < 1:
-            raise ReverieError(f"--label-dropout {self.label_dropout:g} must be at least 0 and below 1.")
+        if not 0 <= self.condition_dropout < 1:
+            raise ReverieError(f"--condition-dropout {self.condition_dropout:g} must be at least 0 and below 1.")
+        parse(self.condition)
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise ReverieError(f"--precision {self.precision}: there are auto, float32 and bfloat16.")
         seconds(self.checkpoint_every, "--checkpoint-every")

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from reverie import registry, storage
 from reverie.codecs import Codec
+from reverie.conditions import Knowledge
 from reverie.core.denoiser import Learned, NetworkDenoiser, TokenDenoiser
 from reverie.core.grids import Trailing
 from reverie.core.processes import Gaussian, Process
@@ -41,6 +42,7 @@ class Job:
     loader: Loader
     held_out: Items
     training: Items
+    asked: Data  # the first few held-out items, whose conditions are asked for where they cannot be drawn
     split: Split
     batch: int
     lr: float
@@ -70,15 +72,12 @@ def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = Non
         )
     notes = [*data.notes, *_broken(data), *([codec.rule] if codec.rule else [])]
     augment = [a.strip() for a in (settings.augment or "").split(",") if a.strip()]
-    classes = list(data.classes) if data.labels is not None else []
-    if len(classes) > max(20, len(data) // 3):
-        notes.append(
-            f"{len(classes)} classes for {len(data)} items: are the labels measurements or names? --label-from none leaves "
-            "them out"
-        )
-    loader = Loader(train.items, train.labels, codec, settings.seed, settings.label_dropout, augment)
+    conditions = start.conditions if start else Knowledge.fit(train.columns, _sides(codec))
+    conditions.check(train.columns, "the model to start from")
+    notes += _told_notes(conditions, len(data))
+    loader = Loader(train.items, codec, settings.seed, train.columns, conditions, settings.condition_dropout, augment)
     for chosen in _sizes(settings):
-        model = _continued(start, classes, notes) if start else _fresh(codec, train, classes, chosen, network)
+        model = _continued(start, notes) if start else _fresh(codec, train, conditions, chosen, network)
         model.to(device)
         room = fit(model.denoiser, loader, batch, settings.accumulate, device)
         if room.fits and (settings.size != "auto" or worth_its_time(model.denoiser, loader, batch, chosen)):
@@ -99,9 +98,9 @@ def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = Non
     notes += _start_notes(model.defaults, model.denoiser.process)
     lr = settings.lr or default_lr(model.parameters)
     at_once = max(16, -(-batch // room.accumulate))  # so that looks take no more memory than steps
-    on_held = Items.of(model.encode(held.items[:ITEMS]), held.labels, at_once)
-    on_train = Items.of(model.encode(train.items[:ITEMS]), train.labels, at_once)
-    return Job(model, loader, on_held, on_train, cut, batch, lr, notes, chosen, memory)
+    on_held, on_train = (_looked_at(model, part, at_once) for part in (held, train))
+    asked = held.subset(np.arange(min(len(held), ITEMS)))
+    return Job(model, loader, on_held, on_train, asked, cut, batch, lr, notes, chosen, memory)
 
 
 def default_batch(shape: tuple[int, ...], count: int) -> int:
@@ -156,9 +155,31 @@ def _sizes(settings: TrainSettings) -> Iterator[TrainSettings]:
     yield from (replace(settings, size=s) for s in (SIZES if settings.size == "auto" else [settings.size]))
 
 
-def conditions_of(classes: list[str]) -> dict[str, dict[str, Any]]:
-    """How a network is told of the labels."""
-    return {"label": {"kind": "label", "classes": len(classes)}} if classes else {}
+def _sides(codec: Codec) -> tuple[int, int]:
+    """Height and width of an item."""
+    height, width = codec.field.shape[-2:]
+    return height, width
+
+
+def _looked_at(model: Model, data: Data, at_once: int) -> Items:
+    """The first few items, encoded with what is known of them; the split has shuffled them already."""
+    some = data.subset(np.arange(min(len(data), ITEMS)))
+    return Items(torch.from_numpy(model.encode(some.items)), model.conditions.encode(some.columns), at_once)
+
+
+def _told_notes(conditions: Knowledge, count: int) -> list[str]:
+    """What is told beside the label, and where classes look like something else."""
+    notes = [f"condition {name}: {one.line()}" for name, one in conditions.items() if name != "label"]
+    for name, one in conditions.items():
+        classes = int(one.declared.get("classes", 0))
+        if classes > max(20, count // 3):
+            what, without = (
+                ("the labels", "--label-from none leaves")
+                if name == "label"
+                else (f"'{name}'", "label:COLUMN in --condition puts")
+            )
+            notes.append(f"{classes} classes for {count} items: are {what} measurements or names? {without} them out")
+    return notes
 
 
 def _broken(data: Data) -> list[str]:
@@ -183,16 +204,17 @@ def _codec(train: Data, settings: TrainSettings) -> Codec:
     return cls.fit(train.items, **given)
 
 
-def _fresh(codec: Codec, train: Data, classes: list[str], settings: TrainSettings, network: nn.Module | None) -> Model:
+def _fresh(
+    codec: Codec, train: Data, conditions: Knowledge, settings: TrainSettings, network: nn.Module | None
+) -> Model:
     """An untrained model: moments of the data, and a network of the asked size."""
-    loader = Loader(train.items, None, codec, 0)
+    loader = Loader(train.items, codec, 0)
     mean, variance, sigma_data = moments(loader)
     if not sigma_data > 1e-6:
         raise ReverieError("All items of the training data are the same: there is nothing to learn.")
     torch.manual_seed(settings.seed)
-    denoiser = _denoiser(codec, mean, variance, sigma_data, classes, settings, network)
-    counts = np.bincount(train.labels, minlength=len(classes)) if train.labels is not None else np.zeros(0)
-    return Model(codec, denoiser, classes, [float(c / counts.sum()) for c in counts])
+    denoiser = _denoiser(codec, mean, variance, sigma_data, conditions.declared, settings, network)
+    return Model(codec, denoiser, conditions)
 
 
 def _denoiser(
@@ -200,12 +222,12 @@ def _denoiser(
     mean: Tensor,
     variance: Tensor,
     sigma_data: float,
-    classes: list[str],
+    conditions: dict[str, dict[str, Any]],
     settings: TrainSettings,
     network: nn.Module | None,
 ) -> Learned:
     """An untrained network as the denoiser of the family's process."""
-    field, conditions = codec.field, conditions_of(classes)
+    field = codec.field
     cls: Any = registry.find("networks", str(settings.chosen("architecture")))
     if field.classes is None:
         if network is None:
@@ -275,14 +297,8 @@ def _as_started(settings: TrainSettings, start: Model) -> TrainSettings:
     return replace(settings, family=family, **kept)
 
 
-def _continued(start: Model, classes: list[str], notes: list[str]) -> Model:
-    """A trained model as the start of another run: same codec, moments and network."""
-    if classes != start.classes:
-        raise ReverieError(
-            f"The data has {len(classes)} classes ({', '.join(classes[:5]) or 'none'}) where the model to start from has "
-            f"{len(start.classes)} ({', '.join(start.classes[:5]) or 'none'}). Give data with the same class names, or "
-            "--label-from none for both."
-        )
+def _continued(start: Model, notes: list[str]) -> Model:
+    """A trained model as the start of another run: same codec, moments, conditions and network."""
     notes.append("network, size, resolution and moments are those of the model started from")
     fresh = copy.copy(start)
     fresh.denoiser.train()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ import torch
 from reverie.core.denoiser import Learned
 from reverie.core.noise import Noise
 from reverie.core.times import TimeLaw
-from reverie.example import Condition
+from reverie.example import Condition, Conditions
 from reverie.metrics.distances import nearest
 
 BANDS = 8
@@ -21,20 +22,20 @@ _STEP = 1
 
 @dataclass(frozen=True)
 class Items:
-    """A fixed set of encoded items to measure on, with their class numbers; `at_once` of them go through the network together."""
+    """A fixed set of encoded items to measure on, and what is told of them; `at_once` of them go through the network together."""
 
     x: torch.Tensor
-    labels: torch.Tensor | None
+    cond: Conditions = field(default_factory=dict)
     at_once: int = ITEMS
-
-    @classmethod
-    def of(cls, x: np.ndarray, labels: np.ndarray | None, at_once: int = ITEMS) -> Items:
-        """The first few; the split has shuffled them already."""
-        return cls(torch.from_numpy(x[:ITEMS]), None if labels is None else torch.from_numpy(labels[:ITEMS]), at_once)
 
     def first(self, count: int) -> Items:
         """Fewer of them."""
-        return Items(self.x[:count], None if self.labels is None else self.labels[:count], self.at_once)
+        return Items(self.x[:count], chosen(self.cond, slice(count)), self.at_once)
+
+
+def chosen(cond: Conditions, some: Any) -> Conditions:
+    """The conditions of some samples."""
+    return {name: Condition(c.value[some], c.present[some]) for name, c in cond.items()}
 
 
 def bands(times: TimeLaw, denoiser: Learned) -> torch.Tensor:
@@ -50,7 +51,7 @@ def errors(denoiser: Learned, items: Items, times: torch.Tensor) -> list[float]:
     training = denoiser.training
     denoiser.eval()
     x0 = items.x.to(device)
-    cond = {} if items.labels is None else {"label": Condition.of(items.labels.to(device))}
+    cond = {name: Condition(c.value.to(device), c.present.to(device)) for name, c in items.cond.items()}
     found = []
     process = denoiser.process
     for k, t in enumerate(times):
@@ -58,8 +59,7 @@ def errors(denoiser: Learned, items: Items, times: torch.Tensor) -> list[float]:
         total = 0.0
         for first in range(0, len(x0), items.at_once):
             some = slice(first, first + items.at_once)
-            told = {name: Condition(c.value[some], c.present[some]) for name, c in cond.items()}
-            total += float(process.divergence(x0[some], denoiser(x_t[some], t, told), x_t[some], t).sum())
+            total += float(process.divergence(x0[some], denoiser(x_t[some], t, chosen(cond, some)), x_t[some], t).sum())
         found.append(total / len(x0))
     denoiser.train(training)
     return found
@@ -71,23 +71,36 @@ def weighted(found: list[float], denoiser: Learned, times: torch.Tensor) -> floa
 
 
 def label_errors(denoiser: Learned, items: Items, times: torch.Tensor) -> dict[str, float]:
-    """What labels are worth: weighted error with the items' own labels told, with none told, and with wrong ones told.
+    """What conditions are worth: weighted error with the items' own ones told, with none told, and with wrong ones told.
 
-    On the first half of the items and the same noises, so that the three differ by the labels alone; empty where there are
-    none, or all are the same. The wrong label of an item is that of the next item, around the end, that has another.
+    On the first half of the items and the same noises, so that the three differ by what is told alone; empty where nothing
+    is told, or the same of all. What is wrong for an item is what the next one is told, around the end, that is told another.
     """
     items = items.first(max(16, len(items.x) // 2))
-    if items.labels is None or len(torch.unique(items.labels)) < 2:
+    wrong = _of_another(items.cond, len(items.x))
+    if wrong is None:
         return {}
-    count, wrong = len(items.labels), items.labels.clone()
-    for k in range(count):
-        following = torch.roll(items.labels, -k)
-        wrong[k] = following[following != items.labels[k]][0]
-    tellings = {"told": items.labels, "untold": None, "wrong": wrong}
+    tellings: dict[str, Conditions] = {"told": items.cond, "untold": {}, "wrong": chosen(items.cond, wrong)}
     return {
         k: weighted(errors(denoiser, Items(items.x, v, items.at_once), times), denoiser, times)
         for k, v in tellings.items()
     }
+
+
+def _of_another(cond: Conditions, count: int) -> torch.Tensor | None:
+    """For each of `count` items the next one, around the end, that is told something else; None where there is none."""
+    rows = [c.value.reshape(count, -1).double() * c.present[:, None] for c in cond.values()]
+    rows += [c.present[:, None].double() for c in cond.values()]
+    if not rows:
+        return None
+    _, kind = torch.unique(torch.cat(rows, 1), dim=0, return_inverse=True)
+    if not bool((kind != kind[0]).any()):
+        return None
+    another = torch.zeros(count, dtype=torch.int64)
+    for k in range(count):
+        following = (torch.arange(count) + k) % count
+        another[k] = following[kind[following] != kind[k]][0]
+    return another
 
 
 def sample_facts(drawn: np.ndarray, held_out: Items, training: np.ndarray) -> dict[str, float]:
