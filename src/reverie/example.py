@@ -66,10 +66,13 @@ class Example:
 
     def to(self, device: torch.device) -> Example:
         """Move every tensor of the batch to a device."""
-        cond = {k: Condition(c.value.to(device), c.present.to(device)) for k, c in self.cond.items()}
-        observed = None if self.observed is None else each(lambda x: x.to(device), self.observed)
-        index = None if self.index is None else self.index.to(device)
-        return Example(each(lambda x: x.to(device), self.x0), cond, observed, index)
+        cond = {
+            k: Condition(c.value.to(device, non_blocking=True), c.present.to(device, non_blocking=True))
+            for k, c in self.cond.items()
+        }
+        observed = None if self.observed is None else each(lambda x: x.to(device, non_blocking=True), self.observed)
+        index = None if self.index is None else self.index.to(device, non_blocking=True)
+        return Example(each(lambda x: x.to(device, non_blocking=True), self.x0), cond, observed, index)
 
     def part(self, some: slice) -> Example:
         """Some of the batch's samples."""

@@ -18,6 +18,7 @@ from reverie import storage
 from reverie.errors import ReverieError
 from reverie.model import Model
 from reverie.training import checkpoint
+from reverie.training.ahead import Ahead
 from reverie.training.learner import Learner
 from reverie.training.looks import Looks
 from reverie.training.pace import Pace
@@ -59,8 +60,10 @@ class Trainer:
     _good: tuple[dict[str, Tensor], dict[str, Tensor]] | None = None  # what to go back to, where there is no folder
 
     def __post_init__(self) -> None:
-        """Without a folder there is nowhere to keep pictures."""
+        """Without a folder there is nowhere to keep pictures; on a GPU batches are read ahead."""
         self.pictures = self.pictures if self.run else ()
+        card = self.job.model.device.type == "cuda"
+        self._ahead = Ahead(self.job.loader, self.job.batch, early=card, pinned=card)
 
     @property
     def looks(self) -> Looks:
@@ -149,7 +152,7 @@ class Trainer:
     def _advance(self, learner: Learner, seen: int, lr: float) -> tuple[float, float]:
         """One step on the batch after `seen` items, of which this process takes its part."""
         rows = learner.rows(self.job.batch)
-        return learner.advance(self.job.loader.batch(seen + rows.start, rows.stop - rows.start), lr, self.job.batch)
+        return learner.advance(self._ahead.batch(seen + rows.start, rows.stop - rows.start), lr, self.job.batch)
 
     @property
     def elapsed(self) -> float:

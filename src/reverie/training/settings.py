@@ -88,6 +88,10 @@ class TrainSettings:
     )
     threads: int | None = _option(None, "CPU threads. Default: all cores.")
     precision: str = _option("auto", "auto, float32 or bfloat16 (mixed precision; auto uses it on GPUs that have it).")
+    compile: bool = _option(
+        False,
+        "Compile the network (torch.compile): a minute or more at the start, then faster steps; worth it on a GPU.",
+    )
     track: str | None = _option(
         None, "Follow the run elsewhere too, e.g. tensorboard,wandb:mode=offline; see `reverie list trackers`."
     )

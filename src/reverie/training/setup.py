@@ -86,6 +86,8 @@ def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = Non
     if room.accumulate > 1:
         notes += [] if settings.accumulate else [room.note(batch)]
         chosen = replace(chosen, accumulate=room.accumulate)
+    if settings.compile:
+        model.denoiser.network.compile()  # in place: names of weights, averages and checkpoints stay as they are
     memory = peak_memory(room.need, device)
     model.card = {
         "source": data.source,
