@@ -135,6 +135,17 @@ def test_the_network_is_told_all_that_was_asked_for_in_its_own_units():
     assert np.allclose(split.x, made.x, atol=1e-5)
 
 
+def test_class_numbers_alone_tell_the_label_and_nothing_else():
+    """As verbs and measurements that know labels alone tell them."""
+    label, told = Labels.of(["b", "a", "b"]), columns(3)
+    known = Knowledge.fit({"label": label, "age": told["age"]}, (8, 8))
+    model = Model(ImageCodec(SIDE, SIDE, "grey", 1), obedient().denoiser, known)
+    cond = model.condition(torch.tensor([1, 0]))
+    assert cond["label"].value.tolist() == [1, 0]
+    assert cond["label"].present.all()
+    assert not cond["age"].present.any()
+
+
 def test_what_cannot_be_told_is_one_message_and_what_is_odd_a_note():
     model = obedient()
     sketch = {"sketch": None}

@@ -284,6 +284,10 @@ def _data(data: Any, labels: Any, settings: TrainSettings, conditions: Mapping[s
             )
         if not isinstance(data, Data):
             return Data.from_arrays(data, None if labels is None else np.asarray(labels), conditions=conditions)
+        if labels is not None or conditions:
+            raise ReverieError(
+                "Labels and conditions beside a Data belong into it: Data.from_arrays(items, labels, ...)."
+            )
         return dataclasses.replace(data, labels=None, classes=[]) if settings.label_from == "none" else data
     if not str(data):
         raise ReverieError("The path of the data is empty; name a folder, a file or a packaged data set.")
