@@ -66,12 +66,12 @@ def train(
             f"torchrun --nproc-per-node {distributed.Devices.parse(settings.devices).processes} and leave devices out."
         )
     if output is not None and distributed.restarted() and group.agree(lambda: _begun_here(Path(output))):
-        return resume(output, data=_data(data, labels, conditions, settings), network=network, tracker=tracker)
+        return resume(output, data=_data(data, labels, settings, conditions), network=network, tracker=tracker)
     run = None if output is None or not group.leads else _new_run(Path(output), overwrite)
     tracker = (tracker if group.leads else None) or Silent()
     if group.leads:
         _can_be_tracked(settings, output)
-    read_data = _data(data, labels, conditions, settings)
+    read_data = _data(data, labels, settings, conditions)
     job = prepare(read_data, settings, network)
     settings = job.settings
     with files.locked(run) if run else contextlib.nullcontext():
@@ -97,7 +97,7 @@ def outlook(
     """
     started = time.monotonic()
     settings = TrainSettings.of(options)
-    job = prepare(_data(data, labels, conditions, settings), settings, network)
+    job = prepare(_data(data, labels, settings, conditions), settings, network)
     trainer = Trainer(job, job.settings, Silent(), None, Learner.of(job.model.denoiser, job.settings), started=started)
     trainer.make_plan()
     return outlook_of(trainer)
@@ -134,7 +134,7 @@ def resume(
         folder = _checkpoint_to_go_on_from(run, group)
         if storage.is_model(run) and any(e["event"] == "done" for e in read_log(run / "metrics.jsonl")):
             raise ReverieError(f"{run} is finished. To train on: reverie train PATH --from {run} -o NEW.")
-        job = prepare(_data(about["data"] if data is None else data, labels, conditions, settings), settings, network)
+        job = prepare(_data(about["data"] if data is None else data, labels, settings, conditions), settings, network)
         learner = Learner.of(job.model.denoiser, settings)
         trainer = Trainer(job, settings, Silent(), run if group.leads else None, learner, started=started)
         if folder is not None:
@@ -256,7 +256,7 @@ def _both_sides(run: Path, model: Model, data: Any) -> tuple[Data, Data]:
     own = None
     if about.get("data") is not None:
         settings = TrainSettings.of(about["settings"])
-        own = _data(about["data"], None, None, settings)
+        own = _data(about["data"], None, settings)
         cut = split(own, share_or_count(settings.held_out, "held-out"), seed=0)
         if cut.hash != model.card.get("split"):
             raise ReverieError(
@@ -265,7 +265,7 @@ def _both_sides(run: Path, model: Model, data: Any) -> tuple[Data, Data]:
             )
     if data is not None:
         told = {k: v for k, v in about.get("settings", {}).items() if k in ("label_from", "condition")}
-        given = _data(data, None, None, TrainSettings.of(told))
+        given = _data(data, None, TrainSettings.of(told))
         if own is not None:
             return own.subset(cut.train), given
         cut = split(given, None, seed=0)
@@ -275,7 +275,7 @@ def _both_sides(run: Path, model: Model, data: Any) -> tuple[Data, Data]:
     return own.subset(cut.train), own.subset(cut.held_out)
 
 
-def _data(data: Any, labels: Any, conditions: Mapping[str, Any] | None, settings: TrainSettings) -> Data:
+def _data(data: Any, labels: Any, settings: TrainSettings, conditions: Mapping[str, Any] | None = None) -> Data:
     """Whatever a person holds, as Data."""
     if not isinstance(data, str | Path):
         if settings.condition is not None:
@@ -284,6 +284,10 @@ def _data(data: Any, labels: Any, conditions: Mapping[str, Any] | None, settings
             )
         if not isinstance(data, Data):
             return Data.from_arrays(data, None if labels is None else np.asarray(labels), conditions=conditions)
+        if labels is not None or conditions:
+            raise ReverieError(
+                "Labels and conditions beside a Data belong into it: Data.from_arrays(items, labels, ...)."
+            )
         return dataclasses.replace(data, labels=None, classes=[]) if settings.label_from == "none" else data
     if not str(data):
         raise ReverieError("The path of the data is empty; name a folder, a file or a packaged data set.")

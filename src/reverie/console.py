@@ -257,6 +257,7 @@ def run_card(place: Path) -> dict[str, Any]:
         "items": f"{model.codec.kind}, {'x'.join(map(str, model.codec.field.shape))} ({', '.join(model.codec.field.axes)})",
         "rule": model.codec.rule,
         "classes": ", ".join(model.classes) or "none",
+        "told": "; ".join(f"{name}: {one.line()}" for name, one in model.conditions.items() if name != "label"),
         "network": f"{about['network']['name']}, {model.parameters:,} weights",
         "family": "" if "family" not in (chosen := record.get("settings", {})) else chosen["family"] or "edm",
         "schedule": about["process"]["schedule"]["name"],

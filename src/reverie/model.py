@@ -136,19 +136,28 @@ class Model:
             items, asked.values.get("label"), x.numpy(), self.codec, chosen, seed, first, others, asked.notes
         )
 
+    def condition(self, labels: Tensor) -> Conditions:
+        """The network's conditions for class numbers (B,) of "label"; all others, where there are any, told to nobody."""
+        wanted = {**dict.fromkeys(self.conditions), "label": labels.tolist()}
+        return self._here(self.conditions.ask(len(labels), wanted, 0).cond)
+
     def process(self, settings: Settings) -> Process:
         """The process that is walked back: the model's own, under the schedule that was asked for."""
         return self.guided({}, settings).process
 
     def guided(self, cond: Conditions, settings: Settings) -> Denoiser:
         """The denoiser that a sampler walks with: told its conditions, guided and rescheduled where asked for."""
-        cond = {k: Condition(c.value.to(self.device), c.present.to(self.device)) for k, c in cond.items()}
+        cond = self._here(cond)
         denoiser: Denoiser = Given(self.denoiser, cond)
         if cond and settings.guidance != 1:
             denoiser = ClassifierFree(self.denoiser, cond, settings.guidance, interval=settings.interval)
         if settings.schedule is not None:
             denoiser = Rescheduled(denoiser, registry.build("schedules", settings.schedule))
         return denoiser
+
+    def _here(self, cond: Conditions) -> Conditions:
+        """Conditions on the device of the weights."""
+        return {k: Condition(c.value.to(self.device), c.present.to(self.device)) for k, c in cond.items()}
 
     def encode(self, items: Sequence[Any] | np.ndarray) -> np.ndarray:
         """Items as the network sees them, (N, C, *) float32, or int64 tokens."""

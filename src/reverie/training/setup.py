@@ -173,14 +173,11 @@ def _told_notes(conditions: Knowledge, count: int) -> list[str]:
     """What is told beside the label, and where classes look like something else."""
     notes = [f"condition {name}: {one.line()}" for name, one in conditions.items() if name != "label"]
     for name, one in conditions.items():
-        classes = int(one.declared.get("classes", 0))
-        if classes > max(20, count // 3):
-            what, without = (
-                ("the labels", "--label-from none leaves")
-                if name == "label"
-                else (f"'{name}'", "label:COLUMN in --condition puts")
-            )
-            notes.append(f"{classes} classes for {count} items: are {what} measurements or names? {without} them out")
+        if (classes := int(one.declared.get("classes", 0))) > max(20, count // 3):
+            what, remedy = ("the labels", "--label-from none leaves them out") if name == "label" else (
+                f"those of '{name}'", f"number:{name} reads them as numbers"
+            )  # fmt: skip
+            notes.append(f"{classes} classes for {count} items: are {what} measurements or names? {remedy}")
     return notes
 
 
