@@ -12,7 +12,7 @@ of both sets, value +- 1.96 (their standard deviation); the higher bias at n/2 i
 It is an interval for the expected score *at this n*, over new samples and new held-out items alike. Where both sets are
 of one law, Frechet and kernel distance are degenerate (their first-order term vanishes), and it is too wide by up to
 sqrt(3). Measured over repeated draws (tests/evaluation): it covers in 91 % (density) to 96 % (Frechet) of trials where
-the laws differ, and in 98 to 100 % where they do not.
+the laws differ, and in 98 to 100 % where they do not. A metric that is slow says how few half-samples serve (`half_samples`).
 
 Source: half-sampling, the delete-d jackknife with d = n / 2, Shao & Wu 1989, eq. 2.3.
 """
@@ -30,8 +30,8 @@ from scipy.stats import norm
 from reverie.errors import ReverieError
 from reverie.evaluation.audit import Audit, audit
 from reverie.evaluation.classifier import LabelAgreement, label_agreement
-from reverie.metrics.base import Features, Metric
-from reverie.metrics.features import choose
+from reverie.metrics.base import Features, Metric, Test
+from reverie.metrics.features import better, choose
 from reverie.registry import config, name_of, registered
 
 LEVEL = 0.95
@@ -45,7 +45,8 @@ class Score:
 
     low, high: 95 % interval of the value (half-sampling). floor, floor_sd: real training items in place of the
     generated, mean and standard deviation over repeated draws. gaussian: a Gaussian fit to the training pixels.
-    noisy_copies: training items with noise. options: the metric's own, by name.
+    noisy_copies: training items with noise. options: the metric's own, by name. p: of a metric that is a test, how likely a
+    value as bad would be, were samples and held-out items of one law; None of all others.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Score:
     features_hash: str
     options: dict[str, Any]
     notes: tuple[str, ...] = ()
+    p: float | None = None
 
 
 @dataclass(frozen=True)
@@ -111,10 +113,10 @@ def scores(
     resamples: int = 200,
     repeats: int = 8,
 ) -> list[Score]:
-    """Score generated against held-out items, all (*, C, H, W) float32 in [-1, 1], on n of each.
+    """Score generated against held-out items, all (*, ...) float32, pictures (*, C, H, W) in [-1, 1], on n of each.
 
-    n: as many as there are of the fewest, unless fewer are asked for. resamples: half-samples behind each interval.
-    repeats: draws of training items behind the floor. Raises ReverieError where n is too small for a metric (under
+    features: by the shape of the items unless given, see `choose`. n: as many as there are of the fewest, unless fewer are asked for. resamples: half-samples behind each
+    interval, at most. repeats: draws of training items behind the floor. Raises ReverieError where n is too small for a metric (under
     twice its `least`, as half-samples must do).
     """
     features = features if features is not None else choose(generated.shape[1:])
@@ -124,16 +126,17 @@ def scores(
         if n < 2 * metric.least:
             raise ReverieError(_too_few(metric, n))
     rng = np.random.default_rng(seed)
-    pool = _draw(rng, real_train, POOL * n)
-    held, made, train = (features(x) for x in (_draw(rng, real_held_out, n), _draw(rng, generated, n), pool))
-    gaussian = features(gaussian_fit(real_train, n, rng))
-    copies = features(noisy_copies(real_train, n, rng))
+    sets = [_draw(rng, real_train, POOL * n), _draw(rng, real_held_out, n), _draw(rng, generated, n)]
+    sets += [gaussian_fit(real_train, n, rng), noisy_copies(real_train, n, rng)]
+    train, held, made, gaussian, copies = _measured(features, sets)
     draws = [rng.permutation(len(train))[:n] for _ in range(repeats)]
     if n <= held.shape[1]:
         notes += (
             f"n = {n} is not above the {held.shape[1]} features, so a Frechet distance is mostly bias: compare it with "
             "its floor alone.",
         )
+    if advice := better(generated.shape[1:], features):
+        notes += (advice,)
 
     found = []
     for metric in metrics:
@@ -157,9 +160,19 @@ def scores(
                 features_hash=features.hash,
                 options={k: v for k, v in config(metric).items() if k != "name"},
                 notes=notes,
+                p=metric.p_value(held, made) if isinstance(metric, Test) else None,
             )
         )
     return found
+
+
+def _measured(features: Features, sets: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The features of each set, (N, D); where they ask for it, in the mean and spread of the first, the training items."""
+    found = [features(x) for x in sets]
+    if not features.standardised:
+        return found
+    mean, sd = found[0].mean(axis=0), found[0].std(axis=0)
+    return [(x - mean) / np.where(sd > 0, sd, 1) for x in found]
 
 
 def interval(
@@ -167,7 +180,8 @@ def interval(
 ) -> tuple[float, float]:
     """Return the 95 % interval of metric(real, generated) by half-sampling both sets; see the head of this file."""
     value = metric(real, generated)
-    halves = [metric(_half(rng, real), _half(rng, generated)) for _ in range(resamples)]
+    count = min(resamples, metric.half_samples)
+    halves = [metric(_half(rng, real), _half(rng, generated)) for _ in range(count)]
     reach = norm.ppf((1 + LEVEL) / 2) * float(np.std(halves, ddof=1))
     least, most = metric.bounds
     return max(least, value - reach), min(most, value + reach)
@@ -198,7 +212,7 @@ def format_score(score: Score) -> str:
     return (
         f"{score.title} {_number(score.value)}  [{_number(score.low)}, {_number(score.high)}], n = {score.n:,}   "
         f"floor (real vs real) {_number(score.floor)}   Gaussian fit {_number(score.gaussian)}   "
-        f"features: {score.features} {score.features_hash}"
+        f"{'' if score.p is None else f'p = {score.p:.2g}   '}features: {score.features} {score.features_hash}"
     )
 
 
