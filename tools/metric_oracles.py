@@ -15,10 +15,10 @@ from pathlib import Path
 
 import ot
 import torch
+from tests.metrics.sets import SETS
 
 from reverie.metrics.gaussian_mmd import median_distance
 from reverie.metrics.sliced import SlicedWasserstein
-from tests.metrics.sets import SETS
 
 OUT = Path(__file__).parent.parent / "tests" / "metrics" / "oracles.json"
 
@@ -42,9 +42,7 @@ def figures(real, made):
     if len(real) == len(made):  # their estimator takes no other
         found["kernel"] = kid.kernel_mmd(real, made, kid_kernel="poly", kid_kernel_poly_degree=3,
                                          kid_kernel_poly_gamma=None, kid_kernel_poly_coef0=1)  # fmt: skip
-        found["gaussian-mmd"] = kid.kernel_mmd(
-            real, made, kid_kernel="rbf", kid_kernel_rbf_sigma=median_distance(real)
-        )
+        found["gaussian-mmd"] = kid.kernel_mmd(real, made, kid_kernel="rbf", kid_kernel_rbf_sigma=median_distance(real))
     lines = SlicedWasserstein().directions(real.shape[1])
     found["sliced-wasserstein"] = ot.sliced_wasserstein_distance(real, made, p=2, projections=lines)
     found["energy"] = float(

@@ -84,8 +84,8 @@ def label_agreement(
     """Fit a classifier on training items and ask it about held-out items and samples; x (N, *), y (N,) integers.
 
     A support vector machine with a Gaussian kernel (C = 10, gamma = 1 / (entries * variance)) on entries, those of pictures
-    averaged down to 16x16 where they are more, of at most 5,000 training items. Raises ReverieError where there are fewer than two
-    classes or lengths differ.
+    averaged down to 16x16 where they are more, of at most 5,000 training items. Raises ReverieError where there are fewer
+    than two classes or lengths differ.
     """
     for name, x, y in (("training", train_x, train_y), ("held-out", held_x, held_y), ("sample", sample_x, sample_y)):
         if len(x) != len(y) or not len(x):
