@@ -145,4 +145,4 @@ def _how(tokens: bool, width: float | None) -> str:
     if tokens:
         return f"a bound, by {TIMES} noise levels an item"
     what = "density of the encoded numbers" if width is None else "integers blurred over their bin"
-    return f"an estimate by the probability-flow ODE, {PROBES} probes an item; {what}"
+    return f"an estimate by the probability-flow ODE, {PROBES} probe of the trace an item; {what}"
