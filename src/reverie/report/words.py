@@ -151,24 +151,19 @@ def _labels(found: LabelAgreement) -> Card:
 def _copying(audit: Audit) -> Card:
     enough = min(audit.n, audit.held_out_n) >= 50
     known = audit.membership
-    loss = "" if known is None else (
-        f"loss tells training from held-out items: AUC {known.auc:.3f} [{known.low:.3f}, {known.high:.3f}], chance 0.5, "
-        f"n = {known.n:,} and {known.held_out_n:,}"
-    )  # fmt: skip
+    loss = () if known is None else (f"AUC by loss {known.auc:.3f} [{known.low:.3f}, {known.high:.3f}], chance 0.5",)
+    beside = audit.nearer
     return Card(
         "Memorisation",
         "found" if audit.memorised else "no sign" if enough else "cannot tell",
         (
-            f"nearest-training ratio, median {audit.median:.3f}; of held-out items {audit.held_out_median:.3f}",
-            f"difference within [{audit.low:+.3f}, {audit.high:+.3f}] (95 %)",
-            f"p = {audit.p:.2g} of all tests together, n = {audit.n:,} and {audit.held_out_n:,}",
-            f"nearest is a training item, not a held-out one: {percent(audit.nearer.share)}, by chance within "
-            f"[{percent(audit.nearer.low)}, {percent(audit.nearer.high)}]",
-            *([loss] if loss else []),
-            "distances between pixels",
+            f"nearest-training ratio {audit.median:.3f}, of held-out items {audit.held_out_median:.3f}; difference "
+            f"[{audit.low:+.3f}, {audit.high:+.3f}]",
+            f"{percent(beside.share)} nearer to training items, by chance [{percent(beside.low)}, {percent(beside.high)}]",
+            *loss,
+            f"p = {audit.p:.2g} in all, n = {audit.n:,} and {audit.held_out_n:,}",
         ),
-        "Do samples lie nearer to single training items than items do that the model never saw (a ratio near 0 is a copy), and "
-        "does the model know the items it was trained on?",
+        "Do samples lie nearer to training items than unseen items do, and does the model's loss tell the two apart?",
         audit.verdict,
         "Believe it for copies and near copies; one that is shifted or flipped passes unseen.",
         "poor" if audit.memorised else "good" if enough else "fair",
