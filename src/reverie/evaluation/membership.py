@@ -72,7 +72,7 @@ def membership(train: np.ndarray, held_out: np.ndarray) -> Membership:
     a, b = score[: len(train)], score[len(train) :]
     above, below = 1 - _share_below(b, a), _share_below(a, b)
     auc = float(below.mean())
-    reach = norm.ppf(0.975) * np.sqrt(above.var(ddof=1) / len(a) + below.var(ddof=1) / len(b))
+    reach = float(norm.ppf(0.975) * np.sqrt(above.var(ddof=1) / len(a) + below.var(ddof=1) / len(b)))
     p = float(mannwhitneyu(a, b, alternative="less").pvalue) if sd.any() else 1.0
     return Membership(auc, max(0.0, auc - reach), min(1.0, auc + reach), p, len(a), len(b))
 
