@@ -27,6 +27,7 @@ from reverie.core.noise import Noise
 from reverie.core.processes import Process
 from reverie.core.samplers import Sampler, Step, counted, sample
 from reverie.core.schedules import Schedule
+from reverie.data.dataset import Data
 from reverie.data.known import KnownLabel
 from reverie.errors import ReverieError
 from reverie.example import Condition, Conditions, some_of
@@ -140,6 +141,10 @@ class Model:
         """The network's conditions for class numbers (B,) of "label"; all others, where there are any, told to nobody."""
         wanted = {**dict.fromkeys(self.conditions), "label": labels.tolist()}
         return self._here(self.conditions.ask(len(labels), wanted, 0).cond)
+
+    def told(self, data: Data) -> Conditions:
+        """The network's conditions for items of a data set: all that the model knows of, as the data has them."""
+        return self._here(self.conditions.encode(data.columns))
 
     def process(self, settings: Settings) -> Process:
         """The process that is walked back: the model's own, under the schedule that was asked for."""

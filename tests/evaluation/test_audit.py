@@ -5,7 +5,8 @@ import pytest
 from scipy.stats import hypergeom
 
 from reverie.errors import ReverieError
-from reverie.evaluation.audit import FALSE_ALARMS, audit, match, p_value, ratios
+from reverie.evaluation.audit import FALSE_ALARMS, audit, match, nearer, p_value, ratios
+from reverie.evaluation.membership import membership
 
 
 def test_the_ratio_is_its_definition():
@@ -109,6 +110,62 @@ def test_identical_data_has_ratio_zero_everywhere_and_raises_no_alarm():
     found = audit(same, same[:20], same[:20])
     assert found.median == found.held_out_median == 0
     assert not found.copying
+
+
+def test_which_is_nearer_is_its_definition_and_chance_where_all_are_of_one_law():
+    rng = np.random.default_rng(7)
+    train, held, x = rng.standard_normal((30, 4)), rng.standard_normal((30, 4)), rng.standard_normal((200, 4))
+    found = nearer(train, held, x, rng)
+    both = np.linalg.norm(x[:, None] - np.concatenate([train, held]), axis=2)
+    assert found.share == np.mean(both.argmin(1) < 30)
+    p = [nearer(*rng.standard_normal((3, 40, 3)), rng).p for _ in range(80)]
+    assert np.mean(np.array(p) <= 0.1) <= 0.1 + 3 * np.sqrt(0.1 * 0.9 / 80)
+    assert np.mean(np.array(p) <= 0.5) >= 0.33
+
+
+def test_samples_that_lean_towards_training_items_are_seen_though_none_stands_out():
+    """Rows, no pictures: samples half way from a training row to another point of the law."""
+    rng = np.random.default_rng(8)
+    train, held, free = rng.standard_normal((3, 300, 6))
+    found = audit(train, held, 0.8 * train + 0.6 * free)
+    assert found.nearer.p < 0.001
+    assert found.copying
+    assert found.memorised
+    assert found.nearer.low < 0.5 < found.nearer.high < found.nearer.share
+
+
+def test_a_model_that_knows_its_items_by_heart_is_flagged_though_its_samples_are_clean(digits):
+    train, _, held, _ = digits
+    rng = np.random.default_rng(9)
+    held = held[rng.permutation(len(held))]  # they come writer by writer, and a part of the writers is another law
+    losses = rng.standard_normal((300, 2))
+    known = membership(losses[:, 0] - 2, losses[:, 1])
+    found = audit(train, held[:250], held[250:], membership=known)
+    assert found.memorised
+    assert not found.copying
+    assert found.verdict.startswith("Memorised: by its loss the model knows its training items by heart (AUC 0.9")
+    assert len(found.lines()) == 3
+    weak = audit(train, held[:250], held[250:], membership=membership(losses[:, 0] - 0.4, losses[:, 1]))
+    assert weak.membership.p < 1e-4
+    assert not weak.memorised, "a slightly better fit of training items is no memorisation"
+
+
+@pytest.mark.slow
+def test_the_whole_verdict_raises_a_false_alarm_in_at_most_two_percent(digits):
+    """Held-out digits dealt into samples, held-out items and, for the losses, members; 1,000 times.
+
+    Training digits stay; a loss is here a held-out digit's distance to its nearest training digit: real, and its own.
+    """
+    train, _, held, _ = digits
+    rng = np.random.default_rng(10)
+    loss, _ = ratios(held, train)
+    alarms = 0
+    for _ in range(1000):
+        order = rng.permutation(len(held))
+        known = membership(loss[order[:250]], loss[order[250:]])
+        alarms += audit(train, held[order[:250]], held[order[250:]], seed=int(order[0]), membership=known).memorised
+    print(f"false alarms: {alarms} of 1,000")
+    assert alarms <= 20 + 2 * np.sqrt(20)
 
 
 def test_too_little_data_is_an_error_that_counts_it():

@@ -8,7 +8,7 @@ import torch
 from reverie.data.split import split
 from reverie.datasets import Digits
 from reverie.errors import ReverieError
-from reverie.metrics.features import WEIGHTS, DigitsCNN, RandomConv, _digit_net, choose
+from reverie.metrics.features import WEIGHTS, DigitsCNN, Flat, RandomConv, _digit_net, choose
 from reverie.metrics.frechet import Frechet
 
 
@@ -20,9 +20,10 @@ def digits():
 
 
 @pytest.mark.parametrize(
-    ("shape", "name"), [((1, 28, 28), DigitsCNN), ((1, 33, 8), RandomConv), ((3, 8, 8), RandomConv)]
+    ("shape", "name"),
+    [((1, 28, 28), DigitsCNN), ((1, 33, 8), RandomConv), ((4, 8, 8), RandomConv), ((9,), Flat), ((2, 9), Flat)],
 )
-def test_small_grey_pictures_are_measured_as_digits_and_all_others_by_random_convolutions(shape, name):
+def test_the_shape_says_what_an_item_is_measured_on(shape, name):
     assert type(choose(shape)) is name
     x = np.zeros((2, *shape), np.float32)
     assert np.isfinite(choose(shape)(x)).all()
@@ -81,5 +82,10 @@ def test_a_distance_on_them_grows_with_noise_and_with_blur(features, digits):
 def test_what_cannot_be_measured_is_refused():
     with pytest.raises(ReverieError, match="random-conv"):
         DigitsCNN()(np.zeros((2, 3, 8, 8), np.float32))
-    with pytest.raises(ReverieError, match="no features yet"):
-        choose((1, 64))
+
+
+def test_flat_features_are_the_entries_themselves():
+    x = np.random.default_rng(1).standard_normal((4, 2, 3)).astype(np.float32)
+    np.testing.assert_array_equal(Flat()(x), x.reshape(4, 6))
+    assert Flat.standardised
+    assert not DigitsCNN.standardised

@@ -1,16 +1,21 @@
-"""Copying: do samples lie nearer to training items than real items do that the model never saw?
+"""Memorisation: do samples lie nearer to training items than real items do that the model never saw, and does its loss tell them?
 
 For each item, the ratio r = d1 / mean(d1 .. d50) of its distances in pixels to its nearest training items: near 0 for
 a copy, near 1 where no training item stands out. The ratio, unlike d1, does not call a plain picture a copy because all
 plain pictures are close. Held-out items are what the samples should be: if nothing was copied, and the samples are as
 good as real, the two sets of ratios are exchangeable, and how many of the m lowest are samples' is hypergeometric,
-exactly. Three depths are looked at, each at a third of the level, so that together they raise a false alarm in at most
-2 % of evaluations of a perfect model:
+exactly. Three depths are looked at, and the least of their p-values is taken three times:
 - half of all (Mood's median test): samples lean towards the training items as a whole;
 - the lowest 2 %: some samples do;
-- those below every held-out item: a handful of plain copies (8 among 500 are enough).
+- those below every held-out item: a handful of plain copies (9 among 500 are enough).
 
-Pixel distances see copies and near copies; a copy shifted or flipped passes unseen.
+A second test asks each sample which is nearer to it, of m training and m held-out items: a training item for half of them, if
+nothing was copied, however good or plain the samples are. Which side an item of the 2 m is on is then as good as drawn by
+lot, so the p-value is by drawing lots again. The third is `membership`, where the model's own losses are given. Each has an
+equal share of the level, so that together they raise a false alarm in at most 2 % of evaluations of a perfect model.
+
+Works on numbers of any shape (N, *). Distances of entries see copies and near copies; a picture shifted or flipped passes
+unseen. Held-out items must come from where the training items do: of another data set, nearness tells the sets apart.
 
 Source: the ratio, Carlini et al. 2023, section 5.1; the comparison with held-out items, Meehan et al. 2020, section 3.
 """
@@ -23,24 +28,51 @@ import numpy as np
 from scipy.stats import hypergeom
 
 from reverie.errors import ReverieError
+from reverie.evaluation.membership import STRONG, Membership
 from reverie.metrics.distances import nearest
 
 NEIGHBOURS = 50  # that a nearest distance is measured against
 SHOWN = 3  # nearest training items kept for each sample
 FALSE_ALARMS = 0.02
 DEPTHS = (0.5, 0.02)
+LOTS = 1999
+
+
+@dataclass(frozen=True)
+class Nearer:
+    """Of as many training and held-out items, to which is a sample's nearest? Half and half where nothing was copied.
+
+    share: of the samples whose nearest is a training item. low, high: where chance puts it in 95 % of cases. p: one-sided, of
+    a share as high by chance. n: samples. each: training items, and held-out items, that were compared.
+    """
+
+    share: float
+    low: float
+    high: float
+    p: float
+    n: int
+    each: int
+
+    def line(self) -> str:
+        """Return it as one line for a person."""
+        return (
+            f"Nearer to a training than to a held-out item {self.share:.1%}  (chance [{self.low:.1%}, {self.high:.1%}]), "
+            f"n = {self.n:,} samples, {self.each:,} items of each   p = {self.p:.2g}"
+        )
 
 
 @dataclass(frozen=True)
 class Audit:
     """Nearest-training ratios of the samples beside the held-out items' own, and what follows.
 
-    median, held_out_median: of r. low, high: 95 % bootstrap interval of median - held_out_median. p: the least of three
-    one-sided p-values times three (see the head of this file). copying: p < 0.02. ratios: r of each sample. nearest:
-    for each sample its 3 nearest training items, nearest first. suspects: samples with r below every held-out item's,
-    lowest first.
+    median, held_out_median: of r. low, high: 95 % bootstrap interval of median - held_out_median. p: the least of the tests'
+    p-values times their number (see the head of this file). memorised: p < 0.02. copying: so by the samples' distances, not by
+    the losses alone. ratio_p: of the ratios. nearer, membership: the two other tests, the last None where no losses were given.
+    ratios: r of each sample. nearest: for each sample its 3 nearest training items, nearest first. suspects: samples with r
+    below every held-out item's, lowest first.
     """
 
+    memorised: bool
     copying: bool
     verdict: str
     median: float
@@ -48,6 +80,9 @@ class Audit:
     low: float
     high: float
     p: float
+    ratio_p: float
+    nearer: Nearer
+    membership: Membership | None
     n: int
     held_out_n: int
     ratios: tuple[float, ...]
@@ -62,9 +97,13 @@ class Audit:
             f"[{self.low:+.3f}, {self.high:+.3f}]), n = {self.n:,} and {self.held_out_n:,}   {self.verdict}"
         )
 
+    def lines(self) -> list[str]:
+        """Return each test as a line for a person, the verdict in the first."""
+        return [self.line(), self.nearer.line(), *([] if self.membership is None else [self.membership.line()])]
+
 
 def ratios(x: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return r (N,) and the nearest training items (N, min(3, M)) of x (N, C, H, W) among train (M, C, H, W).
+    """Return r (N,) and the nearest training items (N, min(3, M)) of x (N, *) among train (M, *).
 
     Where all 50 distances are 0, r is 0.
     """
@@ -82,11 +121,13 @@ def audit(
     held_y: np.ndarray | None = None,
     sample_y: np.ndarray | None = None,
     seed: int = 0,
+    membership: Membership | None = None,
 ) -> Audit:
-    """Look for copies of training items among samples, all (*, C, H, W), against held-out items; labels (*,) or None.
+    """Look for copies of training items among samples, all (N, *) numbers, against held-out items; labels (N,) or None.
 
-    Classes differ in how near their members lie, so with labels given, the medians and the test take equally many
-    samples and held-out items of each class. Raises ReverieError with fewer than 3 training items, or none to compare.
+    membership: what the model's losses say of its training items, where a model is at hand. Classes differ in how near their
+    members lie, so with labels given, the medians and the test of ratios take equally many samples and held-out items of each
+    class. Raises ReverieError with fewer than 3 training items, or none to compare.
     """
     if len(train_x) < 3 or not len(held_x) or not len(sample_x):
         raise ReverieError(
@@ -102,16 +143,24 @@ def audit(
         alike_made, alike_held, notes = match(sample_y, held_y, rng)
     a, b = made[alike_made], held[alike_held]
     p = p_value(a, b)
+    beside = nearer(train_x, held_x, sample_x, rng)
+    known = 1.0 if membership is None or membership.auc < STRONG else membership.p
+    tests = 2 if membership is None else 3
+    by_distance, whole = (min(1.0, tests * min(ps)) for ps in ((p, beside.p), (p, beside.p, known)))
     low, high = np.quantile(_medians(rng, a) - _medians(rng, b), [0.025, 0.975])
     suspects = np.flatnonzero(made < held.min())
     return Audit(
-        copying=p < FALSE_ALARMS,
-        verdict=verdict(p, len(suspects), min(len(a), len(b))),
+        memorised=whole < FALSE_ALARMS,
+        copying=by_distance < FALSE_ALARMS,
+        verdict=verdict(by_distance, whole, len(suspects), min(len(a), len(b)), membership),
         median=float(np.median(a)),
         held_out_median=float(np.median(b)),
         low=float(low),
         high=float(high),
-        p=p,
+        p=whole,
+        ratio_p=p,
+        nearer=beside,
+        membership=membership,
         n=len(a),
         held_out_n=len(b),
         ratios=tuple(made.tolist()),
@@ -159,13 +208,30 @@ def p_value(made: np.ndarray, held: np.ndarray) -> float:
     return min(1.0, len(found) * min(found))
 
 
-def verdict(p: float, suspects: int, n: int) -> str:
+def nearer(train_x: np.ndarray, held_x: np.ndarray, sample_x: np.ndarray, rng: np.random.Generator) -> Nearer:
+    """Count the samples (N, *) whose nearest, of m training and m held-out items (*, *), is a training item; m the fewer."""
+    each = min(len(train_x), len(held_x))
+    sides = [x[rng.permutation(len(x))[:each]].reshape(each, -1) for x in (train_x, held_x)]
+    _, found = nearest(sample_x.reshape(len(sample_x), -1), np.concatenate(sides), 1)
+    held_by = np.bincount(found[:, 0], minlength=2 * each)  # samples to which each item is the nearest
+    share = held_by[:each].sum() / len(sample_x)
+    lots = np.array([held_by[rng.permutation(2 * each)[:each]].sum() for _ in range(LOTS)]) / len(sample_x)
+    low, high = np.quantile(lots, [0.025, 0.975])
+    p = (1 + int(np.sum(lots >= share))) / (1 + LOTS)
+    return Nearer(float(share), float(low), float(high), p, len(sample_x), each)
+
+
+def verdict(by_distance: float, whole: float, suspects: int, n: int, known: Membership | None) -> str:
     """Say in words what was found."""
-    if p < FALSE_ALARMS:
+    heart = "" if known is None else f"by its loss the model knows its training items by heart (AUC {known.auc:.2f})"
+    also = f" And {heart}." if known is not None and known.auc >= STRONG and known.p < FALSE_ALARMS / 3 else ""
+    if by_distance < FALSE_ALARMS:
         return (
-            f"Copying: samples lie nearer to training items than held-out items do (p = {p:.1g}; {suspects:,} nearer "
-            "than any of those)."
+            f"Copying: samples lie nearer to training items than held-out items do (p = {by_distance:.1g}; {suspects:,} nearer "
+            f"than any of those).{also}"
         )
+    if whole < FALSE_ALARMS:
+        return f"Memorised: {heart}, though its samples lie no nearer to them than held-out items do."
     if n < 50:
         return f"No sign of copying, but {n} items to compare could not show much."
     return "No sign of copying: samples lie no nearer to training items than held-out items do."

@@ -81,11 +81,11 @@ def label_agreement(
     classes: Sequence[str] | None = None,
     seed: int = 0,
 ) -> LabelAgreement:
-    """Fit a classifier on training items and ask it about held-out items and samples; x (N, C, H, W), y (N,) integers.
+    """Fit a classifier on training items and ask it about held-out items and samples; x (N, *), y (N,) integers.
 
-    A support vector machine with a Gaussian kernel (C = 10, gamma = 1 / (pixels * variance)) on pixels, averaged down
-    to 16x16 where they are more, of at most 5,000 training items. Raises ReverieError where there are fewer than two
-    classes or lengths differ.
+    A support vector machine with a Gaussian kernel (C = 10, gamma = 1 / (entries * variance)) on entries, those of pictures
+    averaged down to 16x16 where they are more, of at most 5,000 training items. Raises ReverieError where there are fewer
+    than two classes or lengths differ.
     """
     for name, x, y in (("training", train_x, train_y), ("held-out", held_x, held_y), ("sample", sample_x, sample_y)):
         if len(x) != len(y) or not len(x):
@@ -114,6 +114,8 @@ def label_agreement(
 
 
 def _pixels(x: np.ndarray) -> np.ndarray:
-    """(N, C, H, W) -> (N, C * h * w), h, w <= 16."""
+    """Pictures (N, C, H, W) -> (N, C * h * w), h, w <= 16; all else (N, *) -> (N, D) as it is."""
+    if x.ndim != 4:
+        return x.reshape(len(x), -1)
     size = (min(SIDE, x.shape[2]), min(SIDE, x.shape[3]))
     return F.adaptive_avg_pool2d(torch.from_numpy(np.ascontiguousarray(x)), size).numpy().reshape(len(x), -1)

@@ -12,7 +12,7 @@ of both sets, value +- 1.96 (their standard deviation); the higher bias at n/2 i
 It is an interval for the expected score *at this n*, over new samples and new held-out items alike. Where both sets are
 of one law, Frechet and kernel distance are degenerate (their first-order term vanishes), and it is too wide by up to
 sqrt(3). Measured over repeated draws (tests/evaluation): it covers in 91 % (density) to 96 % (Frechet) of trials where
-the laws differ, and in 98 to 100 % where they do not.
+the laws differ, and in 98 to 100 % where they do not. A metric that is slow says how few half-samples serve (`half_samples`).
 
 Source: half-sampling, the delete-d jackknife with d = n / 2, Shao & Wu 1989, eq. 2.3.
 """
@@ -30,8 +30,10 @@ from scipy.stats import norm
 from reverie.errors import ReverieError
 from reverie.evaluation.audit import Audit, audit
 from reverie.evaluation.classifier import LabelAgreement, label_agreement
-from reverie.metrics.base import Features, Metric
-from reverie.metrics.features import choose
+from reverie.evaluation.likelihood import Likelihood
+from reverie.evaluation.membership import Membership
+from reverie.metrics.base import Features, Metric, Test
+from reverie.metrics.features import better, choose
 from reverie.registry import config, name_of, registered
 
 LEVEL = 0.95
@@ -45,7 +47,8 @@ class Score:
 
     low, high: 95 % interval of the value (half-sampling). floor, floor_sd: real training items in place of the
     generated, mean and standard deviation over repeated draws. gaussian: a Gaussian fit to the training pixels.
-    noisy_copies: training items with noise. options: the metric's own, by name.
+    noisy_copies: training items with noise. options: the metric's own, by name. p: of a metric that is a test, how likely a
+    value as bad would be, were samples and held-out items of one law; None of all others.
     """
 
     name: str
@@ -63,11 +66,15 @@ class Score:
     features_hash: str
     options: dict[str, Any]
     notes: tuple[str, ...] = ()
+    p: float | None = None
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All that is known about a set of samples: scores, agreement with the labels asked for, the audit for copies."""
+    """All that is known about a set of samples: scores, agreement with the labels asked for, the audit for copies.
+
+    likelihood: of the model itself, on held-out items; None where samples alone were judged.
+    """
 
     n: int
     seed: int
@@ -75,6 +82,7 @@ class Evaluation:
     labels: LabelAgreement | None
     audit: Audit
     notes: tuple[str, ...]
+    likelihood: Likelihood | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain numbers, strings, lists and dictionaries."""
@@ -92,7 +100,14 @@ class Evaluation:
     def lines(self) -> list[str]:
         """Return the evaluation as lines for a person."""
         labels = [] if self.labels is None else [self.labels.line()]
-        return [*map(format_score, self.scores), *labels, self.audit.line(), *(f"Note: {note}" for note in self.notes)]
+        bits = [] if self.likelihood is None else [self.likelihood.line()]
+        return [
+            *map(format_score, self.scores),
+            *labels,
+            *bits,
+            *self.audit.lines(),
+            *(f"Note: {note}" for note in self.notes),
+        ]
 
 
 def all_metrics() -> list[Metric]:
@@ -111,11 +126,11 @@ def scores(
     resamples: int = 200,
     repeats: int = 8,
 ) -> list[Score]:
-    """Score generated against held-out items, all (*, C, H, W) float32 in [-1, 1], on n of each.
+    """Score generated against held-out items, all (*, ...) float32, pictures (*, C, H, W) in [-1, 1], on n of each.
 
-    n: as many as there are of the fewest, unless fewer are asked for. resamples: half-samples behind each interval.
-    repeats: draws of training items behind the floor. Raises ReverieError where n is too small for a metric (under
-    twice its `least`, as half-samples must do).
+    features: by the shape of the items unless given, see `choose`. n: as many as there are of the fewest, unless fewer are
+    asked for. resamples: half-samples behind each interval, at most. repeats: draws of training items behind the floor.
+    Raises ReverieError where n is too small for a metric (under twice its `least`, as half-samples must do).
     """
     features = features if features is not None else choose(generated.shape[1:])
     metrics = all_metrics() if metrics is None else metrics
@@ -124,16 +139,17 @@ def scores(
         if n < 2 * metric.least:
             raise ReverieError(_too_few(metric, n))
     rng = np.random.default_rng(seed)
-    pool = _draw(rng, real_train, POOL * n)
-    held, made, train = (features(x) for x in (_draw(rng, real_held_out, n), _draw(rng, generated, n), pool))
-    gaussian = features(gaussian_fit(real_train, n, rng))
-    copies = features(noisy_copies(real_train, n, rng))
+    sets = [_draw(rng, real_train, POOL * n), _draw(rng, real_held_out, n), _draw(rng, generated, n)]
+    sets += [gaussian_fit(real_train, n, rng), noisy_copies(real_train, n, rng)]
+    train, held, made, gaussian, copies = _measured(features, sets)
     draws = [rng.permutation(len(train))[:n] for _ in range(repeats)]
     if n <= held.shape[1]:
         notes += (
             f"n = {n} is not above the {held.shape[1]} features, so a Frechet distance is mostly bias: compare it with "
             "its floor alone.",
         )
+    if advice := better(generated.shape[1:], features):
+        notes += (advice,)
 
     found = []
     for metric in metrics:
@@ -157,9 +173,19 @@ def scores(
                 features_hash=features.hash,
                 options={k: v for k, v in config(metric).items() if k != "name"},
                 notes=notes,
+                p=metric.p_value(held, made) if isinstance(metric, Test) else None,
             )
         )
     return found
+
+
+def _measured(features: Features, sets: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The features of each set, (N, D); where they ask for it, in the mean and spread of the first, the training items."""
+    found = [features(x) for x in sets]
+    if not features.standardised:
+        return found
+    mean, sd = found[0].mean(axis=0), found[0].std(axis=0)
+    return [(x - mean) / np.where(sd > 0, sd, 1) for x in found]
 
 
 def interval(
@@ -167,14 +193,15 @@ def interval(
 ) -> tuple[float, float]:
     """Return the 95 % interval of metric(real, generated) by half-sampling both sets; see the head of this file."""
     value = metric(real, generated)
-    halves = [metric(_half(rng, real), _half(rng, generated)) for _ in range(resamples)]
+    count = min(resamples, metric.half_samples)
+    halves = [metric(_half(rng, real), _half(rng, generated)) for _ in range(count)]
     reach = norm.ppf((1 + LEVEL) / 2) * float(np.std(halves, ddof=1))
     least, most = metric.bounds
     return max(least, value - reach), min(most, value + reach)
 
 
 def gaussian_fit(train: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw n items (n, C, H, W) from the Gaussian with the mean and covariance of `train` (N, C, H, W), in its range.
+    """Draw n items (n, *) from the Gaussian with the mean and covariance of `train` (N, *), in its range.
 
     mean + z^T X / sqrt(N - 1), z ~ N(0, I_N), X the centred items: this has exactly the sample covariance, and no
     matrix of pixels by pixels is formed. What lies outside the range of `train` is cut to it.
@@ -198,7 +225,7 @@ def format_score(score: Score) -> str:
     return (
         f"{score.title} {_number(score.value)}  [{_number(score.low)}, {_number(score.high)}], n = {score.n:,}   "
         f"floor (real vs real) {_number(score.floor)}   Gaussian fit {_number(score.gaussian)}   "
-        f"features: {score.features} {score.features_hash}"
+        f"{'' if score.p is None else f'p = {score.p:.2g}   '}features: {score.features} {score.features_hash}"
     )
 
 
@@ -227,8 +254,12 @@ def evaluate(
     n: int | None = None,
     seed: int = 0,
     resamples: int = 200,
+    membership: Membership | None = None,
+    likelihood: Likelihood | None = None,
 ) -> Evaluation:
-    """Evaluate samples against the data they should be like: x (N, C, H, W) float32 in [-1, 1], y (N,) integers.
+    """Evaluate samples against the data they should be like: x (N, *) float32, pictures (N, C, H, W) in [-1, 1], y (N,) integers.
+
+    membership, likelihood: what a model says of the data, where there is one; see `measure`.
 
     Metrics that n is too small for are left out, and a note says so. Labels are judged where all three sets have them.
     """
@@ -241,9 +272,9 @@ def evaluate(
     if train_y is not None and held_y is not None and sample_y is not None:
         labels = label_agreement(train_x, train_y, held_x, held_y, samples_x, sample_y, classes, seed)
         notes += _class_balance(held_y, sample_y)
-    copying = audit(train_x, held_x, samples_x, held_y, sample_y, seed)
+    copying = audit(train_x, held_x, samples_x, held_y, sample_y, seed, membership)
     every = notes + left_out + tuple(note for score in found for note in score.notes) + copying.notes
-    return Evaluation(size, seed, tuple(found), labels, copying, tuple(dict.fromkeys(every)))
+    return Evaluation(size, seed, tuple(found), labels, copying, tuple(dict.fromkeys(every)), likelihood)
 
 
 def _size(n: int | None, held: np.ndarray, train: np.ndarray, generated: np.ndarray) -> tuple[int, tuple[str, ...]]:

@@ -10,6 +10,9 @@ from reverie.core.samplers import Step
 from reverie.data.dataset import Data
 from reverie.errors import ReverieError
 from reverie.evaluation.evaluate import Evaluation, evaluate, labels_like
+from reverie.evaluation.likelihood import ITEMS, likelihood
+from reverie.evaluation.membership import ITEMS as MEMBERS
+from reverie.evaluation.membership import Membership, losses, membership
 from reverie.metrics.base import Features
 from reverie.model import Model
 from reverie.samples import Samples
@@ -28,9 +31,11 @@ def measure(
     features: Features | None = None,
     seed: int = 0,
     on_step: Callable[[Step], None] | None = None,
+    likelihood_n: int = ITEMS,
 ) -> tuple[Evaluation, Samples]:
     """Draw n samples (at most as many as are held out) with the held-out labels' proportions, and evaluate them.
 
+    likelihood_n: held-out items, and training items, whose bits per dimension are estimated; 0 to leave that out.
     Raises ReverieError where the data has other classes than the model.
     """
     n = min(n, len(held_out))
@@ -71,5 +76,19 @@ def measure(
         None,
         n,
         seed,
+        membership=_membership(model, train, held_out, seed),
+        likelihood=likelihood(model, train, held_out, likelihood_n, seed)
+        if min(likelihood_n, len(held_out)) > 1
+        else None,
     )
     return judged, samples
+
+
+def _membership(model: Model, train: Data, held_out: Data, seed: int) -> Membership | None:
+    """Do the model's losses tell the items it was trained on? At most 300 of each; None with fewer than 2 held out."""
+    rng = np.random.default_rng(seed)
+    sides = [data.subset(np.sort(rng.permutation(len(data))[:MEMBERS])) for data in (train, held_out)]
+    if min(map(len, sides)) < 2:
+        return None
+    found = [losses(model.denoiser, model.encode(data.items), model.told(data), seed) for data in sides]
+    return membership(*found)

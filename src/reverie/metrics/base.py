@@ -14,6 +14,7 @@ class Metric(ABC):
     title: ClassVar[str]  # what a person reads: "Frechet distance"
     better: ClassVar[str]  # "lower" or "higher"
     bounds: ClassVar[tuple[float, float]]  # values it can take; an interval is cut to them
+    half_samples: ClassVar[int] = 200  # behind its interval, at most: fewer where one evaluation is slow
 
     @property
     @abstractmethod
@@ -25,10 +26,19 @@ class Metric(ABC):
         """real: (N, D), generated: (M, D), float64 -> the score."""
 
 
+class Test(Metric):
+    """A metric that also says how likely its value would be, were the two sets of one law."""
+
+    @abstractmethod
+    def p_value(self, real: np.ndarray, generated: np.ndarray) -> float:
+        """real: (N, D), generated: (M, D) -> a probability in (0, 1], small where the sets differ."""
+
+
 class Features(ABC):
     """A fixed map from encoded items to feature vectors, named and hashed so that scores can be compared."""
 
     titles: ClassVar[dict[str, str]] = {}  # a metric's title -> what the field calls it on these features ("FID")
+    standardised: ClassVar[bool] = False  # whether each feature is to be measured in the training items' own spread
 
     @property
     @abstractmethod
@@ -37,4 +47,4 @@ class Features(ABC):
 
     @abstractmethod
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """x: (N, C, H, W) float32 in [-1, 1], as the codec encodes -> (N, D) float64."""
+        """x: (N, *) float32, as the codec encodes, pictures (N, C, H, W) in [-1, 1] -> (N, D) float64."""

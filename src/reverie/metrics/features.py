@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import safetensors.torch
@@ -16,7 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reverie.errors import ReverieError
+from reverie.metrics import efficientnet
 from reverie.metrics.base import Features
+from reverie.metrics.efficientnet import EfficientNetLite0
 
 WEIGHTS = Path(__file__).parent / "weights"
 PIXELS = 1 << 20  # of one batch
@@ -24,10 +27,49 @@ SMALL = 32  # pixels a side, up to which a grey picture is measured as the digit
 
 
 def choose(shape: tuple[int, ...]) -> Features:
-    """Pick the features for items of `shape` (C, H, W): DigitsCNN for grey up to 32x32, RandomConv for all else."""
+    """Pick the features for encoded items of `shape`.
+
+    Pictures (C, H, W): DigitsCNN for grey up to 32x32; EfficientNetLite0 for three channels where its extra is installed;
+    RandomConv for all other. Everything else, such as a row (D,) or a series (C, T): Flat.
+    """
     if len(shape) != 3:
-        raise ReverieError(f"There are no features yet for items of shape {shape}; pictures are (C, H, W).")
-    return DigitsCNN() if shape[0] == 1 and max(shape[1:]) <= SMALL else RandomConv()
+        return Flat()
+    if shape[0] == 1 and max(shape[1:]) <= SMALL:
+        return DigitsCNN()
+    return EfficientNetLite0() if shape[0] == 3 and efficientnet.installed() else RandomConv()
+
+
+def better(shape: tuple[int, ...], used: Features) -> str:
+    """Say how to get features that know more of items of `shape` than those that were used; empty where there are none."""
+    if len(shape) == 3 and shape[0] == 3 and used == RandomConv() and not efficientnet.installed():
+        return (
+            "Measured on random convolutions, which see texture and colour. Features that know what is on photographs: "
+            f"{efficientnet.EXTRA}, then evaluate again."
+        )
+    return ""
+
+
+@dataclass(frozen=True)
+class Flat(Features):
+    """The entries themselves, laid out in a row and each measured in its own spread over the training items.
+
+    For data that is no picture: rows of a table, series, points. Items (N, *) become (N, D), and D stands for all entries;
+    a metric then sees (entry - its training mean) / its training standard deviation (1 where an entry never changes).
+
+    Source: Hastie et al. 2009 (The Elements of Statistical Learning), section 3.4.1, on why scales are taken off first.
+    """
+
+    name = "flat"
+    standardised: ClassVar[bool] = True
+
+    @property
+    def hash(self) -> str:
+        """First 6 hex digits of the SHA-256 of the map's version."""
+        return hashlib.sha256(b"flat 1").hexdigest()[:6]
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """x: (N, *) -> (N, D), not standardised yet: one item says nothing of its spread."""
+        return x.reshape(len(x), -1).astype(np.float64)
 
 
 class DigitNet(nn.Module):

@@ -132,7 +132,10 @@ def _row(score: Score) -> dict[str, Any]:
              "gaussian": score.gaussian, "noisy": score.noisy_copies}  # fmt: skip
     least, most = min(*marks.values(), 0.0), max(marks.values())
     span = (most - least) or 1.0
-    options = ", ".join(f"{k} {facts.text(v)}" for k, v in score.options.items())
+    options = ", ".join(
+        ([] if score.p is None else [f"p = {score.p:.2g}"])
+        + [f"{k} {facts.text(v)}" for k, v in score.options.items() if v is not None]
+    )
     return {
         "score": score,
         "options": options,

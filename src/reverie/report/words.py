@@ -150,19 +150,23 @@ def _labels(found: LabelAgreement) -> Card:
 
 def _copying(audit: Audit) -> Card:
     enough = min(audit.n, audit.held_out_n) >= 50
+    known = audit.membership
+    loss = () if known is None else (f"AUC by loss {known.auc:.3f} [{known.low:.3f}, {known.high:.3f}], chance 0.5",)
+    beside = audit.nearer
     return Card(
-        "Copying",
-        "found" if audit.copying else "no sign" if enough else "cannot tell",
+        "Memorisation",
+        "found" if audit.memorised else "no sign" if enough else "cannot tell",
         (
-            f"nearest-training ratio, median {audit.median:.3f}; of held-out items {audit.held_out_median:.3f}",
-            f"difference within [{audit.low:+.3f}, {audit.high:+.3f}] (95 %)",
-            f"p = {audit.p:.2g}, n = {audit.n:,} and {audit.held_out_n:,}",
-            "distances between pixels",
+            f"nearest-training ratio {audit.median:.3f}, of held-out items {audit.held_out_median:.3f}; difference "
+            f"[{audit.low:+.3f}, {audit.high:+.3f}]",
+            f"{percent(beside.share)} nearer to training items, by chance [{percent(beside.low)}, {percent(beside.high)}]",
+            *loss,
+            f"p = {audit.p:.2g} in all, n = {audit.n:,} and {audit.held_out_n:,}",
         ),
-        "Do samples lie nearer to single training items than items do that the model never saw? Near 0 is a copy.",
+        "Do samples lie nearer to training items than unseen items do, and does the model's loss tell the two apart?",
         audit.verdict,
         "Believe it for copies and near copies; one that is shifted or flipped passes unseen.",
-        "poor" if audit.copying else "good" if enough else "fair",
+        "poor" if audit.memorised else "good" if enough else "fair",
         f"{len(audit.suspects):,} of {len(audit.ratios):,} below every held-out ratio",
     )
 
@@ -188,7 +192,7 @@ def summary(found: Sequence[Card], behind: Sequence[str]) -> str:
     """What was found in a sentence or two, from the tones of the cards and the scores that fall short."""
     copying = found[-1]
     if copying.tone == "poor":
-        return "Some samples are copies of training items, or nearly: look at them below before using any."
+        return "The model has memorised training items: look at its samples below before using any."
     tones = [card.tone for card in found[:-1] if card.tone != "none"]
     if not tones:
         return "There was too little data to measure how good the samples are."
