@@ -105,6 +105,20 @@ def test_held_out_items_are_measured_with_what_they_are_told_and_numbers_are_tho
     assert told["age"].present.tolist() == [v is not None for v in held.told(range(len(held)))["age"]]
 
 
+def test_settings_of_an_older_run_are_read_and_a_wish_is_checked_before_any_data():
+    assert TrainSettings.of({"label_dropout": 0.2}).condition_dropout == 0.2
+    with pytest.raises(ReverieError, match="label:COLUMN"):
+        TrainSettings.of({"condition": "style"})
+    with pytest.raises(ReverieError, match="beside arrays give conditions"):
+        reverie.train(bars(20)[0], condition="label:style", steps=1)
+    with pytest.raises(ReverieError, match="belong into it"):
+        reverie.train(everything(20), conditions={"way": list("ab")}, steps=1)
+    with pytest.raises(ReverieError, match="condition='number:age'"):
+        reverie.train("digits", conditions={"way": list("ab")}, steps=1)
+    with pytest.raises(ReverieError, match="has nothing to read from"):
+        reverie.train("digits", condition="label:style", steps=1)
+
+
 @pytest.mark.slow
 def test_the_command_line_trains_on_conditions_and_tells_them(tmp_path, monkeypatch, capsys):
     told = bars(40)[1]
