@@ -137,6 +137,35 @@ def evaluate(
 
 
 @app.command()
+def tune(
+    run: Run,
+    path: Annotated[
+        str | None, typer.Argument(help="Data to compare with. Default: the run's own held-out part.")
+    ] = None,
+    tolerance: Annotated[float, typer.Option(help="How much worse than 1,000 steps it may be, at most.")] = 0.05,
+    n: Annotated[int, typer.Option("-n", help="Samples to draw, and held-out items to compare with.")] = 500,
+    seed: Annotated[int, typer.Option(help="Of the search; the proof is on the next one.")] = 0,
+    features: Annotated[
+        str | None, typer.Option(help="What distances are measured on, see `reverie list features`.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Find the cheapest sampler, grid, steps and guidance as good as 1,000 steps, and make them the model's default.
+
+    Examples:
+
+      reverie tune runs/digits
+
+      reverie tune runs/digits --tolerance 0.1 -n 300
+    """
+    from reverie.console import show_tuning
+
+    show_tuning(run, path, tolerance, n, seed, features, device, threads, json)
+
+
+@app.command()
 def info(
     path: Annotated[str, typer.Argument(help="A run or model folder, or data.", metavar="RUN|PATH")],
     label_from: Annotated[str, typer.Option(help="For data: folder, csv:COLUMN or none.")] = "folder",
