@@ -7,6 +7,7 @@ import dataclasses
 import shlex
 import shutil
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,12 @@ from torch import nn
 
 import reverie
 from reverie import files, registry, storage
+from reverie.core.samplers import Step
 from reverie.data.dataset import Data
 from reverie.data.split import split
 from reverie.errors import ReverieError
+from reverie.evaluation.compare import Comparison, Contender
+from reverie.evaluation.compare import compare as compare_models
 from reverie.evaluation.evaluate import Evaluation
 from reverie.evaluation.measure import measure
 from reverie.evaluation.tune import Told
@@ -262,6 +266,41 @@ def tune(
     found = find_cheapest(model, held, tolerance=tolerance, n=n, seed=seed, features=chosen, told=told)
     if found.chosen is not None:
         keep(run, found, weights)
+    return found
+
+
+def compare(
+    runs: Sequence[str | Path],
+    *,
+    data: Any = None,
+    output: str | Path = "compare.html",
+    n: int = 500,
+    seed: int = 0,
+    features: str | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    on_step: Callable[[int, Step], None] | None = None,
+) -> Comparison:
+    """Measure trained models side by side, find which differences are real, and write one page about it.
+
+    data: what all are compared with; by default the held-out part that they have in common. n, seed: of each, the same for all.
+    Raises ReverieError for runs on different splits unless data is given, and for different kinds, shapes or classes.
+    """
+    folders = [Path(run) for run in runs]
+    short = [f.resolve().name for f in folders]
+    contenders = []
+    for folder, name in zip(folders, short, strict=True):
+        model = load(folder, device=device, threads=threads)
+        known = name if short.count(name) == 1 else str(folder)
+        contenders.append(Contender(known, model, *_both_sides(folder, model, data)))
+    chosen = None if features is None else registry.build("features", features)
+    found = compare_models(contenders, n=n, seed=seed, features=chosen, on_step=on_step)
+    extra = [] if data is None or not isinstance(data, str | Path) else ["--data", data]
+    words = ["reverie", "compare", *folders, *extra, "-n", n, "--seed", seed, "-o", output]
+    words += [] if features is None else ["--features", features]
+    from reverie.report.compare_page import build
+
+    files.write_text(Path(output), build(found, shlex.join(map(str, words))))
     return found
 
 

@@ -218,6 +218,42 @@ def show_tuning(
         out.print(f"written: {run} samples that way from now on", soft_wrap=True, markup=False)
 
 
+def show_comparison(
+    runs: list[Path],
+    data: str | None,
+    output: Path,
+    n: int,
+    seed: int,
+    features: str | None,
+    device: str,
+    threads: int | None,
+    json: bool,
+) -> None:
+    """Compare runs with progress and time left; one table of all scores, then the differences in words."""
+    from reverie import api
+    from reverie.report.words import number
+
+    with progress() as bar:
+        task = bar.add_task("compare", total=len(runs))
+        found = api.compare(
+            runs, data=data, output=output, n=n, seed=seed, features=features, device=device, threads=threads,
+            on_step=lambda k, step: bar.update(task, completed=k + step.number / step.total),
+        )  # fmt: skip
+    if json:
+        out.print_json(json_text.dumps(found.to_json()))
+        return
+    columns = [{s.name: s for s in e.scores} for e in found.evaluations]
+    rows = []
+    for name, score in columns[0].items():
+        cells = [f"{number(s.value)} [{number(s.low)}, {number(s.high)}]" for s in (c[name] for c in columns)]
+        floors = dict.fromkeys(number(c[name].floor) for c in columns)
+        rows.append([f"{score.title} ({score.better} is better)", *cells, " / ".join(floors)])
+    out.print(table(f"n = {found.n:,}, seed {seed}, 95 % intervals", ["score", *found.names, "floor"], rows))
+    for line in found.lines():
+        out.print(line, soft_wrap=True, markup=False)
+    out.print(f"page: {output}", soft_wrap=True, markup=False)
+
+
 def show_info(path: str, label_from: str, json: bool, html: Path | None = None) -> None:
     """The card of a run or model, or of data, which may be written as a page too."""
     from reverie import storage
