@@ -2,9 +2,11 @@
 
 Quality is the Frechet distance to held-out items, at one n for all. A way of sampling (sampler, grid, steps, guidance) is
 judged by its ratio to the reference's distance, on the same seeds, labels and held-out items, so that what the two share
-cancels. The interval of the ratio is by half-sampling (see evaluate.py), the same halves in both:
+cancels. The interval of the ratio R = a / b of distances is by half-sampling (see evaluate.py), the same halves in both:
 
-    log ratio +- z sd(log ratio of halves),   z for 95 % over all the ways that may be tried on fresh seeds, one a rung
+    R +- z sd(a_half - R b_half) / b,   z for 95 % over all the ways that may be tried on fresh seeds, one a rung
+
+Half-samples have a higher distance, by about as much in a as in b, which their difference does not see and their ratio would.
 
 1. Search, on few samples of the first seeds: rung by rung of evaluations a sample, every way at that cost; the worse half of
    them goes no further. The yardstick is the reference's own sampler in 64 steps, for 1,000 would cost more than all else.
@@ -14,7 +16,7 @@ cancels. The interval of the ratio is by half-sampling (see evaluate.py), the sa
 A choice made on the held-out items is a choice made on them: the seeds are fresh,
 the items are not.
 
-Source: halving, Jamieson & Talwalkar 2016; the paired ratio, Shao & Wu 1989 (half-sampling) of a log ratio.
+Source: halving, Jamieson & Talwalkar 2016; half-sampling, Shao & Wu 1989; the spread of a ratio, Fieller 1954.
 """
 
 from __future__ import annotations
@@ -266,22 +268,18 @@ class Proof:
 def ratio(
     held: np.ndarray, way: np.ndarray, reference: np.ndarray, rng: np.random.Generator, z: float, halves: int
 ) -> Ratio:
-    """Distance of a way's features (n, D) to held (n, D) over the reference's, with z standard deviations of its logarithm."""
-    log = _log_ratio(held, way, reference)
-    half = len(held) // 2
-    spread = []
+    """Distance of a way's features (n, D) to held (n, D) over the reference's, with z standard deviations."""
+    over, under = (Frechet()(held, x) for x in (way, reference))
+    if way is reference or under == 0:
+        alike = 1.0 if over == under else math.inf
+        return Ratio(alike, alike, alike)
+    value, half = over / under, len(held) // 2
+    gaps = []
     for _ in range(halves):
         items, drawn = (rng.permutation(len(held))[:half] for _ in range(2))
-        spread.append(_log_ratio(held[items], way[drawn], reference[drawn]))
-    reach = z * float(np.std(spread, ddof=1))
-    return Ratio(math.exp(log), math.exp(log - reach), math.exp(log + reach))
-
-
-def _log_ratio(held: np.ndarray, way: np.ndarray, reference: np.ndarray) -> float:
-    """log of one distance over the other; two that are nothing are alike."""
-    least_seen = np.finfo(np.float64).eps * float(np.mean(held**2))
-    over, under = (max(Frechet()(held, x), least_seen) for x in (way, reference))
-    return math.log(over / under)
+        gaps.append(Frechet()(held[items], way[drawn]) - value * Frechet()(held[items], reference[drawn]))
+    reach = z * float(np.std(gaps, ddof=1)) / under
+    return Ratio(value, max(0.0, value - reach), value + reach)
 
 
 def sampled(
