@@ -7,7 +7,7 @@ import dataclasses
 import shlex
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,18 @@ from torch import nn
 
 import reverie
 from reverie import files, registry, storage
+from reverie.core.samplers import Step
 from reverie.data.dataset import Data
 from reverie.data.split import split
 from reverie.data.wishes import absolute
 from reverie.errors import ReverieError
+from reverie.evaluation.compare import Comparison, Contender
+from reverie.evaluation.compare import compare as compare_models
 from reverie.evaluation.evaluate import Evaluation
 from reverie.evaluation.measure import measure
+from reverie.evaluation.tune import Told
+from reverie.evaluation.tune import tune as find_cheapest
+from reverie.evaluation.tuned import Tuning, keep
 from reverie.model import Model
 from reverie.samples import Samples
 from reverie.training import distributed
@@ -250,6 +256,73 @@ def evaluate(
     return Judgement(judged, samples, page, figures)
 
 
+def tune(
+    run: str | Path,
+    data: Any = None,
+    *,
+    tolerance: float = 0.05,
+    n: int = 500,
+    seed: int = 0,
+    features: str | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    told: Told | None = None,
+) -> Tuning:
+    """Find the cheapest way of sampling a model that is within a tolerance of 1,000 steps, and make it the model's default.
+
+    data: what to compare with; by default the run's own held-out part. n, seed, tolerance: see `reverie.evaluation.tune`.
+    Nothing is written before the end, and nothing where no way was shown to be good enough. Raises ReverieError where
+    the data is gone or has changed, for too few held-out items, and for a run that is not finished.
+    """
+    run = Path(run)
+    if not storage.is_model(run):
+        storage.load(run)  # says what is wrong with a folder that holds nothing
+        raise ReverieError(f"{run} is not finished, so there is no model to tune: reverie train --resume {run}.")
+    weights = files.sha256(run / storage.WEIGHTS)
+    model = load(run, device=device, threads=threads)
+    held = _both_sides(run, model, data)[1]
+    chosen = None if features is None else registry.build("features", features)
+    found = find_cheapest(model, held, tolerance=tolerance, n=n, seed=seed, features=chosen, told=told)
+    if found.chosen is not None:
+        keep(run, found, weights)
+    return found
+
+
+def compare(
+    runs: Sequence[str | Path],
+    *,
+    data: Any = None,
+    output: str | Path = "compare.html",
+    n: int = 500,
+    seed: int = 0,
+    features: str | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    on_step: Callable[[int, Step], None] | None = None,
+) -> Comparison:
+    """Measure trained models side by side, find which differences are real, and write one page about it.
+
+    data: what all are compared with; by default the held-out part that they have in common. n, seed: of each, the same for all.
+    Raises ReverieError for runs on different splits unless data is given, and for different kinds, shapes or classes.
+    """
+    folders = [Path(run) for run in runs]
+    short = [f.resolve().name for f in folders]
+    contenders = []
+    for folder, name in zip(folders, short, strict=True):
+        model = load(folder, device=device, threads=threads)
+        known = name if short.count(name) == 1 else str(folder)
+        contenders.append(Contender(known, model, *_both_sides(folder, model, data)))
+    chosen = None if features is None else registry.build("features", features)
+    found = compare_models(contenders, n=n, seed=seed, features=chosen, on_step=on_step)
+    extra = [] if data is None or not isinstance(data, str | Path) else ["--data", data]
+    words = ["reverie", "compare", *folders, *extra, "-n", n, "--seed", seed, "-o", output]
+    words += [] if features is None else ["--features", features]
+    from reverie.report.compare_page import build
+
+    files.write_text(Path(output), build(found, shlex.join(map(str, words))))
+    return found
+
+
 def _both_sides(run: Path, model: Model, data: Any) -> tuple[Data, Data]:
     """Training and held-out items: of the run's own split, or with the data given in the held-out's place."""
     about = files.read_json(run / "run.json") if storage.is_run(run) else {}
@@ -271,7 +344,7 @@ def _both_sides(run: Path, model: Model, data: Any) -> tuple[Data, Data]:
         cut = split(given, None, seed=0)
         return given.subset(cut.train), given.subset(cut.held_out)
     if own is None:
-        raise ReverieError(f"{run} does not say where its data is; give it: reverie evaluate {run} PATH.")
+        raise ReverieError(f"{run} does not say where its data is; give its path too: reverie evaluate {run} PATH.")
     return own.subset(cut.train), own.subset(cut.held_out)
 
 

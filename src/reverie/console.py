@@ -189,6 +189,74 @@ def show_evaluation(found: Judgement) -> None:
         )
 
 
+def show_tuning(
+    run: Path,
+    path: str | None,
+    tolerance: float,
+    n: int,
+    seed: int,
+    features: str | None,
+    device: str,
+    threads: int | None,
+    json: bool,
+) -> None:
+    """Tune a model with progress and time left, and say what was found."""
+    from reverie import api
+
+    with progress() as bar:
+        task = bar.add_task("tune", total=None)
+
+        def told(done: float, total: float, words: str) -> None:
+            bar.update(task, completed=done, total=total, description=f"tune: {words}")
+
+        found = api.tune(
+            run, path, tolerance=tolerance, n=n, seed=seed, features=features, device=device, threads=threads, told=told
+        )
+    if json:
+        out.print_json(json_text.dumps(found.record()))
+        return
+    for line in found.lines():
+        out.print(line, soft_wrap=True, markup=False)
+    if found.chosen is not None:
+        out.print(f"written: {run} samples that way from now on", soft_wrap=True, markup=False)
+
+
+def show_comparison(
+    runs: list[Path],
+    data: str | None,
+    output: Path,
+    n: int,
+    seed: int,
+    features: str | None,
+    device: str,
+    threads: int | None,
+    json: bool,
+) -> None:
+    """Compare runs with progress and time left; one table of all scores, then the differences in words."""
+    from reverie import api
+    from reverie.report.words import number
+
+    with progress() as bar:
+        task = bar.add_task("compare", total=len(runs))
+        found = api.compare(
+            runs, data=data, output=output, n=n, seed=seed, features=features, device=device, threads=threads,
+            on_step=lambda k, step: bar.update(task, completed=k + step.number / step.total),
+        )  # fmt: skip
+    if json:
+        out.print_json(json_text.dumps(found.to_json()))
+        return
+    columns = [{s.name: s for s in e.scores} for e in found.evaluations]
+    rows = []
+    for name, score in columns[0].items():
+        cells = [f"{number(s.value)} [{number(s.low)}, {number(s.high)}]" for s in (c[name] for c in columns)]
+        floors = dict.fromkeys(number(c[name].floor) for c in columns)
+        rows.append([f"{score.title} ({score.better} is better)", *cells, " / ".join(floors)])
+    out.print(table(f"n = {found.n:,}, seed {seed}, 95 % intervals", ["score", *found.names, "floor"], rows))
+    for line in found.lines():
+        out.print(line, soft_wrap=True, markup=False)
+    out.print(f"page: {output}", soft_wrap=True, markup=False)
+
+
 def show_info(path: str, label_from: str, json: bool, html: Path | None = None) -> None:
     """The card of a run or model, or of data, which may be written as a page too."""
     from reverie import storage
@@ -245,6 +313,7 @@ def show_prepared(path: str, output: Path, rules: Rules, overwrite: bool) -> Non
 def run_card(place: Path) -> dict[str, Any]:
     """What a run or model is: how far it came, what it was trained on, how it is doing."""
     from reverie import storage
+    from reverie.evaluation.tuned import tuned_in_words
     from reverie.training import verdict
     from reverie.training.trackers import read_log
 
@@ -265,7 +334,9 @@ def run_card(place: Path) -> dict[str, Any]:
         "parameterisation": about.get("parameterisation", {"name": "tokens"})["name"],
         "trained": f"{record.get('step')} steps of {record.get('batch')} in {duration(record.get('elapsed', 0))}, "
         f"plan {record.get('plan')}, seed {record.get('seed')}, on {record.get('device')}",
-        "sampling": f"{model.defaults.steps} steps of {model.defaults.sampler}, guidance {model.defaults.guidance:g}",
+        "sampling": f"{model.defaults.steps} steps of {model.defaults.sampler}, guidance {model.defaults.guidance:g}, "
+        f"grid {model.defaults.grid}",
+        "tuned": tuned_in_words(record["tuned"]) if "tuned" in record else None,
         "complete": "yes" if storage.is_model(place) else f"no: stopped; go on with reverie train --resume {place}",
     }
     if log:

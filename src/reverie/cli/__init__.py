@@ -137,6 +137,64 @@ def evaluate(
 
 
 @app.command()
+def tune(
+    run: Run,
+    path: Annotated[
+        str | None, typer.Argument(help="Data to compare with. Default: the run's own held-out part.")
+    ] = None,
+    tolerance: Annotated[float, typer.Option(help="How much worse than 1,000 steps it may be, at most.")] = 0.05,
+    n: Annotated[int, typer.Option("-n", help="Samples to draw, and held-out items to compare with.")] = 500,
+    seed: Annotated[int, typer.Option(help="Of the search; the proof is on the next one.")] = 0,
+    features: Annotated[
+        str | None, typer.Option(help="What distances are measured on, see `reverie list features`.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Find the cheapest sampler, grid, steps and guidance as good as 1,000 steps, and make them the model's default.
+
+    Examples:
+
+      reverie tune runs/digits
+
+      reverie tune runs/digits --tolerance 0.1 -n 300
+    """
+    from reverie.console import show_tuning
+
+    show_tuning(run, path, tolerance, n, seed, features, device, threads, json)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Two run or model folders or more.", metavar="RUN1 RUN2 ...")],
+    data: Annotated[
+        str | None, typer.Option(help="Data to compare with. Default: what all the runs held out.", metavar="PATH")
+    ] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The page.")] = Path("compare.html"),
+    n: Annotated[int, typer.Option("-n", help="Samples to draw of each, and held-out items to compare with.")] = 500,
+    features: Annotated[
+        str | None, typer.Option(help="What distances are measured on, see `reverie list features`.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Start of all randomness, the same for all.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Set trained models side by side: the same seeds, the same data, and which differences are real.
+
+    Examples:
+
+      reverie compare runs/a runs/b
+
+      reverie compare runs/a runs/b runs/c --data new-photos/ -n 300 -o abc.html
+    """
+    from reverie.console import show_comparison
+
+    show_comparison(runs, data, output, n, seed, features, device, threads, json)
+
+
+@app.command()
 def info(
     path: Annotated[str, typer.Argument(help="A run or model folder, or data.", metavar="RUN|PATH")],
     label_from: Annotated[str, typer.Option(help="For data: folder, csv:COLUMN or none.")] = "folder",
