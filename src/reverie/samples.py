@@ -6,12 +6,13 @@ import dataclasses
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import reverie
 from reverie import registry
 from reverie.codecs import Codec
 from reverie.core.grids import Grid
@@ -132,6 +133,8 @@ class Samples:
 
     items: as the codec's files hold them, an image (H, W, C) in the training data's own dtype. labels: class of each, or
     None. x: the same, encoded, (N, C, *). seed and first: item k is sample first + k of the seed.
+    model: SHA-256 of the weights, `storage.fingerprint`, where it is known. together: for each item, the first of those that
+    were computed together and how many they were, on which its last bits depend. notes: what else a person should read.
     """
 
     items: list[Any]
@@ -141,6 +144,9 @@ class Samples:
     settings: Settings
     seed: int
     first: int = 0
+    model: str | None = None
+    together: list[tuple[int, int]] | None = None
+    notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         """How many there are."""
@@ -157,12 +163,27 @@ class Samples:
     def describe(self, k: int) -> dict[str, Any]:
         """All that is needed to draw item k again with the same model."""
         label = {} if self.labels is None else {"label": self.labels[k]}
-        return {"seed": self.seed, "index": self.first + k, **label, **self.settings.to_json()}
+        model = {} if self.model is None else {"model_sha256": self.model}
+        together = {} if self.together is None else {"together": list(self.together[k])}
+        asked = {"seed": self.seed, "index": self.first + k, **label, **self.settings.to_json()}
+        return {"reverie": reverie.__version__, **model, **asked, **together}
+
+    def only(self, k: int) -> Samples:
+        """Item k alone."""
+        return dataclasses.replace(
+            self,
+            items=[self.items[k]],
+            labels=None if self.labels is None else [self.labels[k]],
+            x=self.x[k : k + 1],
+            first=self.first + k,
+            together=None if self.together is None else [self.together[k]],
+        )
 
     def lines(self) -> list[str]:
         """How they were drawn, in words."""
         s, many = self.settings, "s" if len(self) != 1 else ""
-        return [f"{len(self)} sample{many}, seed {self.seed}, {s.steps} steps of {s.sampler}, guidance {s.guidance:g}"]
+        drawn = f"{len(self)} sample{many}, seed {self.seed}, {s.steps} steps of {s.sampler}, guidance {s.guidance:g}"
+        return [drawn, *self.notes]
 
     def sheet(self) -> Image:
         """All of them as one picture."""
