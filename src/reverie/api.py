@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import shlex
 import shutil
 import time
@@ -11,23 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import nn
 
 import reverie
 from reverie import files, registry, storage
 from reverie.data.dataset import Data
-from reverie.data.split import split
 from reverie.errors import ReverieError
 from reverie.evaluation.evaluate import Evaluation
 from reverie.evaluation.measure import measure
+from reverie.evaluation.sides import as_data, both_sides
 from reverie.model import Model
 from reverie.samples import Samples
 from reverie.training import distributed
 from reverie.training.learner import Learner
 from reverie.training.loop import Trainer
 from reverie.training.outlook import outlook as outlook_of
-from reverie.training.settings import TrainSettings, parse_resolution, share_or_count
+from reverie.training.settings import TrainSettings
 from reverie.training.setup import pick_device, prepare, set_threads
 from reverie.training.trackers import Jsonl, Several, Silent, Tracker, read_log, services
 
@@ -60,12 +58,12 @@ def train(
             f"torchrun --nproc-per-node {distributed.Devices.parse(settings.devices).processes} and leave devices out."
         )
     if output is not None and distributed.restarted() and group.agree(lambda: _begun_here(Path(output))):
-        return resume(output, data=_data(data, labels, settings), network=network, tracker=tracker)
+        return resume(output, data=as_data(data, labels, settings), network=network, tracker=tracker)
     run = None if output is None or not group.leads else _new_run(Path(output), overwrite)
     tracker = (tracker if group.leads else None) or Silent()
     if group.leads:
         _can_be_tracked(settings, output)
-    read_data = _data(data, labels, settings)
+    read_data = as_data(data, labels, settings)
     job = prepare(read_data, settings, network)
     settings = job.settings
     with files.locked(run) if run else contextlib.nullcontext():
@@ -84,7 +82,7 @@ def outlook(data: Any, *, labels: Any = None, network: nn.Module | None = None, 
     """
     started = time.monotonic()
     settings = TrainSettings.of(options)
-    job = prepare(_data(data, labels, settings), settings, network)
+    job = prepare(as_data(data, labels, settings), settings, network)
     trainer = Trainer(job, job.settings, Silent(), None, Learner.of(job.model.denoiser, job.settings), started=started)
     trainer.make_plan()
     return outlook_of(trainer)
@@ -114,7 +112,7 @@ def resume(
         folder = _checkpoint_to_go_on_from(run, group)
         if storage.is_model(run) and any(e["event"] == "done" for e in read_log(run / "metrics.jsonl")):
             raise ReverieError(f"{run} is finished. To train on: reverie train PATH --from {run} -o NEW.")
-        job = prepare(_data(about["data"] if data is None else data, None, settings), settings, network)
+        job = prepare(as_data(about["data"] if data is None else data, None, settings), settings, network)
         learner = Learner.of(job.model.denoiser, settings)
         trainer = Trainer(job, settings, Silent(), run if group.leads else None, learner, started=started)
         if folder is not None:
@@ -195,7 +193,7 @@ def evaluate(
     """
     run = Path(run)
     model = load(run, device=device, threads=threads)
-    train_data, held = _both_sides(run, model, data)
+    train_data, held = both_sides(run, model, data)
     chosen = None if features is None else registry.build("features", features)
     judged, samples = measure(
         model, train_data, held, n=n, steps=steps, sampler=sampler, guidance=guidance, temperature=temperature,
@@ -228,50 +226,6 @@ def evaluate(
     )  # fmt: skip
     files.write_text(page, html)
     return Judgement(judged, samples, page, figures)
-
-
-def _both_sides(run: Path, model: Model, data: Any) -> tuple[Data, Data]:
-    """Training and held-out items: of the run's own split, or with the data given in the held-out's place."""
-    about = files.read_json(run / "run.json") if storage.is_run(run) else {}
-    own = None
-    if about.get("data") is not None:
-        settings = TrainSettings.of(about["settings"])
-        own = _data(about["data"], None, settings)
-        cut = split(own, share_or_count(settings.held_out, "held-out"), seed=0)
-        if cut.hash != model.card.get("split"):
-            raise ReverieError(
-                f"The data at {about['data']} is not what {run} was trained on (split {cut.hash}, was "
-                f"{model.card.get('split')}). Put it back, or give data to compare with: reverie evaluate {run} PATH."
-            )
-    if data is not None:
-        label_from = about.get("settings", {}).get("label_from", "folder")
-        given = _data(data, None, TrainSettings(label_from=label_from))
-        if own is not None:
-            return own.subset(cut.train), given
-        cut = split(given, None, seed=0)
-        return given.subset(cut.train), given.subset(cut.held_out)
-    if own is None:
-        raise ReverieError(f"{run} does not say where its data is; give it: reverie evaluate {run} PATH.")
-    return own.subset(cut.train), own.subset(cut.held_out)
-
-
-def _data(data: Any, labels: Any, settings: TrainSettings) -> Data:
-    """Whatever a person holds, as Data."""
-    if isinstance(data, Data):
-        return dataclasses.replace(data, labels=None, classes=[]) if settings.label_from == "none" else data
-    if isinstance(data, str | Path):
-        if not str(data):
-            raise ReverieError("The path of the data is empty; name a folder, a file or a packaged data set.")
-        from reverie.data.source import read
-
-        broken = share_or_count(settings.max_broken, "max-broken")
-        return read(
-            data,
-            label_from=settings.label_from,
-            max_broken=broken or 0,
-            resolution=parse_resolution(settings.resolution),
-        )
-    return Data.from_arrays(data, None if labels is None else np.asarray(labels))
 
 
 def _new_run(run: Path, overwrite: bool) -> Path:

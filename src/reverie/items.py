@@ -24,6 +24,7 @@ class Items:
 
     items: as the codec's files hold them. names: of the files, without suffix, all different; `folders` above them, or None.
     facts: what is kept with each. said: what a person should read. columns: of the sheet. captions: under the pictures.
+    shown: how many the sheet shows. film: whether the items are frames, of which a GIF is written beside their folder.
     """
 
     items: list[np.ndarray]
@@ -35,6 +36,7 @@ class Items:
     columns: int | None = None
     captions: list[str] | None = None
     shown: int = 256
+    film: bool = False
 
     def __len__(self) -> int:
         """How many there are."""
@@ -51,10 +53,6 @@ class Items:
     def lines(self) -> list[str]:
         """What a person should read."""
         return self.said
-
-    def pictures(self) -> list[np.ndarray]:
-        """How a person looks at each."""
-        return [self.codec.picture(item) for item in self.items]
 
     def sheet(self) -> Image:
         """The first of them as one picture."""
@@ -74,7 +72,17 @@ class Items:
                 )
             }
             paths.append(self.codec.write(item, place / self.names[k], text))
+        if self.film:
+            self._save_film(Path(folder))
         return paths
+
+    def _save_film(self, folder: Path) -> None:
+        """The items one after the other, beside the folder."""
+        from reverie.films import save_film
+        from reverie.pictures import free_place, grid
+
+        frames = [grid([self.codec.picture(item)], 1) for item in self.items]
+        self.said.append(f"film: {save_film(frames, free_place(folder.with_name(folder.name + '.gif')))}")
 
 
 def plain_name(k: int, name: str) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
+from reverie.core.denoiser import Denoiser
 from reverie.errors import ReverieError, nearest
 from reverie.example import Conditions
 from reverie.model import Model
+from reverie.samples import Settings
 
 
 def asked_labels(model: Model, text: str | None, n: int) -> list[str] | None:
@@ -36,4 +39,13 @@ def conditions(model: Model, labels: Sequence[str] | None) -> Conditions:
     """What the network is told of items with these labels (known ones); nothing where there are none."""
     if labels is None:
         return {}
-    return model.condition(torch.tensor([model.classes.index(word) for word in labels]))
+    return model.condition(_numbers(model, labels))
+
+
+def bent(model: Model, labels: Sequence[str] | None, settings: Settings) -> Denoiser:
+    """The denoiser that a sampler walks items with these labels (known ones) with, guided as the settings say."""
+    return model.guided(None if labels is None else _numbers(model, labels), settings)
+
+
+def _numbers(model: Model, labels: Sequence[str]) -> Tensor:
+    return torch.tensor([model.classes.index(word) for word in labels])

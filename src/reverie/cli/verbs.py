@@ -65,6 +65,8 @@ def verb(task: Task) -> Callable[..., Any]:
         if p.default is p.empty:  # what the verb works on: in Python an array or a path, here a path
             given.append(parameter(p.name, Annotated[str, typer.Argument(help=meaning, metavar=p.name.upper())]))
             continue
+        if value is Any:  # in Python an array or a path, here a path
+            value = str | None
         names = [f"-{p.name}"] if len(p.name) == 1 else []
         flags.append(parameter(p.name, Annotated[value, typer.Option(*names, help=meaning)], p.default))
     own = [parameter("device", Device, "auto"), parameter("threads", Threads, None), parameter("output", Out, None)]

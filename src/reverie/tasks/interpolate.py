@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from reverie.errors import ReverieError
-from reverie.items import Items
 
 if TYPE_CHECKING:  # the command line reads this signature without importing PyTorch
     from collections.abc import Callable
@@ -16,6 +14,7 @@ if TYPE_CHECKING:  # the command line reads this signature without importing PyT
     from torch import Tensor
 
     from reverie.core.samplers import Step
+    from reverie.items import Items
     from reverie.latents import Solver
     from reverie.model import Model
 
@@ -27,29 +26,13 @@ EXAMPLES = (
 )
 
 
-@dataclass(frozen=True)
-class _End:
+class _End(NamedTuple):
     """Where a way begins or ends: what it was asked as, its latent (1, C, *), label if any, and the item (1, C, *) if given."""
 
     name: str
     z: Tensor
     label: str | None = None
     x: Tensor | None = None
-
-
-@dataclass
-class Way(Items):
-    """The frames in order; a GIF of them is written beside their folder."""
-
-    def save(self, folder: str | Path, about: dict[str, Any] | None = None) -> list[Path]:
-        """Write every frame, and the film of them all."""
-        from reverie.films import save_film
-        from reverie.pictures import free_place, grid
-
-        paths, folder = super().save(folder, about), Path(folder)
-        film = save_film([grid([p], 1) for p in self.pictures()], free_place(folder.with_name(folder.name + ".gif")))
-        self.said.append(f"film: {film}")
-        return [*paths, film]
 
 
 def interpolate(
@@ -62,7 +45,7 @@ def interpolate(
     steps: Annotated[int | None, "Equal steps in log n, 2 evaluations each. Default: 64."] = None,
     tolerance: Annotated[float | None, "In the place of steps: error allowed in a step of an adaptive solver."] = None,
     on_step: Callable[[Step], None] | None = None,
-) -> Way:
+) -> Items:
     """Frames on the way from A to B: both inverted to latents, which are joined on the sphere (slerp) and decoded.
 
     z_f = (sin((1 - f) w) z_a + sin(f w) z_b) / sin(w), w the angle between them. Between labels the latent stays and the
@@ -71,6 +54,7 @@ def interpolate(
     """
     import torch
 
+    from reverie.items import Items
     from reverie.latents import Between, Solver, carried, gaussian
     from reverie.storage import fingerprint
     from reverie.told import asked_labels, conditions
@@ -103,7 +87,7 @@ def interpolate(
     made = [model.codec.decode(one) for one in x.numpy()]
     names = [f"frame-{k:04d}" for k in range(frames)]
     said = [f"{frames} frames from {ends[0].name} to {ends[1].name}, {solver.words}", *_kept(ends, x)]
-    return Way(made, names, facts, model.codec, said, columns=min(frames, 16), captions=captions)
+    return Items(made, names, facts, model.codec, said, columns=min(frames, 16), captions=captions, film=True)
 
 
 def slerp(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
