@@ -21,8 +21,8 @@ ORDER = [  # from left to right; a module may import only from its own place and
     {"core.likelihood", "core.bound"},
     {"data", "datasets"},
     {"model"},
-    {"inputs", "walk"},
-    {"training", "tasks", "evaluation", "report"},
+    {"inputs", "walk", "told", "latents", "items", "films", "provenance", "anomaly"},
+    {"training", "tasks", "evaluation", "report", "findings"},
     {"api"},
     {"cli"},
 ]

@@ -15,24 +15,36 @@ from reverie.core.noise import Noise
 from reverie.core.samplers import Step
 from reverie.latents import gaussian
 from reverie.model import Model
+from reverie.told import conditions
 
 LEVELS = (
     0.5,
     1.0,
     2.0,
 )  # n = sigma / alpha in standard deviations of the data: docs/detect.md says how they were chosen
+MOST_LABELS = 64  # above which no label is told: each costs as much as all of it would without
 RESAMPLES = 500
 
 
 @dataclass(frozen=True)
 class Errors:
-    """Squared errors of x0_hat for items with noise added, told nothing.
+    """Squared errors of x0_hat for items with noise added, told the label that explains each of them best.
 
     by_level: (N, K), the mean over entries and draws at each noise level. maps: (N, K, *), the mean over draws and channels.
+    label: (N,), the number of that label, 0 where none is told.
     """
 
     by_level: np.ndarray
     maps: np.ndarray
+    label: np.ndarray
+
+    @classmethod
+    def of(cls, maps: np.ndarray) -> Errors:
+        """From the maps told each label in turn, (L, N, K, *): of every item, those of the lowest score."""
+        by_level = maps.reshape(*maps.shape[:3], -1).mean(3)
+        best = np.log(by_level.clip(1e-12)).mean(2).argmin(0)
+        each = np.arange(len(best))
+        return cls(by_level[best, each], maps[best, each], best)
 
     @property
     def scores(self) -> np.ndarray:
@@ -48,30 +60,32 @@ class Errors:
 def denoising_errors(
     model: Model, x: Tensor, draws: int, seed: int, batch: int = 128, on_step: Callable[[Step], None] | None = None
 ) -> Errors:
-    """|x0_hat(alpha x + sigma eps) - x|^2 of items (N, C, *) at each of the levels.
+    """|x0_hat(alpha x + sigma eps) - x|^2 of items (N, C, *) at each of the levels, told the label that makes it least.
 
     Every item meets the same `draws` noises, so that its error depends on nothing but itself, model and seed.
     """
     schedule = gaussian(model, "detect").schedule
-    maps, rounds = [], -(-len(x) // batch)
+    times = [schedule.time_of_noise(torch.tensor(k * model.denoiser.sigma_data)) for k in LEVELS]
+    labels: list[str] | list[None] = model.classes if 0 < len(model.classes) <= MOST_LABELS else [None]
+    found, rounds = [], -(-len(x) // batch)
     training, _ = model.denoiser.training, model.denoiser.eval()
     try:
         with torch.no_grad():
             for number, start in enumerate(range(0, len(x), batch), start=1):
                 own = x[start : start + batch].to(model.device)
-                times = [schedule.time_of_noise(torch.tensor(k * model.denoiser.sigma_data)) for k in LEVELS]
-                maps.append(torch.stack([_error(model, own, t, draws, seed) for t in times], 1).cpu())
+                maps = [torch.stack([_error(model, own, label, t, draws, seed) for t in times], 1) for label in labels]
+                found.append(torch.stack(maps).cpu())
                 if on_step is not None:
                     on_step(Step(number, rounds, 1.0, 0.0, own, None))
     finally:
         model.denoiser.train(training)
-    found = torch.cat(maps).double().numpy()
-    return Errors(found.reshape(*found.shape[:2], -1).mean(2), found)
+    return Errors.of(torch.cat(found, 1).double().numpy())
 
 
-def _error(model: Model, x: Tensor, t: Tensor, draws: int, seed: int) -> Tensor:
+def _error(model: Model, x: Tensor, label: str | None, t: Tensor, draws: int, seed: int) -> Tensor:
     """The mean squared error at time t over draws and channels, (N, *)."""
-    denoiser, total = Given(model.denoiser, {}), torch.zeros_like(x)
+    told = conditions(model, None if label is None else [label] * len(x))
+    denoiser, total = Given(model.denoiser, told), torch.zeros_like(x)
     for k in range(draws):
         eps = Noise.of(seed, 1, k).normal(0, x[:1]).expand_as(x)
         total += (denoiser(denoiser.process.diffuse(x, t, eps), t) - x) ** 2

@@ -30,7 +30,8 @@ _SHOWN = 32
 class Findings:
     """Items with their scores, beside those of normal items that calibrate the threshold and of others that check it.
 
-    near, near_check: the mean distance to the 5 nearest training items of the items and of the check half.
+    near, near_check: the mean distance to the 5 nearest training items of the items and of the check half. classes: that the
+    model was told in turn, none where it was told nothing.
     """
 
     given: Inputs
@@ -42,6 +43,7 @@ class Findings:
     near: np.ndarray
     near_check: np.ndarray
     settings: dict[str, Any]
+    classes: list[str]
 
     def __len__(self) -> int:
         """How many items."""
@@ -115,14 +117,15 @@ class Findings:
 
         folder, table = Path(folder), io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(["name", "score", "p", "flagged", "knn5", "heat"])
+        writer.writerow(["name", "score", "p", "flagged", "knn5", "nearest_label", "heat"])
         from PIL import Image
 
         for k, heat in enumerate(self._heat()):
             place = Path("heat") / f"{plain_name(k, self.given.names[k])}.png"
             save_sheet(Image.fromarray(heat), folder / place)
             numbers = [f"{self.scores[k]:.6g}", f"{self.p[k]:.6g}", int(self.flagged[k]), f"{self.near[k]:.6g}"]
-            writer.writerow([self.given.names[k], *numbers, place.as_posix()])
+            label = self.classes[self.errors.label[k]] if self.classes else ""
+            writer.writerow([self.given.names[k], *numbers, label, place.as_posix()])
         files.write_text(folder / "found.csv", table.getvalue())
         own, near, which = self.aurocs
         figures = {

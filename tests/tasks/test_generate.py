@@ -30,7 +30,7 @@ def saved(model, tmp_path_factory):
 def test_a_file_says_all_of_how_it_was_drawn(model, saved):
     made = read_made(saved[1][5])
     assert {k: made[k] for k in ("seed", "index", "label", "steps", "sampler", "grid", "guidance", "interval")} == {
-        "seed": 11, "index": 5, "label": "high", "steps": 5, "sampler": "heun:churn=10.0", "grid": "karras:n_max=50.0",
+        "seed": 11, "index": 5, "label": "high", "steps": 5, "sampler": "heun:churn=10", "grid": "karras:n_max=50",
         "guidance": 1.5, "interval": [0.1, 9.0],
     }  # fmt: skip
     assert (made["temperature"], made["schedule"], made["reverie"]) == (0.8, "cosine", "0.1.0")

@@ -29,7 +29,7 @@ def detect(
     items: Annotated[Any, "What to look at; with folders normal/ and anomalous/ the scores are judged by them."],
     fpr: Annotated[float, "False-positive rate: the share of normal items that may be flagged."] = 0.01,
     normal: Annotated[Any, "Normal items that it was not trained on. Default: what the run held out."] = None,
-    draws: Annotated[int, "Noises that each item meets at each of three levels."] = 4,
+    draws: Annotated[int, "Noises that each item meets at each of three levels, told each label in turn."] = 2,
     label_from: Annotated[str, "folder or none: where IN says what is normal and what anomalous."] = "folder",
     seed: Annotated[int, "Start of the noise, and of how normal items are halved."] = 0,
     batch: Annotated[int, "How many are computed at once."] = 128,
@@ -39,6 +39,7 @@ def detect(
 ) -> Findings:
     """Score items by how badly the model takes noise off them, and flag what at most a share `fpr` of normal items reach.
 
+    A model that knows labels (up to 64) is told each of them in turn, and the one that explains the item best counts.
     The threshold is the conformal one of one half of the normal items; the other half says what rate it has. k-nearest
     neighbours among the training items (k = 5) are always shown beside it. train: in Python, the items to be near to; without
     them the first half of the normal ones. Raises ReverieError for items that do not fit the model, and for a rate that so few
@@ -46,7 +47,7 @@ def detect(
     """
     import numpy as np
 
-    from reverie.anomaly import denoising_errors
+    from reverie.anomaly import MOST_LABELS, denoising_errors
     from reverie.findings import Findings
     from reverie.inputs import read_inputs
     from reverie.latents import gaussian
@@ -65,6 +66,7 @@ def detect(
     return Findings(
         given, model.codec, fpr, errors=found[0], calibration=found[1], check=found[2], near=near[0], near_check=near[1],
         settings={"seed": seed, "draws": draws, "fpr": fpr, "model_sha256": fingerprint(model)},
+        classes=model.classes if len(model.classes) <= MOST_LABELS else [],
     )  # fmt: skip
 
 
