@@ -1,6 +1,6 @@
 """Make the figures of docs/encode.md, interpolate.md, augment.md and detect.md on the packaged digits.
 
-    .venv/bin/python -m tools.verb_figures encode|directions|interpolate|augment|detect [--digits RUN] [--models FOLDER] [--seeds 0,1,2]
+    .venv/bin/python -m tools.verb_figures encode|directions|interpolate|augment|detect [--digits RUN] [--models FOLDER]
 
 --digits: a run of `reverie train digits --steps 300 --seed 0`. --models: where models that are missing are trained and kept.
 Everything is drawn and scored on digits that no model was trained on, but for augment's 200, which are the point there.
@@ -94,31 +94,16 @@ def direction_figures(model: Model, train: Data, held: Data, seeds: list[int], a
     for row, seed in enumerate(seeds):
         own = np.random.default_rng(seed).permutation(np.flatnonzero(held.labels == a))[:20]
         found = encode(model, held.items[own], steps=18)
+        made = []
         for column, share in enumerate(shares):
             moved = Latents(found.z + share * (means[1] - means[0]), found.names, None, found.solver, found.model)
-            made = decode(model, moved)
-            called[row, column] = (classified(made.items) == b).mean()
-            strips += [(row, column, made.items[k]) for k in range(2)]
+            made.append(decode(model, moved).items)
+            called[row, column] = (classified(made[-1]) == b).mean()
+        strips += [model.codec.picture(items[k]) for k in range(2) for items in made]
     print(f"direction {a} to {b}, share called {b} at {np.round(shares, 2).tolist()}, n = 20 each seed:")
-    print(
-        np.round(called, 2).tolist(),
-        "mean",
-        np.round(called.mean(0), 2).tolist(),
-        "sd",
-        np.round(called.std(0), 2).tolist(),
-    )
-    strips.sort(key=lambda one: (one[0], strips_place(strips, one), one[1]))
-    pictures = [model.codec.picture(item) for _, _, item in strips]
-    save_sheet(
-        grid(pictures, len(shares), [f"{s:.1f}" for s in shares] * (len(pictures) // len(shares))),
-        FIGURES / "directions.png",
-    )
-
-
-def strips_place(strips: list, one: tuple) -> int:
-    """Which of its seed's items a picture of a strip is."""
-    alike = [s for s in strips if s[:2] == one[:2]]
-    return next(k for k, s in enumerate(alike) if s is one)
+    print(np.round(called, 2).tolist(), "mean", np.round(called.mean(0), 2).tolist())
+    captions = [f"{share:.1f}" for share in shares] * (len(strips) // len(shares))
+    save_sheet(grid(strips, len(shares), captions), FIGURES / "directions.png")
 
 
 def classified(items: list[np.ndarray]) -> np.ndarray:
