@@ -14,8 +14,11 @@ import reverie
 from reverie import cli
 from reverie.anomaly import LEVELS, Auroc, denoising_errors, p_values
 from reverie.core.noise import Noise
+from reverie.data.source import read
 from reverie.errors import ReverieError
 from reverie.tasks.detect import detect
+from reverie.training.settings import TrainSettings
+from reverie.training.setup import prepare
 from tests.tasks.exact import MEANS, SD, exact_model, token_model
 from tests.toy import bars
 
@@ -73,18 +76,18 @@ def test_the_auroc_is_scikit_learns_and_its_interval_covers():
     normal, odd = rng.integers(0, 6, 60), rng.integers(2, 9, 40)
     truth = np.repeat([0, 1], [60, 40])
     assert Auroc.of(normal, odd).value == pytest.approx(roc_auc_score(truth, np.r_[normal, odd]))
-    found = [Auroc.of(rng.normal(0, 1, 50), rng.normal(1, 1, 50)) for _ in range(60)]
+    found = [Auroc.of(rng.normal(0, 1, 50), rng.normal(1, 1, 50)) for _ in range(30)]
     inside = sum(one.low <= 0.7602 <= one.high for one in found)  # Phi(1 / sqrt 2)
-    assert 52 <= inside <= 60
+    assert 25 <= inside <= 30
 
 
 def test_the_rate_asked_for_is_the_rate_that_normal_items_are_flagged_at(model):
-    """Over 12 calibrations of 100 each; 2,400 fresh items, whose flags vary with their calibration."""
+    """Over 8 calibrations of 100 each; 1,600 fresh items, whose flags vary with their calibration."""
     flagged = []
-    for seed in range(12):
+    for seed in range(8):
         made = detect(model, gaussian(200, seed=seed), 0.1, normal=gaussian(200, seed=100 + seed), draws=1, seed=seed)
         flagged.append(made.flagged.mean())
-    assert np.mean(flagged) == pytest.approx(0.1, abs=0.03)
+    assert np.mean(flagged) == pytest.approx(0.1, abs=0.035)
 
 
 def test_anomalies_are_flagged_and_compared_with_nearest_neighbours(model, tmp_path):
@@ -124,9 +127,10 @@ def test_the_heat_is_where_the_anomaly_is(model):
 def test_a_run_s_own_held_out_part_calibrates(tmp_path, monkeypatch, capsys):
     Image.fromarray(bars(3)[0][1, ..., 0]).save(tmp_path / "one.png")
     np.savez(tmp_path / "data.npz", x=bars(120)[0], y=bars(120)[1])
-    options = {"size": "tiny", "steps": 1, "batch": 8, "threads": 1, "held_out": 40, "device": "cpu"}
-    reverie.train(tmp_path / "data.npz", tmp_path / "run", **options)
-
+    settings = TrainSettings.of({"size": "tiny", "batch": 8, "held_out": "40"})
+    prepare(read(tmp_path / "data.npz"), settings).model.save(tmp_path / "run")  # as it is before the first step
+    about = {"data": str(tmp_path / "data.npz"), "settings": settings.to_json()}
+    (tmp_path / "run" / "run.json").write_text(json.dumps(about))
     words = ["reverie", "detect", str(tmp_path / "run"), str(tmp_path / "one.png"), "--draws", "1", "--threads", "1"]
     for fpr, code in (("0.1", 0), ("0.01", 2)):
         monkeypatch.setattr("sys.argv", [*words, "--fpr", fpr])

@@ -12,7 +12,10 @@ from reverie import cli, files, storage
 from reverie.errors import ReverieError
 from reverie.provenance import read_made
 from reverie.tasks.generate import generate
+from reverie.training.settings import TrainSettings
+from reverie.training.setup import prepare
 from tests.tasks.exact import exact_model
+from tests.toy import data
 
 
 @pytest.fixture(scope="module")
@@ -114,10 +117,8 @@ def test_the_film_shows_every_step_and_ends_in_the_samples(model, tmp_path):
 
 
 def test_the_sheet_goes_where_grid_says_and_replaces_nothing(tmp_path, monkeypatch, capsys):
-    import reverie
-    from tests.toy import data
-
-    reverie.train(data(), size="tiny", steps=1, batch=8, threads=1, device="cpu").save(tmp_path / "model")
+    settings = TrainSettings.of({"size": "tiny", "batch": 8})
+    prepare(data(), settings).model.save(tmp_path / "model")  # as it is before the first step
     words = ["reverie", "sample", str(tmp_path / "model"), "-n", "2", "--steps", "1", "--grid", str(tmp_path / "s.png")]
     for code in (0, 2):
         monkeypatch.setattr(sys, "argv", [*words, "--threads", "1"])
