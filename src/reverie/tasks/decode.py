@@ -51,7 +51,7 @@ def decode(
     labels = asked_labels(model, label, len(found))
     if labels is None and found.labels is not None:
         labels = known_labels(model, found.labels)
-    x = carried(model, solver.down, torch.from_numpy(found.z), labels, batch, on_step)
+    x = carried(model, solver.down, torch.as_tensor(found.z, dtype=torch.float32), labels, batch, on_step)
     facts = [
         {"verb": COMMAND, "input": name, "label": None if labels is None else labels[k], "model_sha256": own,
          "tolerance": solver.tolerance, "steps": solver.steps, "guidance": 1.0}
