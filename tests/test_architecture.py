@@ -22,8 +22,8 @@ ORDER = [  # from left to right; a module may import only from its own place and
     {"data", "datasets"},
     {"conditions"},
     {"model"},
-    {"inputs", "walk"},
-    {"training", "tasks", "evaluation", "report"},
+    {"inputs", "walk", "told", "latents", "items", "films", "provenance", "anomaly"},
+    {"training", "tasks", "evaluation", "report", "findings"},
     {"api"},
     {"cli"},
 ]

@@ -12,20 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import nn
 
 import reverie
 from reverie import files, registry, storage
 from reverie.core.samplers import Step
 from reverie.data.dataset import Data
-from reverie.data.split import split
 from reverie.data.wishes import absolute
 from reverie.errors import ReverieError
 from reverie.evaluation.compare import Comparison, Contender
 from reverie.evaluation.compare import compare as compare_models
 from reverie.evaluation.evaluate import Evaluation
 from reverie.evaluation.measure import measure
+from reverie.evaluation.sides import as_data, both_sides
 from reverie.evaluation.tune import Told
 from reverie.evaluation.tune import tune as find_cheapest
 from reverie.evaluation.tuned import Tuning, keep
@@ -35,7 +34,7 @@ from reverie.training import distributed
 from reverie.training.learner import Learner
 from reverie.training.loop import Trainer
 from reverie.training.outlook import outlook as outlook_of
-from reverie.training.settings import TrainSettings, parse_resolution, share_or_count
+from reverie.training.settings import TrainSettings
 from reverie.training.setup import pick_device, prepare, set_threads
 from reverie.training.trackers import Jsonl, Several, Silent, Tracker, read_log, services
 
@@ -72,12 +71,12 @@ def train(
             f"torchrun --nproc-per-node {distributed.Devices.parse(settings.devices).processes} and leave devices out."
         )
     if output is not None and distributed.restarted() and group.agree(lambda: _begun_here(Path(output))):
-        return resume(output, data=_data(data, labels, settings, conditions), network=network, tracker=tracker)
+        return resume(output, data=as_data(data, labels, settings, conditions), network=network, tracker=tracker)
     run = None if output is None or not group.leads else _new_run(Path(output), overwrite)
     tracker = (tracker if group.leads else None) or Silent()
     if group.leads:
         _can_be_tracked(settings, output)
-    read_data = _data(data, labels, settings, conditions)
+    read_data = as_data(data, labels, settings, conditions)
     job = prepare(read_data, settings, network)
     settings = job.settings
     with files.locked(run) if run else contextlib.nullcontext():
@@ -103,7 +102,7 @@ def outlook(
     """
     started = time.monotonic()
     settings = TrainSettings.of(options)
-    job = prepare(_data(data, labels, settings, conditions), settings, network)
+    job = prepare(as_data(data, labels, settings, conditions), settings, network)
     trainer = Trainer(job, job.settings, Silent(), None, Learner.of(job.model.denoiser, job.settings), started=started)
     trainer.make_plan()
     return outlook_of(trainer)
@@ -140,7 +139,7 @@ def resume(
         folder = _checkpoint_to_go_on_from(run, group)
         if storage.is_model(run) and any(e["event"] == "done" for e in read_log(run / "metrics.jsonl")):
             raise ReverieError(f"{run} is finished. To train on: reverie train PATH --from {run} -o NEW.")
-        job = prepare(_data(about["data"] if data is None else data, labels, settings, conditions), settings, network)
+        job = prepare(as_data(about["data"] if data is None else data, labels, settings, conditions), settings, network)
         learner = Learner.of(job.model.denoiser, settings)
         trainer = Trainer(job, settings, Silent(), run if group.leads else None, learner, started=started)
         if folder is not None:
@@ -221,7 +220,7 @@ def evaluate(
     """
     run = Path(run)
     model = load(run, device=device, threads=threads)
-    train_data, held = _both_sides(run, model, data)
+    train_data, held = both_sides(run, model, data)
     chosen = None if features is None else registry.build("features", features)
     judged, samples = measure(
         model, train_data, held, n=n, steps=steps, sampler=sampler, guidance=guidance, temperature=temperature,
@@ -280,7 +279,7 @@ def tune(
         raise ReverieError(f"{run} is not finished, so there is no model to tune: reverie train --resume {run}.")
     weights = files.sha256(run / storage.WEIGHTS)
     model = load(run, device=device, threads=threads)
-    held = _both_sides(run, model, data)[1]
+    held = both_sides(run, model, data)[1]
     chosen = None if features is None else registry.build("features", features)
     found = find_cheapest(model, held, tolerance=tolerance, n=n, seed=seed, features=chosen, told=told)
     if found.chosen is not None:
@@ -311,7 +310,7 @@ def compare(
     for folder, name in zip(folders, short, strict=True):
         model = load(folder, device=device, threads=threads)
         known = name if short.count(name) == 1 else str(folder)
-        contenders.append(Contender(known, model, *_both_sides(folder, model, data)))
+        contenders.append(Contender(known, model, *both_sides(folder, model, data)))
     chosen = None if features is None else registry.build("features", features)
     found = compare_models(contenders, n=n, seed=seed, features=chosen, on_step=on_step)
     extra = [] if data is None or not isinstance(data, str | Path) else ["--data", data]
@@ -321,61 +320,6 @@ def compare(
 
     files.write_text(Path(output), build(found, shlex.join(map(str, words))))
     return found
-
-
-def _both_sides(run: Path, model: Model, data: Any) -> tuple[Data, Data]:
-    """Training and held-out items: of the run's own split, or with the data given in the held-out's place."""
-    about = files.read_json(run / "run.json") if storage.is_run(run) else {}
-    own = None
-    if about.get("data") is not None:
-        settings = TrainSettings.of(about["settings"])
-        own = _data(about["data"], None, settings)
-        cut = split(own, share_or_count(settings.held_out, "held-out"), seed=0)
-        if cut.hash != model.card.get("split"):
-            raise ReverieError(
-                f"The data at {about['data']} is not what {run} was trained on (split {cut.hash}, was "
-                f"{model.card.get('split')}). Put it back, or give data to compare with: reverie evaluate {run} PATH."
-            )
-    if data is not None:
-        told = {k: v for k, v in about.get("settings", {}).items() if k in ("label_from", "condition")}
-        given = _data(data, None, TrainSettings.of(told))
-        if own is not None:
-            return own.subset(cut.train), given
-        cut = split(given, None, seed=0)
-        return given.subset(cut.train), given.subset(cut.held_out)
-    if own is None:
-        raise ReverieError(f"{run} does not say where its data is; give its path too: reverie evaluate {run} PATH.")
-    return own.subset(cut.train), own.subset(cut.held_out)
-
-
-def _data(data: Any, labels: Any, settings: TrainSettings, conditions: Mapping[str, Any] | None = None) -> Data:
-    """Whatever a person holds, as Data."""
-    if not isinstance(data, str | Path):
-        if settings.condition is not None:
-            raise ReverieError(
-                f"condition={settings.condition!r} reads files; beside arrays give conditions={{name: values}}."
-            )
-        if not isinstance(data, Data):
-            return Data.from_arrays(data, None if labels is None else np.asarray(labels), conditions=conditions)
-        if labels is not None or conditions:
-            raise ReverieError(
-                "Labels and conditions beside a Data belong into it: Data.from_arrays(items, labels, ...)."
-            )
-        return dataclasses.replace(data, labels=None, classes=[]) if settings.label_from == "none" else data
-    if not str(data):
-        raise ReverieError("The path of the data is empty; name a folder, a file or a packaged data set.")
-    if conditions:
-        raise ReverieError("conditions={...} go with arrays; for files say where they are: condition='number:age'.")
-    from reverie.data.source import read
-
-    broken = share_or_count(settings.max_broken, "max-broken")
-    return read(
-        data,
-        label_from=settings.label_from,
-        max_broken=broken or 0,
-        resolution=parse_resolution(settings.resolution),
-        condition=settings.condition,
-    )
 
 
 def _new_run(run: Path, overwrite: bool) -> Path:

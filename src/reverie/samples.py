@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import reverie
 from reverie import registry
 from reverie.codecs import Codec
 from reverie.core.grids import Grid
@@ -138,6 +139,8 @@ class Samples:
     None. x: the same, encoded, (N, C, *). seed and first: item k is sample first + k of the seed.
     conditions: all that they were told beside labels, by name, a value for each: a class, a number, a picture or its path,
     None where nothing was told. notes: what a person should know of how it was asked for.
+    model: SHA-256 of the weights, `storage.fingerprint`, where it is known. together: for each item, the first of those that
+    were computed together and how many they were, on which its last bits depend.
     """
 
     items: list[Any]
@@ -149,6 +152,8 @@ class Samples:
     first: int = 0
     conditions: dict[str, list[Any]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    model: str | None = None
+    together: list[tuple[int, int]] | None = None
 
     def __len__(self) -> int:
         """How many there are."""
@@ -167,17 +172,33 @@ class Samples:
         told = {name: value if _is_plain(value) else _pictured(value) for name, value in self.asked(k).items()}
         label = {"label": told.pop("label")} if self.labels is not None else {}
         others = {"conditions": told} if told else {}
-        return {"seed": self.seed, "index": self.first + k, **label, **others, **self.settings.to_json()}
+        model = {} if self.model is None else {"model_sha256": self.model}
+        together = {} if self.together is None else {"together": list(self.together[k])}
+        asked = {"seed": self.seed, "index": self.first + k, **label, **others, **self.settings.to_json()}
+        return {"reverie": reverie.__version__, **model, **asked, **together}
 
     def asked(self, k: int) -> dict[str, Any]:
         """What item k was told, as `Model.sample(conditions=...)` takes it."""
         label = {} if self.labels is None else {"label": self.labels[k]}
         return {**label, **{name: values[k] for name, values in self.conditions.items()}}
 
+    def only(self, k: int) -> Samples:
+        """Item k alone."""
+        return dataclasses.replace(
+            self,
+            items=[self.items[k]],
+            labels=None if self.labels is None else [self.labels[k]],
+            x=self.x[k : k + 1],
+            first=self.first + k,
+            conditions={name: [values[k]] for name, values in self.conditions.items()},
+            together=None if self.together is None else [self.together[k]],
+        )
+
     def lines(self) -> list[str]:
         """How they were drawn, in words."""
         s, many = self.settings, "s" if len(self) != 1 else ""
-        return [f"{len(self)} sample{many}, seed {self.seed}, {s.steps} steps of {s.sampler}, guidance {s.guidance:g}"]
+        drawn = f"{len(self)} sample{many}, seed {self.seed}, {s.steps} steps of {s.sampler}, guidance {s.guidance:g}"
+        return [drawn, *self.notes]
 
     def sheet(self) -> Image:
         """All of them as one picture."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 import reverie
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 FORMAT = 4
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "model.json"
+_FORMAT_OF_TENSORS = {"format": "pt"}  # as every safetensors file of PyTorch says
 
 
 def describe(model: Model) -> dict[str, Any]:
@@ -93,22 +96,35 @@ def save(model: Model, path: Path) -> Path:
 
 def write_into(model: Model, path: Path) -> None:
     """Write the three files of a model into a folder that is there."""
-    process = model.denoiser.process
-    tensors = {f"network.{k}": v for k, v in model.denoiser.network.state_dict().items()}
-    if isinstance(process, Gaussian):
-        tensors |= {"process.mean": process.mean, "process.variance": process.variance}
-    tensors |= model.conditions.tensors()
-    save_tensors(tensors, path / WEIGHTS)
+    save_tensors(_tensors(model), path / WEIGHTS)
     description = describe(model)
     description["weights"] = {"sha256": files.sha256(path / WEIGHTS), "parameters": model.parameters}
     files.write_text(path / "README.md", model_card(model, description))
     files.write_json(path / DESCRIPTION, description)
 
 
+def fingerprint(model: Model) -> str:
+    """SHA-256, in hex, of the weights file that saving the model writes: which model this is, wherever it was loaded from."""
+    return hashlib.sha256(to_bytes(_plain(_tensors(model)), metadata=_FORMAT_OF_TENSORS)).hexdigest()
+
+
+def _tensors(model: Model) -> dict[str, Tensor]:
+    """All of a model that is kept in the weights file."""
+    process = model.denoiser.process
+    tensors = {f"network.{k}": v for k, v in model.denoiser.network.state_dict().items()}
+    if isinstance(process, Gaussian):
+        tensors |= {"process.mean": process.mean, "process.variance": process.variance}
+    return tensors | model.conditions.tensors()
+
+
+def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copies of their own memory on the CPU: shared or strided memory cannot be written."""
+    return {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+
+
 def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
     """Write tensors whole as safetensors; shared or strided memory is copied first."""
-    plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    files.write_whole(path, lambda p: save_file(plain, p, metadata={"format": "pt"}))
+    files.write_whole(path, lambda p: save_file(_plain(tensors), p, metadata=_FORMAT_OF_TENSORS))
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from reverie.core.ode import _ERROR, _PLACES, _STAGES, dormand_prince
+from reverie.core.ode import _ERROR, _PLACES, _STAGES, dormand_prince, trapezoid
 from reverie.errors import ReverieError
 
 RATES = torch.tensor([[-1.0], [-3.0], [0.5], [-40.0]], dtype=torch.float64)
@@ -69,3 +69,12 @@ def test_what_cannot_be_solved_is_said():
         dormand_prince(decay(1e6 * RATES[:1]), start, 0.0, 2.0, 1e-8, 1e-8, most_steps=20)
     with pytest.raises(ReverieError, match="above 0"):
         dormand_prince(decay(RATES[:1]), start, 0.0, 2.0, 0.0, 1e-8)
+
+
+def test_equal_steps_of_the_trapezoid_are_of_order_2():
+    start, rates = torch.ones(3, 1, dtype=torch.float64), RATES[:3]
+    true = torch.exp(rates * math.sin(2.0))
+    errors = [(trapezoid(decay(rates), (start,), 0.0, 2.0, n)[0] - true).abs().max() for n in (40, 80, 160)]
+    assert math.log2(errors[0] / errors[2]) / 2 == pytest.approx(2, abs=0.15)
+    with pytest.raises(ReverieError, match="0 steps"):
+        trapezoid(decay(rates), (start,), 0.0, 2.0, 0)

@@ -31,7 +31,7 @@ def finished(tmp_path_factory):
     run = tmp_path_factory.mktemp("report") / "run"
     items, labels = bars(160)
     names = [("row", "column", HOSTILE)[k] for k in labels]
-    data = api._data(items, names, api.TrainSettings())
+    data = api.as_data(items, names, api.TrainSettings())
     model = api.train(data, run, network=tiny(), steps=24, batch=16, held_out=60, seed=3, weight_decay=0.02)
     cut = split(data, 60, seed=0)
     train, held = data.subset(cut.train), data.subset(cut.held_out)

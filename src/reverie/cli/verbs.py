@@ -18,20 +18,24 @@ Out = Annotated[
     Path | None,
     typer.Option("-o", "--output", help="New folder to write to; a sheet of all is put beside it. Default: in RUN."),
 ]
+Sheet = Annotated[Path | None, typer.Option("--grid", help="Write the sheet of all there, a PNG.")]
 
 
 def verb(task: Task) -> Callable[..., Any]:
     """A command from a task: RUN, what it works on, its options, where to compute and where to write."""
 
-    def command(run: Path, device: str, threads: int | None, output: Path | None, **options: Any) -> None:
+    def command(
+        run: Path, device: str, threads: int | None, output: Path | None, grid: Path | None, **options: Any
+    ) -> None:
         from reverie import api
         from reverie.console import out, progress
-        from reverie.files import sha256
         from reverie.pictures import free_place, save_sheet
-        from reverie.storage import WEIGHTS
+        from reverie.storage import fingerprint
         from reverie.training.distributed import join
 
         folder = _new_folder(output, run, task.command)
+        if grid is not None and grid.exists():
+            raise ReverieError(f"{grid} is there already; choose another place with --grid.")
         model = api.load(run, device=device, threads=threads)
         if "run" in asked:
             options["run"] = run
@@ -42,18 +46,13 @@ def verb(task: Task) -> Callable[..., Any]:
             )
         if not join().leads:
             return
-        weights = run / WEIGHTS
-        about = {
-            "verb": task.command,
-            "model": str(run),
-            "model_sha256": sha256(weights) if weights.is_file() else None,
-        }
+        about = {"verb": task.command, "model": str(run), "model_sha256": fingerprint(model)}
         paths = made.save(folder, about)
         for line in made.lines():
             out.print(line, soft_wrap=True, markup=False)
         out.print(f"files: {paths[0] if len(paths) == 1 else folder}", soft_wrap=True, markup=False)
         if (sheet := made.sheet()) is not None:
-            place = save_sheet(sheet, free_place(folder.with_name(folder.name + "-sheet.png")))
+            place = save_sheet(sheet, grid or free_place(folder.with_name(folder.name + "-sheet.png")))
             out.print(f"sheet: {place}", soft_wrap=True, markup=False)
 
     asked = inspect.signature(task.function).parameters
@@ -66,9 +65,12 @@ def verb(task: Task) -> Callable[..., Any]:
         if p.default is p.empty:  # what the verb works on: in Python an array or a path, here a path
             given.append(parameter(p.name, Annotated[str, typer.Argument(help=meaning, metavar=p.name.upper())]))
             continue
+        if value is Any:  # in Python an array or a path, here a path
+            value = str | None
         names = [f"-{p.name}"] if len(p.name) == 1 else []
         flags.append(parameter(p.name, Annotated[value, typer.Option(*names, help=meaning)], p.default))
     own = [parameter("device", Device, "auto"), parameter("threads", Threads, None), parameter("output", Out, None)]
+    own.append(parameter("grid", Sheet, None))
     command.__doc__ = f"{inspect.getdoc(task.function)}\n\nExamples:\n\n" + "\n\n".join(f"  {e}" for e in task.examples)
     return signed(command, [parameter("run", Run), *given, *flags, *own])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -77,6 +78,22 @@ def dormand_prince(
         "allow more steps (max_nfe), or see whether the "
         "network's output jumps."
     )
+
+
+def trapezoid(slope: Callable[[Tensor, Parts], Parts], y: Parts, start: float, end: float, steps: int) -> Parts:
+    """y at l = end from y at l = start in equal steps of order 2, the explicit trapezoidal rule; 2 slopes a step.
+
+    Source: Hairer, Norsett & Wanner 1993 (Solving Ordinary Differential Equations I), section II.1, eq. 1.4 (Heun's method).
+    """
+    if steps < 1:
+        raise ReverieError(f"{steps} steps of a solver; give a whole number from 1.")
+    places = torch.linspace(start, end, steps + 1, dtype=torch.float64)
+    for here, there in pairwise(places):
+        h = there - here
+        first = slope(here.expand(len(y[0])), y)
+        second = slope(there.expand(len(y[0])), tuple(a + expand(h, a) * d for a, d in zip(y, first, strict=True)))
+        y = tuple(a + expand(0.5 * h, a) * (c + d) for a, c, d in zip(y, first, second, strict=True))
+    return y
 
 
 def _blend(weights: tuple[float, ...], slopes: list[Parts]) -> Parts:

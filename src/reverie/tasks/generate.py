@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import secrets
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 from reverie.errors import ReverieError
 
@@ -18,14 +20,15 @@ if TYPE_CHECKING:  # the command line reads this signature without importing PyT
 COMMAND = "sample"
 EXAMPLES = (
     "reverie sample runs/digits -n 16 --steps 18 --sampler heun --seed 0",
-    "reverie sample runs/digits -n 8 --label 3 --guidance 2 -o threes",
+    "reverie sample runs/digits -n 8 --label 3 --guidance 2 -o threes --film threes.gif",
     "reverie sample runs/emoji -n 8 --condition style=noto,group=animals-nature --guidance 3",
+    "reverie sample runs/digits --like threes/3/seed0-00005.png --steps 64",
 )
 
 
 def generate(
     model: Model,
-    n: Annotated[int, "How many."] = 16,
+    n: Annotated[int | None, "How many. Default: 16, or 1 with --like."] = None,
     label: Annotated[
         str | None, "Class to draw, or several: 3 or 3,5,8 (cycled). Default: training proportions."
     ] = None,
@@ -43,29 +46,58 @@ def generate(
     interval: Annotated[str | None, "Noise levels LOW:HIGH in which guidance acts, e.g. 0.3:5."] = None,
     temperature: Annotated[float | None, "Scale of the noise: below 1 the likely, above 1 the varied."] = None,
     schedule: Annotated[str | None, "Noise schedule to sample under, if not the one it was trained with."] = None,
-    seed: Annotated[int, "Start of all randomness; -1 picks one and says which."] = 0,
+    seed: Annotated[int | None, "Start of all randomness; -1 picks one and says which. Default: 0."] = None,
     batch: Annotated[int, "How many are computed at once."] = 128,
+    like: Annotated[
+        str | None, "A file that was sampled before: draw it again; flags beside it change what they name."
+    ] = None,
+    film: Annotated[str | None, "Write the way from noise to data there, a .gif: x_t left, x0_hat right."] = None,
     on_step: Callable[[Step], None] | None = None,
 ) -> Samples:
     """Draw new items; sample k of a seed is the same however many are drawn, and by however many processes (torchrun)."""
+    from reverie.films import SHOWN, Recorder, film_place, save_film
+    from reverie.provenance import Saved
+    from reverie.storage import fingerprint
     from reverie.training.distributed import join
 
-    return model.sample(
+    place = None if film is None else film_place(film)
+    own, first, alone, notes = fingerprint(model), 0, None, []
+    asked: dict[str, Any] = {
+        "steps": steps, "sampler": sampler, "grid": time_grid, "guidance": guidance, "interval": parse_interval(interval),
+        "temperature": temperature, "schedule": schedule,
+    }  # fmt: skip
+    if like is not None:
+        saved = Saved.read(Path(like), own)
+        notes = [saved.line({"seed": seed, "label": label, **asked})]
+        model = dataclasses.replace(model, defaults=saved.settings)
+        seed, label = saved.seed if seed is None else seed, saved.label if label is None else label
+        first = saved.index
+        if n is None:  # with those that it was computed with, on which its last bits depend
+            first, n = saved.together
+            batch, alone = n, saved.index - first
+    n = 16 if n is None else n
+    told: dict[str, list[Any]] = dict(parse_condition(condition, n))
+    if like is not None:
+        told |= {name: [value] * n for name, value in saved.told(but=told).items()}
+    shown = slice(SHOWN) if alone is None else slice(alone, alone + 1)
+    film_of = Recorder(-(-n // max(batch, 1)), shown, on_step)
+    made = model.sample(
         n,
         label=None if label is None else _cycled(label, n, model.classes),
-        conditions=parse_condition(condition, n),
-        steps=steps,
-        sampler=sampler,
-        grid=time_grid,
-        guidance=guidance,
-        interval=parse_interval(interval),
-        temperature=temperature,
-        schedule=schedule,
-        seed=secrets.randbelow(2**31) if seed == -1 else seed,
+        conditions=told,
+        seed=secrets.randbelow(2**31) if seed == -1 else seed or 0,
+        first=first,
         batch=batch,
-        on_step=on_step,
+        on_step=on_step if place is None else film_of,
         spread=join().spread,
+        **asked,
     )
+    together = [(first + k - k % batch, min(batch, n - k + k % batch)) for k in range(n)]
+    made = dataclasses.replace(made, model=own, together=together, notes=[*made.notes, *notes])
+    if place is not None and join().leads:
+        save_film(film_of.frames(model, made.settings), place)
+        made.notes.append(f"film: {place}")
+    return made if alone is None else made.only(alone)
 
 
 def parse_interval(text: str | None) -> tuple[float, float] | None:

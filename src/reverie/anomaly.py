@@ -1,0 +1,127 @@
+"""How badly a model explains items, and how surprising that is: denoising errors, conformal p-values, AUROC."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reverie.core.denoiser import Given
+from reverie.core.noise import Noise
+from reverie.core.samplers import Step
+from reverie.latents import gaussian
+from reverie.model import Model
+from reverie.told import conditions
+
+LEVELS = (
+    0.5,
+    1.0,
+    2.0,
+)  # n = sigma / alpha in standard deviations of the data: docs/detect.md says how they were chosen
+MOST_LABELS = 64  # above which no label is told: each costs as much as all of it would without
+RESAMPLES = 500
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Squared errors of x0_hat for items with noise added, told the label that explains each of them best.
+
+    by_level: (N, K), the mean over entries and draws at each noise level. maps: (N, K, *), the mean over draws and channels.
+    label: (N,), the number of that label, 0 where none is told.
+    """
+
+    by_level: np.ndarray
+    maps: np.ndarray
+    label: np.ndarray
+
+    @classmethod
+    def of(cls, maps: np.ndarray) -> Errors:
+        """From the maps told each label in turn, (L, N, K, *): of every item, those of the lowest score."""
+        by_level = maps.reshape(*maps.shape[:3], -1).mean(3)
+        best = np.log(by_level.clip(1e-12)).mean(2).argmin(0)
+        each = np.arange(len(best))
+        return cls(by_level[best, each], maps[best, each], best)
+
+    @property
+    def scores(self) -> np.ndarray:
+        """(N,), the mean over levels of the logarithm of the error: a factor counts the same at every level."""
+        return np.log(self.by_level.clip(1e-12)).mean(1)
+
+    def heat(self, normal: Errors) -> np.ndarray:
+        """(N, *), the mean over levels of each place's error, as a multiple of the mean error of normal items."""
+        usual = normal.by_level.mean(0).clip(1e-12)
+        return (self.maps / usual.reshape(1, -1, *(1,) * (self.maps.ndim - 2))).mean(1)
+
+
+def denoising_errors(
+    model: Model, x: Tensor, draws: int, seed: int, batch: int = 128, on_step: Callable[[Step], None] | None = None
+) -> Errors:
+    """|x0_hat(alpha x + sigma eps) - x|^2 of items (N, C, *) at each of the levels, told the label that makes it least.
+
+    Every item meets the same `draws` noises, so that its error depends on nothing but itself, model and seed.
+    """
+    schedule = gaussian(model, "detect").schedule
+    times = [schedule.time_of_noise(torch.tensor(k * model.denoiser.sigma_data)) for k in LEVELS]
+    labels: list[str] | list[None] = model.classes if 0 < len(model.classes) <= MOST_LABELS else [None]
+    found, rounds = [], -(-len(x) // batch)
+    training, _ = model.denoiser.training, model.denoiser.eval()
+    try:
+        with torch.no_grad():
+            for number, start in enumerate(range(0, len(x), batch), start=1):
+                own = x[start : start + batch].to(model.device)
+                maps = [torch.stack([_error(model, own, label, t, draws, seed) for t in times], 1) for label in labels]
+                found.append(torch.stack(maps).cpu())
+                if on_step is not None:
+                    on_step(Step(number, rounds, 1.0, 0.0, own, None))
+    finally:
+        model.denoiser.train(training)
+    return Errors.of(torch.cat(found, 1).double().numpy())
+
+
+def _error(model: Model, x: Tensor, label: str | None, t: Tensor, draws: int, seed: int) -> Tensor:
+    """The mean squared error at time t over draws and channels, (N, *)."""
+    told = conditions(model, None if label is None else [label] * len(x))
+    denoiser, total = Given(model.denoiser, told), torch.zeros_like(x)
+    for k in range(draws):
+        eps = Noise.of(seed, 1, k).normal(0, x[:1]).expand_as(x)
+        total += (denoiser(denoiser.process.diffuse(x, t, eps), t) - x) ** 2
+    return (total / draws).mean(1)
+
+
+def p_values(calibration: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """(1 + how many of n calibration scores are as high) / (n + 1): at most f with probability at most f, for normal items.
+
+    Exact where calibration and new normal items are exchangeable. Source: Vovk et al. 2005 (Algorithmic Learning in a Random
+    World), section 2.2; Bates et al. 2023 (Testing for Outliers with Conformal p-values), eq. 2.
+    """
+    order = np.sort(calibration)
+    as_high = len(order) - np.searchsorted(order, scores, side="left")
+    return (1 + as_high) / (len(order) + 1)
+
+
+@dataclass(frozen=True)
+class Auroc:
+    """The probability that an anomalous item scores above a normal one, ties counted half, with a bootstrap 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, normal: np.ndarray, anomalous: np.ndarray) -> Auroc:
+        """From the scores of both; items are resampled on each side."""
+        above = (anomalous[:, None] > normal) + 0.5 * (anomalous[:, None] == normal)
+        rng, found = np.random.default_rng(0), []
+        for _ in range(RESAMPLES):
+            a, n = (rng.multinomial(size, np.full(size, 1 / size)) for size in above.shape)
+            found.append(a @ above @ n / math.prod(above.shape))
+        low, high = np.quantile(found, [0.025, 0.975])
+        return cls(float(above.mean()), float(low), float(high))
+
+    def __str__(self) -> str:
+        """As a figure with its interval."""
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"

@@ -1,0 +1,144 @@
+"""What `reverie detect` finds: scores, p-values and flags, what they are worth, and where in a picture the error lies."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import reverie
+from reverie import files
+from reverie.anomaly import Auroc, Errors, p_values
+from reverie.codecs import Codec
+from reverie.evaluation.classifier import Share, share
+from reverie.inputs import Inputs
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+NORMAL, ANOMALOUS = "normal", "anomalous"
+_HOTTEST = 5.0  # times the usual error: the brightest that a heat map shows
+_SHOWN = 32
+
+
+@dataclass
+class Findings:
+    """Items with their scores, beside those of normal items that calibrate the threshold and of others that check it.
+
+    near, near_check: the mean distance to the 5 nearest training items of the items and of the check half. classes: that the
+    model was told in turn, none where it was told nothing.
+    """
+
+    given: Inputs
+    codec: Codec
+    fpr: float
+    errors: Errors
+    calibration: Errors
+    check: Errors
+    near: np.ndarray
+    near_check: np.ndarray
+    settings: dict[str, Any]
+    classes: list[str]
+
+    def __len__(self) -> int:
+        """How many items."""
+        return len(self.given)
+
+    @property
+    def scores(self) -> np.ndarray:
+        """(N,), higher is stranger."""
+        return self.errors.scores
+
+    @cached_property
+    def p(self) -> np.ndarray:
+        """(N,), conformal p-values."""
+        return p_values(self.calibration.scores, self.scores)
+
+    @property
+    def flagged(self) -> np.ndarray:
+        """(N,) bool, p at most the rate asked for."""
+        return self.p <= self.fpr
+
+    @property
+    def seen(self) -> Share:
+        """How many of the normal items that did not calibrate are flagged, with its exact 95 % interval."""
+        return share(p_values(self.calibration.scores, self.check.scores) <= self.fpr)
+
+    @cached_property
+    def aurocs(self) -> tuple[Auroc, Auroc, str]:
+        """Of the scores, of the nearest neighbours on the same items, and which items they were."""
+        labels = np.array(self.given.labels or [])
+        if set(labels.tolist()) == {NORMAL, ANOMALOUS}:
+            normal, odd = labels == NORMAL, labels == ANOMALOUS
+            which = f"{odd.sum():,} anomalous against {normal.sum():,} normal"
+            return (
+                Auroc.of(self.scores[normal], self.scores[odd]),
+                Auroc.of(self.near[normal], self.near[odd]),
+                which,
+            )
+        which = f"all {len(self):,} against {len(self.check.scores):,} normal held-out items"
+        return Auroc.of(self.check.scores, self.scores), Auroc.of(self.near_check, self.near), which
+
+    def lines(self) -> list[str]:
+        """What was flagged, the rate of false alarms that was seen, and how it compares with nearest neighbours."""
+        seen, (own, near, which) = self.seen, self.aurocs
+        return [
+            f"{self.flagged.sum():,} of {len(self):,} flagged at a false-positive rate of {self.fpr:g}, "
+            f"calibrated on {len(self.calibration.scores):,} normal items",
+            f"of {seen.n:,} other normal items {seen.k:,} would be: {seen.value:.1%} [{seen.low:.1%}, {seen.high:.1%}]",
+            f"AUROC {own}; 5 nearest training items {near} ({which})",
+        ]
+
+    def sheet(self) -> Image:
+        """The strangest items, each above its heat map."""
+        from reverie.pictures import grid
+
+        order, heat = np.argsort(-self.scores, kind="stable")[:_SHOWN], self._heat()
+        pictures, captions = [], []
+        for start in range(0, len(order), 8):
+            row = order[start : start + 8]
+            blank = np.full_like(heat[0], 255)
+            pad = [blank] * (8 - len(row))
+            pictures += (
+                [self.codec.picture(self.given.items[k])[..., :3] for k in row] + pad + [heat[k] for k in row] + pad
+            )
+            captions += [f"p {self.p[k]:.2g}" for k in row] + [""] * (16 - len(row))
+        return grid(pictures, 8, captions)
+
+    def save(self, folder: Path, about: dict[str, Any]) -> list[Path]:
+        """Write found.csv (name, score, p, flagged, near), found.json with all settings, and a heat map of each item."""
+        from reverie.items import plain_name
+        from reverie.pictures import save_sheet
+
+        folder, table = Path(folder), io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(["name", "score", "p", "flagged", "knn5", "nearest_label", "heat"])
+        from PIL import Image
+
+        for k, heat in enumerate(self._heat()):
+            place = Path("heat") / f"{plain_name(k, self.given.names[k])}.png"
+            save_sheet(Image.fromarray(heat), folder / place)
+            numbers = [f"{self.scores[k]:.6g}", f"{self.p[k]:.6g}", int(self.flagged[k]), f"{self.near[k]:.6g}"]
+            label = self.classes[self.errors.label[k]] if self.classes else ""
+            writer.writerow([self.given.names[k], *numbers, label, place.as_posix()])
+        files.write_text(folder / "found.csv", table.getvalue())
+        own, near, which = self.aurocs
+        figures = {
+            "auroc": vars(own), "auroc_knn5": vars(near), "compared": which, "false_positives": vars(self.seen),
+            "calibrated_on": len(self.calibration.scores),
+        }  # fmt: skip
+        settings = {"reverie": reverie.__version__, **self.settings, **about}
+        files.write_json(folder / "found.json", {**settings, **figures})
+        return [folder / "found.csv", folder / "found.json"]
+
+    def _heat(self) -> np.ndarray:
+        """(N, H, W, 3) uint8: dark where the error is as among normal items or less, bright where it is 5 times that."""
+        from matplotlib import colormaps
+
+        heat = self.errors.heat(self.calibration)
+        return (colormaps["inferno"](np.clip(heat / _HOTTEST, 0, 1))[..., :3] * 255).round().astype(np.uint8)

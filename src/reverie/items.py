@@ -1,0 +1,90 @@
+"""What a verb makes of items: each with its name and with what made it, written as files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import reverie
+from reverie.codecs import Codec
+from reverie.samples import safe_name
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass
+class Items:
+    """Items with what made them: a sequence that can save itself.
+
+    items: as the codec's files hold them. names: of the files, without suffix, all different; `folders` above them, or None.
+    facts: what is kept with each. said: what a person should read. columns: of the sheet. captions: under the pictures.
+    shown: how many the sheet shows. film: whether the items are frames, of which a GIF is written beside their folder.
+    """
+
+    items: list[np.ndarray]
+    names: list[str]
+    facts: list[dict[str, Any]]
+    codec: Codec
+    said: list[str] = field(default_factory=list)
+    folders: list[str] | None = None
+    columns: int | None = None
+    captions: list[str] | None = None
+    shown: int = 256
+    film: bool = False
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.items)
+
+    def __getitem__(self, k: int) -> np.ndarray:
+        """One item."""
+        return self.items[k]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """The items in order."""
+        return iter(self.items)
+
+    def lines(self) -> list[str]:
+        """What a person should read."""
+        return self.said
+
+    def sheet(self) -> Image:
+        """The first of them as one picture."""
+        from reverie.pictures import grid
+
+        captions = None if self.captions is None else self.captions[: self.shown]
+        return grid([self.codec.picture(item) for item in self.items[: self.shown]], self.columns, captions)
+
+    def save(self, folder: str | Path, about: dict[str, Any] | None = None) -> list[Path]:
+        """Write every item at full depth with what made it inside, where the format allows; return the paths."""
+        paths = []
+        for k, item in enumerate(self.items):
+            place = Path(folder) if self.folders is None else Path(folder) / safe_name(self.folders[k])
+            text = {
+                "reverie": json.dumps(
+                    {"reverie": reverie.__version__, **self.facts[k], **(about or {})}, allow_nan=False
+                )
+            }
+            paths.append(self.codec.write(item, place / self.names[k], text))
+        if self.film:
+            self._save_film(Path(folder))
+        return paths
+
+    def _save_film(self, folder: Path) -> None:
+        """The items one after the other, beside the folder."""
+        from reverie.films import save_film
+        from reverie.pictures import free_place, grid
+
+        frames = [grid([self.codec.picture(item)], 1) for item in self.items]
+        self.said.append(f"film: {save_film(frames, free_place(folder.with_name(folder.name + '.gif')))}")
+
+
+def plain_name(k: int, name: str) -> str:
+    """The k-th item's name as that of a file without suffix: numbered, so that no two are one."""
+    return f"{k:05d}-{safe_name(Path(name).stem).replace('.', '_')}"

@@ -1,0 +1,192 @@
+"""Latents: where the probability-flow ODE carries items, in units in which they are standard normal for the right model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import reverie
+from reverie import files
+from reverie.core.denoiser import Denoiser, Given
+from reverie.core.likelihood import decode_ode, encode_ode
+from reverie.core.processes import Gaussian
+from reverie.core.samplers import Step
+from reverie.core.shapes import expand
+from reverie.errors import ReverieError
+from reverie.example import Conditions
+from reverie.model import Model
+from reverie.told import conditions
+
+FILE = "latents.npz"
+Watcher = Callable[[Step], None] | None
+
+
+@dataclass(frozen=True)
+class Solver:
+    """How the ODE is walked: in so many equal steps of log n, or to a tolerance with a step size for each item."""
+
+    steps: int = 64
+    tolerance: float | None = None
+
+    @classmethod
+    def of(cls, steps: int | None, tolerance: float | None) -> Solver:
+        """From what a person gave; raises ReverieError for what no solver can do, and for both at once."""
+        if steps is not None and tolerance is not None:
+            raise ReverieError("Give --steps or --tolerance, not both: fixed steps have no tolerance.")
+        if steps is not None and steps < 1:
+            raise ReverieError(f"steps = {steps}; give a whole number from 1.")
+        if tolerance is not None and not 1e-8 <= tolerance <= 0.1:
+            raise ReverieError(f"tolerance = {tolerance:g}; give a number from 1e-8 to 0.1 (1e-5 is usual).")
+        return cls(steps or cls.steps, tolerance)
+
+    @property
+    def words(self) -> str:
+        """How a person calls it."""
+        return f"{self.steps} steps of heun" if self.tolerance is None else f"tolerance {self.tolerance:g}"
+
+    def up(self, denoiser: Denoiser, x: Tensor) -> Tensor:
+        """Data to latents, (B, *)."""
+        if self.tolerance is None:
+            return encode_ode(denoiser, x, steps=self.steps)
+        return encode_ode(denoiser, x, self.tolerance, self.tolerance)
+
+    def down(self, denoiser: Denoiser, z: Tensor) -> Tensor:
+        """Latents to data, (B, *)."""
+        if self.tolerance is None:
+            return decode_ode(denoiser, z, steps=self.steps)
+        return decode_ode(denoiser, z, self.tolerance, self.tolerance)
+
+
+@dataclass
+class Latents:
+    """Latents with what they are of: z (N, C, *) float32; names of the items; the labels that the model was told, or None.
+
+    model: SHA-256 of the weights that they belong to. notes: what a person should read.
+    """
+
+    z: np.ndarray
+    names: list[str]
+    labels: list[str] | None
+    solver: Solver
+    model: str
+    notes: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.z)
+
+    def describe(self) -> dict[str, Any]:
+        """What made them, as JSON."""
+        told = {} if self.labels is None else {"labels": self.labels}
+        solver = {"tolerance": self.solver.tolerance, "steps": self.solver.steps, "guidance": 1.0}
+        return {"reverie": reverie.__version__, "model_sha256": self.model, "names": self.names, **told, **solver}
+
+    def save(self, folder: str | Path, about: dict[str, Any] | None = None) -> list[Path]:
+        """Write latents.npz (z, names, settings as JSON) and the settings beside it as latents.json; return the paths."""
+        place, settings = Path(folder) / FILE, {**self.describe(), **(about or {})}
+
+        def write(path: Path) -> None:
+            with path.open("wb") as file:
+                np.savez_compressed(file, z=self.z, names=np.array(self.names), settings=np.array(json.dumps(settings)))
+
+        files.write_whole(place, write)
+        files.write_json(place.with_suffix(".json"), settings)
+        return [place, place.with_suffix(".json")]
+
+    @classmethod
+    def read(cls, path: str | Path) -> Latents:
+        """Read what `save` wrote, the folder or the file; raises ReverieError for anything else."""
+        path = Path(path)
+        place = path / FILE if path.is_dir() else path
+        if not place.is_file():
+            raise ReverieError(
+                f"There are no latents at {path}. Name what `reverie encode` wrote: a folder with {FILE}."
+            )
+        try:
+            with np.load(place, allow_pickle=False) as found:
+                z, settings = found["z"], json.loads(str(found["settings"]))
+            solver = Solver.of(None if settings["tolerance"] else settings["steps"], settings["tolerance"])
+            made = cls(z, list(settings["names"]), settings.get("labels"), solver, settings["model_sha256"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+            raise ReverieError(f"{place} holds no latents that `reverie encode` wrote ({error}).") from error
+        if z.ndim < 2 or len(z) != len(made.names) or not np.isfinite(z).all():
+            raise ReverieError(f"{place} is damaged: latents of shape {z.shape} for {len(made.names)} names, or NaN.")
+        return made
+
+    def lines(self) -> list[str]:
+        """How many, and how near to the standard normal that they should be."""
+        told = "nothing told" if self.labels is None else f"told {', '.join(sorted(set(self.labels)))}"
+        spread = f"mean {self.z.mean():.3f}, standard deviation {self.z.std():.3f} (a standard normal: 0, 1)"
+        return [f"{len(self)} latents, {self.solver.words}, {told}", spread, *self.notes]
+
+    def sheet(self) -> None:
+        """Nothing: a latent looks like noise."""
+
+
+class Between(Denoiser):
+    """From what a model says told one thing to what it says told another: x0_hat = (1 - f) x0_hat_a + f x0_hat_b.
+
+    share: f of each sample, (B,). The score is that of p_a^(1 - f) p_b^f, at every noise level.
+    Source: Du et al. 2023 (Reduce, Reuse, Recycle), on products of distributions, which this is at each noise level by itself.
+    """
+
+    process: Gaussian
+
+    def __init__(self, model: Model, a: Conditions, b: Conditions, share: Tensor) -> None:
+        super().__init__()
+        self.a, self.b, self.share = Given(model.denoiser, a), Given(model.denoiser, b), share
+        self.process = gaussian(model, "interpolate")
+
+    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """The mixed prediction, (B, *)."""
+        f = expand(self.share, x_t)
+        return (1 - f) * self.a(x_t, t) + f * self.b(x_t, t)
+
+
+def gaussian(model: Model, verb: str) -> Gaussian:
+    """The model's process, which must be Gaussian for a verb that walks the ODE."""
+    process = model.denoiser.process
+    if not isinstance(process, Gaussian):
+        raise ReverieError(
+            f"`reverie {verb}` follows the probability-flow ODE and needs a Gaussian process; this model's is "
+            f"{type(process).__name__}. Train one of another family, e.g. --family edm."
+        )
+    return process
+
+
+def carried(
+    model: Model,
+    one_way: Callable[[Denoiser, Tensor], Tensor],
+    x: Tensor,
+    labels: Sequence[str] | None,
+    batch: int = 128,
+    on_step: Watcher = None,
+) -> Tensor:
+    """Items or latents (N, C, *) carried one way (`Solver.up` or `.down`) in batches, told their labels; on the CPU."""
+    if batch < 1:
+        raise ReverieError(f"batch = {batch}; give a whole number from 1.")
+    parts, rounds = [], -(-len(x) // batch)
+    training, _ = model.denoiser.training, model.denoiser.eval()
+    try:
+        for number, start in enumerate(range(0, len(x), batch), start=1):
+            which = slice(start, start + batch)
+            told = conditions(model, None if labels is None else labels[which])
+            parts.append(one_way(Given(model.denoiser, told), x[which].to(model.device)).cpu())
+            if on_step is not None:
+                on_step(Step(number, rounds, 1.0, 0.0, parts[-1], None))
+    finally:
+        model.denoiser.train(training)
+    return torch.cat(parts)
+
+
+def errors(x: Tensor, y: Tensor) -> tuple[float, float]:
+    """The largest difference in units of x in [-1, 1], and the peak signal-to-noise ratio in dB (peak 2)."""
+    difference = (x.double() - y.double()).abs()
+    return float(difference.max()), float(10 * torch.log10(4 / (difference**2).mean().clamp(min=1e-20)))

@@ -1,0 +1,106 @@
+"""`reverie detect`: which items are unlike what a model was trained on, at a stated rate of false alarms."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, Any
+
+from reverie.errors import ReverieError
+
+if TYPE_CHECKING:  # the command line reads this signature without importing PyTorch
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from reverie.core.samplers import Step
+    from reverie.findings import Findings
+    from reverie.model import Model
+
+COMMAND = "detect"
+EXAMPLES = (
+    "reverie detect runs/digits new/ --fpr 0.05 -o found",
+    "reverie detect runs/digits labelled/ --normal more-normal-items/",
+)
+
+
+def detect(
+    model: Model,
+    items: Annotated[Any, "What to look at; with folders normal/ and anomalous/ the scores are judged by them."],
+    fpr: Annotated[float, "False-positive rate: the share of normal items that may be flagged."] = 0.01,
+    normal: Annotated[Any, "Normal items that it was not trained on. Default: what the run held out."] = None,
+    draws: Annotated[int, "Noises that each item meets at each of three levels, told each label in turn."] = 2,
+    label_from: Annotated[str, "folder or none: where IN says what is normal and what anomalous."] = "folder",
+    seed: Annotated[int, "Start of the noise, and of how normal items are halved."] = 0,
+    batch: Annotated[int, "How many are computed at once."] = 128,
+    train: Any = None,
+    run: Path | None = None,
+    on_step: Callable[[Step], None] | None = None,
+) -> Findings:
+    """Score items by how badly the model takes noise off them, and flag what at most a share `fpr` of normal items reach.
+
+    A model that knows labels (up to 64) is told each of them in turn, and the one that explains the item best counts.
+    The threshold is the conformal one of one half of the normal items; the other half says what rate it has. k-nearest
+    neighbours among the training items (k = 5) are always shown beside it. train: in Python, the items to be near to; without
+    them the first half of the normal ones. Raises ReverieError for items that do not fit the model, and for a rate that so few
+    normal items cannot promise.
+    """
+    import numpy as np
+
+    from reverie.anomaly import MOST_LABELS, denoising_errors
+    from reverie.findings import Findings
+    from reverie.inputs import read_inputs
+    from reverie.latents import gaussian
+    from reverie.storage import fingerprint
+
+    gaussian(model, COMMAND)
+    if draws < 1:
+        raise ReverieError(f"--draws {draws}: give a whole number from 1.")
+    given = read_inputs(model.codec, items, label_from)
+    usual, known = _normal(model, normal, train, run)
+    order = np.random.default_rng(seed).permutation(len(usual))
+    halves = usual[order[: len(usual) // 2]], usual[order[len(usual) // 2 :]]
+    _can_promise(fpr, len(halves[0]))
+    found = [denoising_errors(model, x, draws, seed, batch, on_step) for x in (given.x, *halves)]
+    near = _distances([given.x, *halves[1:]], halves[0] if known is None else known)
+    return Findings(
+        given, model.codec, fpr, errors=found[0], calibration=found[1], check=found[2], near=near[0], near_check=near[1],
+        settings={"seed": seed, "draws": draws, "fpr": fpr, "model_sha256": fingerprint(model)},
+        classes=model.classes if len(model.classes) <= MOST_LABELS else [],
+    )  # fmt: skip
+
+
+def _normal(model: Model, normal: Any, train: Any, run: Path | None) -> tuple[Tensor, Tensor | None]:
+    """Normal items that the model has not seen, and those that it has, encoded."""
+    import torch
+
+    from reverie.evaluation.sides import both_sides
+    from reverie.inputs import read_inputs
+
+    known = None if train is None else read_inputs(model.codec, train).x
+    if normal is not None:
+        return read_inputs(model.codec, normal).x, known
+    if run is None:
+        raise ReverieError("Normal items are needed to calibrate on: detect(model, items, normal=held_out_items).")
+    seen, held = both_sides(run, model, way="--normal PATH, with normal items that it was not trained on")
+    return torch.from_numpy(model.encode(held.items)), torch.from_numpy(model.encode(seen.items))
+
+
+def _can_promise(fpr: float, n: int) -> None:
+    """Refuse a rate below what n calibration items can tell."""
+    if not 0 < fpr < 1:
+        raise ReverieError(f"--fpr {fpr:g}: give a rate above 0 and below 1, e.g. 0.05.")
+    if fpr < 1 / (n + 1):
+        need = math.ceil(round(1 / fpr, 6)) - 1
+        raise ReverieError(
+            f"--fpr {fpr:g} takes {need:,} normal items to calibrate on, and as many again to check it; half of those held "
+            f"out are {n:,}. Ask for {1 / (n + 1):.2g} or more, or give more with --normal."
+        )
+
+
+def _distances(sets: list[Tensor], known: Tensor) -> list[Any]:
+    """The mean distance of each item to its 5 nearest known ones, in units of x."""
+    from reverie.metrics.distances import nearest
+
+    rows = known.flatten(1).double().numpy()
+    return [nearest(x.flatten(1).double().numpy(), rows, min(5, len(rows)))[0].mean(1) for x in sets]

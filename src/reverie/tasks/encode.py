@@ -1,0 +1,47 @@
+"""`reverie encode`: the deterministic latent of each input, from which `reverie decode` makes it again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+if TYPE_CHECKING:  # the command line reads this signature without importing PyTorch
+    from collections.abc import Callable
+
+    from reverie.core.samplers import Step
+    from reverie.latents import Latents
+    from reverie.model import Model
+
+COMMAND = "encode"
+EXAMPLES = (
+    "reverie encode runs/digits photo.png -o latents",
+    "reverie encode runs/digits drawings/ --steps 64 -o latents",
+)
+
+
+def encode(
+    model: Model,
+    items: Annotated[Any, "What to encode: a file, folder, zip, .npy or .npz of the model's own size."],
+    label: Annotated[
+        str | None,
+        "Class to tell the model, or several, cycled. Default: none, so that the latent holds the class too.",
+    ] = None,
+    steps: Annotated[int | None, "Equal steps in log n, 2 evaluations each. Default: 64."] = None,
+    tolerance: Annotated[float | None, "In the place of steps: error allowed in a step of an adaptive solver."] = None,
+    batch: Annotated[int, "How many are computed at once."] = 128,
+    on_step: Callable[[Step], None] | None = None,
+) -> Latents:
+    """Carry items up the probability-flow ODE to latents, standard normal where the model is right; no randomness.
+
+    Writes latents.npz (z, names, settings) and latents.json. Raises ReverieError for items that do not fit the model, and for a
+    model of tokens.
+    """
+    from reverie.inputs import read_inputs
+    from reverie.latents import Latents, Solver, carried, gaussian
+    from reverie.storage import fingerprint
+    from reverie.told import asked_labels
+
+    gaussian(model, COMMAND)
+    solver, given = Solver.of(steps, tolerance), read_inputs(model.codec, items)
+    labels = asked_labels(model, label, len(given))
+    z = carried(model, solver.up, given.x, labels, batch, on_step)
+    return Latents(z.numpy(), given.names, labels, solver, fingerprint(model))

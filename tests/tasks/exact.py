@@ -1,0 +1,64 @@
+"""Models that know the truth: the exact denoiser of one Gaussian for each label, as a network that needs no training."""
+
+import math
+
+import torch
+from torch import nn
+
+from reverie.codecs.image import ImageCodec
+from reverie.core.denoiser import NetworkDenoiser, TokenDenoiser
+from reverie.core.parameterisation import EDM as Target
+from reverie.core.processes import Gaussian, Masked
+from reverie.core.schedules import EDM
+from reverie.core.survival import LogLinear
+from reverie.model import Model
+
+SD = 0.25
+MEANS = {"low": -0.3, "high": 0.3}
+N_MIN = 0.002
+
+
+class Means(nn.Module):
+    """EDM's F for data N(m_label, sd^2): x0_hat = u + n^2 / (n^2 + sd^2) (m - u); told no label, m = 0."""
+
+    def __init__(self, means, sd=SD):
+        super().__init__()
+        self.register_buffer("means", torch.tensor([*means, 0.0]))
+        self.none = nn.Parameter(torch.zeros(1))
+        self.sd = sd
+
+    def forward(self, x, level, cond):
+        n = torch.exp(4 * level)
+        which = torch.full((len(x),), len(self.means) - 1)
+        if "label" in cond:
+            which = torch.where(cond["label"].present, cond["label"].value, which)
+        f = self.means[which] * n / (self.sd * torch.sqrt(n**2 + self.sd**2))
+        return f[:, None, None, None].expand_as(x) + self.none
+
+
+def exact_model(side=8, dtype="uint8"):
+    """Pictures whose pixels are independent, N(m_label, 0.25^2) in [-1, 1]; N(0, 0.25^2) told no label."""
+    shape = (1, side, side)
+    process = Gaussian(EDM(), torch.zeros(shape), torch.full(shape, SD**2))
+    denoiser = NetworkDenoiser(Means(MEANS.values()), process, Target(SD), SD).eval()
+    scale = {"low": -1.0, "high": 1.0} if dtype == "float32" else {}
+    return Model(ImageCodec(side, side, "grey", 1, dtype, **scale), denoiser, list(MEANS), [0.5, 0.5])
+
+
+def token_model(side=8):
+    """A model of two-level tokens that thinks both as likely."""
+
+    class Even(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.logit = nn.Parameter(torch.zeros(2))
+
+        def forward(self, x, level, cond):
+            return self.logit.reshape(1, 2, 1, 1, 1).expand(len(x), 2, *x.shape[1:])
+
+    return Model(ImageCodec(side, side, "grey", 1, levels=2), TokenDenoiser(Even(), Masked(2, LogLinear())))
+
+
+def latent_of(x):
+    """Where the ODE carries x when nothing is told: straight, in units of the spread at the lowest noise."""
+    return x / math.sqrt(SD**2 + N_MIN**2)
