@@ -63,8 +63,11 @@ def verb(task: Task) -> Callable[..., Any]:
             continue
         kind = eval(p.annotation, task.function.__globals__)  # our own source text, read without importing PyTorch
         value, meaning = typing.get_args(kind)[:2]
-        if p.default is p.empty:  # what the verb works on: in Python an array or a path, here a path
-            given.append(parameter(p.name, Annotated[str, typer.Argument(help=meaning, metavar=p.name.upper())]))
+        if p.default is p.empty:  # in Python an array or a path, here a path
+            if p.kind is p.KEYWORD_ONLY:
+                flags.append(parameter(p.name, Annotated[str, typer.Option(help=meaning)]))
+            else:
+                given.append(parameter(p.name, Annotated[str, typer.Argument(help=meaning, metavar=p.name.upper())]))
             continue
         names = [f"-{p.name}"] if len(p.name) == 1 else []
         flags.append(parameter(p.name, Annotated[value, typer.Option(*names, help=meaning)], p.default))
