@@ -17,6 +17,7 @@ from torch import Tensor
 import reverie
 from reverie.codecs import Codec
 from reverie.core.denoiser import Denoiser
+from reverie.core.noise import Noise
 from reverie.core.processes import Gaussian
 from reverie.core.samplers import Step
 from reverie.errors import ReverieError, nearest
@@ -36,8 +37,9 @@ _APART = 2**32  # draws that an input has of its own before the next one's begin
 class Asked:
     """What is drawn: `samples` draws for each of some inputs, draw k of all being of input k // samples.
 
-    labels: class numbers (inputs * samples,), or None for nothing told. first: number of the first input. batch: how many are computed at once. index: which
-    sample of the seed each draw is; draw j of the i-th input is the same however many inputs and draws there are.
+    labels: class numbers (inputs * samples,), or None for nothing told. first: number of the first input. batch: how many
+    are computed at once. index: which sample of the seed each draw is; draw j of the i-th input is the same however many
+    inputs and draws there are.
     """
 
     model: Model
@@ -75,6 +77,12 @@ class Asked:
         """(inputs * samples,) int64."""
         number = torch.arange(self.first, self.first + self.inputs)
         return (number[:, None] * _APART + torch.arange(self.samples)).flatten()
+
+    @property
+    def noise(self) -> Noise:
+        """The noise of all draws."""
+        index = self.index
+        return Noise(torch.full_like(index, self.seed), index)
 
     @property
     def names(self) -> list[str] | None:
@@ -185,16 +193,16 @@ class Edits:
 
     def save(self, folder: str | Path, about: dict[str, Any] | None = None) -> list[Path]:
         """Write every draw and mean as a file of its own, named by its input, the settings inside; return the paths."""
-        folder, paths, names = Path(folder), [], self.asked.names
+        folder, paths, names = Path(folder), [], self.asked.names or []
         for i, draws in enumerate(self.items):
+            own = names[i * len(draws) : (i + 1) * len(draws)]
             stem = f"{i:04d}-{safe_name(Path(self.inputs.names[i]).stem)}"
-            outputs = [(str(j), item, {"draw": j}) for j, item in enumerate(draws)]
-            if names is not None:
-                outputs = [(j, x, {**d, "label": names[i * len(draws) + d["draw"]]}) for j, x, d in outputs]
-            if self.means is not None:
-                outputs.append(("mean", self.means[i], {"draw": "mean"}))
-            for end, item, own in outputs:
-                text = {"reverie": json.dumps({**self.describe(i), **own, **(about or {})}, allow_nan=False)}
+            outputs = [*enumerate(draws), *([] if self.means is None else [("mean", self.means[i])])]
+            for end, item in outputs:
+                said = self.describe(i) | {"draw": end} | (about or {})
+                if own and (end != "mean" or len(set(own)) == 1):
+                    said["label"] = own[0 if end == "mean" else int(end)]
+                text = {"reverie": json.dumps(said, allow_nan=False)}
                 paths.append(self.codec.write(item, folder / f"{stem}-{end}", text))
         return paths
 
@@ -211,7 +219,8 @@ class Edits:
         from reverie.pictures import grid
 
         draws, names = min(self.asked.samples, _DRAWS), self.asked.names
-        pictures, words = [], []
+        pictures: list[np.ndarray] = []
+        words: list[str] = []
         for i, items in enumerate(self.items[:_ROWS]):
             labels = [f"draw {j}" for j in range(draws)]
             if names is not None:

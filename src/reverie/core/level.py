@@ -11,6 +11,8 @@ Source: Stein 1981, theorem 1, for the divergence; Efron 2011 (Tweedie's Formula
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -20,22 +22,23 @@ from reverie.core.likelihood import Hutchinson
 from reverie.core.noise import Noise
 from reverie.core.shapes import expand
 
-_PROBES = 4
+_PROBES = 8
 
 
-def noise_level(denoiser: Denoiser, u: Tensor, levels: Tensor) -> Tensor:
+def noise_level(denoiser: Denoiser, u: Tensor, levels: Tensor, noise: Noise) -> Tensor:
     """The likeliest n of each sample of u = x0 + n eps, (B, *) -> (B,) float64.
 
     levels: (L,) rising, above 0, between which it is sought: the first or the last where the likelihood falls or rises all
-    the way. The trace is estimated with 4 probes, the same for every sample and level.
+    the way. The trace is estimated with 8 probes from noise, each sample's own: where all had the same, the error of one
+    would be that of all.
     """
     process = gaussian(denoiser, "noise_level")
-    probes = Hutchinson(Noise.of(0, 1), _PROBES).directions(u[:1])
+    probes = Hutchinson(noise, _PROBES).directions(u)
     slopes = []
     for n, t in zip(levels, process.schedule.time_of_noise(levels), strict=True):
         alpha = expand(process.schedule.alpha(t), u)
-        x0_hat, pull = pullback(lambda x, t=t: denoiser(x, t.expand(len(x))), alpha * u)
-        trace = sum(_dot(v, alpha * pull(v.expand_as(u))) for v in probes) / len(probes)
+        x0_hat, pull = pullback(partial(denoiser, t=t), alpha * u)
+        trace = sum(_dot(v, alpha * pull(v)) for v in probes) / len(probes)
         slopes.append((_dot(u - x0_hat, u - x0_hat) + n**2 * (trace - u[0].numel())) / n**2)
     slope = torch.stack(slopes, 1).double().cpu()
     return torch.exp(_highest(slope, levels.log()))

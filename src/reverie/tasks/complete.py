@@ -134,4 +134,4 @@ def _holed(picture: np.ndarray, fill: np.ndarray) -> np.ndarray:
     import numpy as np
 
     colour = np.array([255, 0, 170, 255], np.uint8)[: picture.shape[2]]
-    return np.where(fill.any(0)[..., None], colour, picture)
+    return np.where(fill.max(0)[..., None], colour, picture)

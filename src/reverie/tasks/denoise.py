@@ -24,7 +24,7 @@ EXAMPLES = (
     "reverie denoise runs/digits noisy/ --sigma auto -o clean",
 )
 
-_LEAST, _MOST, _LEVELS = 0.01, 2.0, 40  # where sigma is looked for, in even steps of its logarithm
+_LEAST, _MOST, _LEVELS = 0.01, 2.0, 32  # where sigma is looked for, in even steps of its logarithm
 
 
 def denoise(
@@ -96,7 +96,8 @@ def _levels(asked: Asked, x: Tensor, sigma: str) -> Tensor:
     levels = torch.logspace(math.log10(_LEAST), math.log10(_MOST), _LEVELS, dtype=torch.float64)
     once = asked.once()
     with judging(asked.model):
-        return torch.cat([noise_level(once.denoiser(part), x[part], levels) for part in slices(len(x), asked.batch)])
+        parts = [noise_level(once.denoiser(k), x[k], levels, once.part(k).noise) for k in slices(len(x), asked.batch)]
+    return torch.cat(parts)
 
 
 def _number(sigma: str) -> float:
