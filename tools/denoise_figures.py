@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from tests.core.exact import smooth
+from tools.photographs import HELD_OUT, SIDE, TRAINING, corners, patches, photograph
 
 import reverie
 from reverie.tasks.denoise import denoise
-from tools.photographs import HELD_OUT, SIDE, TRAINING, corners, patches, photograph
 
 FIGURES = Path(__file__).parent.parent / "docs" / "figures"
 COVARIANCE = 0.3**2 * smooth((8, 8))

@@ -25,6 +25,7 @@ EXAMPLES = (
 )
 
 _LEAST, _MOST, _LEVELS = 0.01, 2.0, 32  # where sigma is looked for, in even steps of its logarithm
+_DOWN = 50  # a walk's last noisy stop is the noise level by so much
 
 
 def denoise(
@@ -36,7 +37,7 @@ def denoise(
     samples: Annotated[int, "Draws of what each item may have been, beside their mean."] = 4,
     label: Annotated[str | None, "Class, told to the model; several, as in 3,5,8, are cycled over the draws."] = None,
     guidance: Annotated[float | None, "Scale of classifier-free guidance towards --label; 1 is none."] = None,
-    steps: Annotated[int, "Steps from the noise level down to 0."] = 50,
+    steps: Annotated[int, "Steps from the noise level down to 0."] = 32,
     seed: Annotated[int, "Start of all randomness; -1 picks one and says which."] = 0,
     batch: Annotated[int, "How many are computed at once."] = 128,
     on_step: Callable[[Step], None] | None = None,
@@ -44,9 +45,11 @@ def denoise(
     """Remove white noise: the mean of what each item may have been, and draws of it.
 
     The mean is one evaluation of the model, E[x0 | x0 + sigma eps], and the best guess in squared error; it is smoother than
-    any item. The draws look like items and differ by what the noise has hidden; they are walked by ancestral sampling from
-    the item itself, which is the one walk that draws from p(x0 | x_t).
+    any item. The draws look like items and differ by what the noise has hidden: the reverse-time SDE is walked down from
+    the item itself, which alone draws from p(x0 | x_t); a sampler of the ODE would give one and the same.
     """
+    from dataclasses import replace
+
     import torch
 
     from reverie.core.samplers import counted
@@ -55,7 +58,7 @@ def denoise(
 
     schedule = need_scores(model, COMMAND).schedule
     inputs = read_inputs(model.codec, items)
-    settings = choose(model, label, guidance, steps, "ancestral", model.defaults.grid)
+    settings = choose(model, label, guidance, steps, "dpmpp-2m-sde", "karras")
     asked = Asked.of(model, settings, len(inputs), samples, seed, label, batch)
     levels = _levels(asked, inputs.x.to(model.device), sigma)
     times = schedule.time_of_noise(levels)
@@ -64,17 +67,17 @@ def denoise(
 
     alike = bool((levels == levels[0]).all())  # one walk for all, or one each, from where it begins
     parts = slices(len(inputs), len(inputs) if alike else 1)
+    grids = [f"karras:n_max={float(n)!r},n_min={float(n) / _DOWN!r}" for n in levels]
     draws = []
     for number, rows in enumerate(parts):
-        part, begin = asked.part(rows), x_t[rows].to(model.device)
-        watcher = counted(on_step, number, len(parts))
-        start = _from(begin, part)
-        draws.append(part.walk(part.denoiser, watcher, start, below=float(times[rows.start])))
+        part = replace(asked.part(rows), settings=replace(settings, grid=grids[rows.start]))
+        start = _from(x_t[rows].to(model.device), part)
+        draws.append(part.walk(part.denoiser, counted(on_step, number, len(parts)), start))
     means = _means(asked, x_t, times)
     return Edits(
         verb=COMMAND, inputs=inputs, codec=model.codec, asked=asked, items=decoded(model.codec, torch.cat(draws)),
         seen=[model.codec.picture(item) for item in inputs.items], options={"sigma_asked": sigma},
-        means=[model.codec.decode(one) for one in means.numpy()], each=[{"sigma": float(n)} for n in levels],
+        means=[model.codec.decode(one) for one in means.numpy()], each=[{"sigma": float(n), "grid": g} for n, g in zip(levels, grids, strict=True)],
         notes=[_said(levels, sigma)],
     )  # fmt: skip
 
