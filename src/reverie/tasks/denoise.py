@@ -68,6 +68,7 @@ def denoise(
     alike = bool((levels == levels[0]).all())  # one walk for all, or one each, from where it begins
     parts = slices(len(inputs), len(inputs) if alike else 1)
     grids = [f"karras:n_max={float(n)!r},n_min={float(n) / _DOWN!r}" for n in levels]
+    own = [{"sigma": float(n), "grid": g} for n, g in zip(levels, grids, strict=True)]
     draws = []
     for number, rows in enumerate(parts):
         part = replace(asked.part(rows), settings=replace(settings, grid=grids[rows.start]))
@@ -77,7 +78,7 @@ def denoise(
     return Edits(
         verb=COMMAND, inputs=inputs, codec=model.codec, asked=asked, items=decoded(model.codec, torch.cat(draws)),
         seen=[model.codec.picture(item) for item in inputs.items], options={"sigma_asked": sigma},
-        means=[model.codec.decode(one) for one in means.numpy()], each=[{"sigma": float(n), "grid": g} for n, g in zip(levels, grids, strict=True)],
+        means=[model.codec.decode(one) for one in means.numpy()], each=own,
         notes=[_said(levels, sigma)],
     )  # fmt: skip
 
