@@ -197,11 +197,12 @@ class Edits:
         for i, draws in enumerate(self.items):
             own = names[i * len(draws) : (i + 1) * len(draws)]
             stem = f"{i:04d}-{safe_name(Path(self.inputs.names[i]).stem)}"
-            outputs = [*enumerate(draws), *([] if self.means is None else [("mean", self.means[i])])]
-            for end, item in outputs:
-                said = self.describe(i) | {"draw": end} | (about or {})
-                if own and (end != "mean" or len(set(own)) == 1):
-                    said["label"] = own[0 if end == "mean" else int(end)]
+            told: list[dict[str, Any]] = [{"draw": j} | ({"label": own[j]} if own else {}) for j in range(len(draws))]
+            outputs = [(str(j), draw, told[j]) for j, draw in enumerate(draws)]
+            if self.means is not None:
+                outputs.append(("mean", self.means[i], {"draw": "mean", **({"labels": own} if own else {})}))
+            for end, item, what in outputs:
+                said = self.describe(i) | what | (about or {})
                 text = {"reverie": json.dumps(said, allow_nan=False)}
                 paths.append(self.codec.write(item, folder / f"{stem}-{end}", text))
         return paths

@@ -141,4 +141,8 @@ def _means(asked: Asked, x_t: Tensor, times: Tensor) -> Tensor:
 def _said(levels: Tensor, sigma: str) -> str:
     low, high = float(levels.min()), float(levels.max())
     found = f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
-    return f"noise: sigma = {found} in units where black is -1 and white 1" + ", estimated" * (sigma == "auto")
+    ends = int(((levels <= _LEAST * 1.001) | (levels >= _MOST * 0.999)).sum()) if sigma == "auto" else 0
+    beyond = f"; {ends} of {len(levels)} at the end of the range {_LEAST:g} to {_MOST:g}, and beyond it perhaps" * (
+        ends > 0
+    )
+    return f"noise: sigma = {found} in units where black is -1 and white 1" + ", estimated" * (sigma == "auto") + beyond
