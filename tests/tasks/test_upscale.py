@@ -14,10 +14,10 @@ from tests.toy import bars
 
 def test_draws_are_the_posterior_s_given_the_block_means():
     """Of four block means: no more than mmps takes conjugate gradients, and so all of its covariance."""
-    model, blocks, n = field_model(), Downsample(3), 200
+    model, blocks, n = field_model(), Downsample(3), 150
     y = blocks.apply(draw(1))
     truth, covariance = model.denoiser.truth.given(dense(blocks, (1, SIDE, SIDE)), y, 0.0)
-    x = as_x(upscale(model, as_items(y), factor=3, samples=n, batch=n)[0])
+    x = as_x(upscale(model, as_items(y), factor=3, samples=n, batch=n, steps=64)[0])
     error = (x.mean(0) - truth[0]).square().sum() / (covariance.trace() / n)
     assert float(error) < 4
     assert float(x.var(0).sum() / covariance.trace()) == pytest.approx(1, abs=0.15)
