@@ -71,3 +71,5 @@ def test_a_codec_of_another_size_keeps_range_and_colour():
     small = resized(CODEC, 2, 2)
     assert read_inputs(small, grey(2, 2)).x.shape == (1, 1, 2, 2)
     assert read_inputs(small, np.full((2, 2), 255, np.uint8)).x.max() == 1
+    square = grey(4, 4, 3)[..., None]  # axes that look alike, but for the codec's
+    assert np.array_equal(read_inputs(resized(CODEC, 4, 4), square).items, square)

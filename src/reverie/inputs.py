@@ -71,5 +71,8 @@ def _read(codec: Codec, given: Any, label_from: str) -> Data:
         from reverie.data.source import read
 
         return read(given, label_from=label_from, max_broken=0, resolution=(sides[0], sides[-1]))
+    if isinstance(given, np.ndarray) and given.shape[1:] == (*sides, channels) and sides[0] <= 4:
+        # so few rows could be channels, but for the codec, which knows
+        return Data(given, [f"input[{k}]" for k in range(len(given))], source="input")
     one = np.shape(given) in ((*sides,), (*sides, channels))
     return Data.from_arrays(np.asarray(given)[None] if one else given, name="input")

@@ -25,6 +25,7 @@ def walk(
     *,
     seed: int,
     first: int = 0,
+    index: Tensor | None = None,
     batch: int = 128,
     start: Start | None = None,
     below: float | None = None,
@@ -34,17 +35,19 @@ def walk(
 
     bend(which): the denoiser that sees the items of a slice, from `model.guided` with whatever guidance around it.
     start: x_t at the first time; by default the prior. below: leave out the part of the grid above this time t, and start
-    there (for starts that are not pure noise). Item k uses noise first + k of the seed, however batches fall.
+    there (for starts that are not pure noise). Item k uses noise first + k of the seed, or index[k], however batches fall.
     """
     check_seed(seed)
+    index = torch.arange(first, first + n) if index is None else index
     parts = []
     rounds = -(-n // batch)
     training, _ = model.denoiser.training, model.denoiser.eval()
     try:
         for number in range(rounds):
             which = slice(number * batch, min((number + 1) * batch, n))
-            noise = Noise.of(seed, which.stop - which.start, first + which.start, settings.temperature)
-            like = torch.empty(which.stop - which.start, *model.codec.field.shape, device=model.device)
+            own = index[which]
+            noise = Noise(torch.full_like(own, seed), own, temperature=settings.temperature)
+            like = torch.empty(len(own), *model.codec.field.shape, device=model.device)
             with torch.no_grad():
                 denoiser, sampler = bend(which), settings.build_sampler()
                 model.check_walk(sampler, denoiser.process)

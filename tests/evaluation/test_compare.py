@@ -120,7 +120,7 @@ def test_a_model_that_learned_from_the_items_is_told():
 
 def test_from_folders_to_a_page(tmp_path, monkeypatch):
     monkeypatch.setattr(api, "load", lambda *_, **__: exact_model())
-    monkeypatch.setattr(api, "_both_sides", lambda *_: (real(300, 1), real(120, 2)))
+    monkeypatch.setattr(api, "both_sides", lambda *_: (real(300, 1), real(120, 2)))
     runs = [exact_model().save(tmp_path / place / "run") for place in "ab"]
     found = api.compare(runs, output=tmp_path / "page.html", n=60)
     assert found.names == [str(run) for run in runs]

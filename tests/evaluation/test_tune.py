@@ -191,7 +191,7 @@ def test_a_stop_on_the_way_leaves_the_model_as_it_was(tmp_path, monkeypatch):
     run = exact_model().save(tmp_path / "run")
     before = {p.name: p.read_bytes() for p in run.iterdir()}
     monkeypatch.setattr(api, "load", lambda *_, **__: exact_model())
-    monkeypatch.setattr(api, "_both_sides", lambda *_: (real(40), real(200)))
+    monkeypatch.setattr(api, "both_sides", lambda *_: (real(40), real(200)))
     monkeypatch.setattr(room, "choose", lambda _: Pixels())
 
     def told(done, total, words):

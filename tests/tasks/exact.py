@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from reverie.codecs.image import ImageCodec
+from reverie.conditions import Knowledge
 from reverie.core.denoiser import NetworkDenoiser, TokenDenoiser
 from reverie.core.parameterisation import EDM as Target
 from reverie.core.processes import Gaussian, Masked
@@ -42,7 +43,8 @@ def exact_model(side=8, dtype="uint8"):
     process = Gaussian(EDM(), torch.zeros(shape), torch.full(shape, SD**2))
     denoiser = NetworkDenoiser(Means(MEANS.values()), process, Target(SD), SD).eval()
     scale = {"low": -1.0, "high": 1.0} if dtype == "float32" else {}
-    return Model(ImageCodec(side, side, "grey", 1, dtype, **scale), denoiser, list(MEANS), [0.5, 0.5])
+    known = Knowledge.from_json({"label": {"kind": "label", "classes": list(MEANS), "frequencies": [0.5, 0.5]}}, {})
+    return Model(ImageCodec(side, side, "grey", 1, dtype, **scale), denoiser, known)
 
 
 def token_model(side=8):

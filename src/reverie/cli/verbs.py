@@ -62,8 +62,11 @@ def verb(task: Task) -> Callable[..., Any]:
             continue
         kind = eval(p.annotation, task.function.__globals__)  # our own source text, read without importing PyTorch
         value, meaning = typing.get_args(kind)[:2]
-        if p.default is p.empty:  # what the verb works on: in Python an array or a path, here a path
-            given.append(parameter(p.name, Annotated[str, typer.Argument(help=meaning, metavar=p.name.upper())]))
+        if p.default is p.empty:  # in Python an array or a path, here a path
+            if p.kind is p.KEYWORD_ONLY:
+                flags.append(parameter(p.name, Annotated[str, typer.Option(help=meaning)]))
+            else:
+                given.append(parameter(p.name, Annotated[str, typer.Argument(help=meaning, metavar=p.name.upper())]))
             continue
         if value is Any:  # in Python an array or a path, here a path
             value = str | None

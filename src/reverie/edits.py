@@ -1,0 +1,278 @@
+"""What a verb makes of each input: what it is told, some draws for every one of them, and how they are written and shown."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import reverie
+from reverie.codecs import Codec
+from reverie.core.denoiser import Denoiser
+from reverie.core.noise import Noise
+from reverie.core.processes import Gaussian
+from reverie.core.samplers import Step
+from reverie.errors import ReverieError, nearest
+from reverie.inputs import Inputs
+from reverie.model import Model
+from reverie.samples import Settings, safe_name
+from reverie.walk import Start, walk
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_ROWS, _DRAWS = 24, 8  # of a sheet, at most: what a person still looks at
+_APART = 2**32  # draws that an input has of its own before the next one's begin
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is drawn: `samples` draws for each of some inputs, draw k of all being of input k // samples.
+
+    labels: class numbers (inputs * samples,), or None for nothing told. first: number of the first input. batch: how many
+    are computed at once. index: which sample of the seed each draw is; draw j of the i-th input is the same however many
+    inputs and draws there are.
+    """
+
+    model: Model
+    settings: Settings
+    inputs: int
+    samples: int
+    seed: int
+    labels: Tensor | None = None
+    first: int = 0
+    batch: int = 128
+
+    @classmethod
+    def of(
+        cls,
+        model: Model,
+        settings: Settings,
+        inputs: int,
+        samples: int = 1,
+        seed: int = 0,
+        label: str | None = None,
+        batch: int = 128,
+    ) -> Asked:
+        """Read a person's words: labels are cycled over the draws, a seed of -1 picks one.
+
+        Raises ReverieError for fewer than one draw, for a label that the model does not know, and for guidance by none.
+        """
+        if samples < 1 or batch < 1:
+            raise ReverieError(f"{samples} samples of each input in batches of {batch}; give whole numbers from 1.")
+        labels = None if label is None else _numbers(model.classes, label, inputs * samples)
+        seed = secrets.randbelow(2**31) if seed == -1 else seed
+        return cls(model, settings, inputs, samples, seed, labels, batch=batch)
+
+    @property
+    def index(self) -> Tensor:
+        """(inputs * samples,) int64."""
+        number = torch.arange(self.first, self.first + self.inputs)
+        return (number[:, None] * _APART + torch.arange(self.samples)).flatten()
+
+    @property
+    def noise(self) -> Noise:
+        """The noise of all draws."""
+        index = self.index
+        return Noise(torch.full_like(index, self.seed), index)
+
+    @property
+    def names(self) -> list[str] | None:
+        """The label of each draw."""
+        return None if self.labels is None else [self.model.classes[k] for k in self.labels.tolist()]
+
+    def sources(self, which: slice) -> Tensor:
+        """The input of each draw of a slice."""
+        return torch.arange(which.start, which.stop) // self.samples
+
+    def part(self, which: slice) -> Asked:
+        """The same of some of the inputs."""
+        here = slice(which.start * self.samples, which.stop * self.samples)
+        labels = None if self.labels is None else self.labels[here]
+        return replace(self, inputs=which.stop - which.start, labels=labels, first=self.first + which.start)
+
+    def once(self) -> Asked:
+        """The first draw of each input alone."""
+        return replace(self, samples=1, labels=None if self.labels is None else self.labels[:: self.samples])
+
+    def denoiser(self, which: slice) -> Denoiser:
+        """The denoiser of some draws, told their labels and guided by them."""
+        told = {} if self.labels is None else self.model.condition(self.labels[which])
+        return self.model.guided(told, self.settings)
+
+    def walk(
+        self,
+        bend: Callable[[slice], Denoiser],
+        on_step: Callable[[Step], None] | None,
+        start: Start | None = None,
+        below: float | None = None,
+    ) -> Tensor:
+        """All draws, encoded, (inputs, samples, C, *) on the CPU; arguments as `walk` has them."""
+        x = walk(
+            self.model, bend, self.inputs * self.samples, self.settings, seed=self.seed, index=self.index, batch=self.batch,
+            start=start, below=below, on_step=on_step,
+        )  # fmt: skip
+        return x.unflatten(0, (self.inputs, self.samples))
+
+
+def choose(
+    model: Model,
+    label: str | None,
+    guidance: float | None,
+    steps: int | None = None,
+    sampler: str | None = None,
+    grid: str | None = None,
+) -> Settings:
+    """The model's own settings with what a person asked for; without a label nothing guides, and asking for it is refused."""
+    if guidance is not None and label is None:
+        raise ReverieError(f"--guidance {guidance:g} guides towards a label, and none is given; add --label.")
+    scale = 1.0 if label is None else guidance
+    return model.defaults.given(steps=steps, sampler=sampler, grid=grid, guidance=scale)
+
+
+def need_scores(model: Model, verb: str) -> Gaussian:
+    """The model's process, where what the model says is E[x0 | x_t] of Gaussian noise; raises ReverieError elsewhere."""
+    process = model.denoiser.process
+    if not isinstance(process, Gaussian):
+        raise ReverieError(
+            f"`{verb}` needs a model of numbers under Gaussian noise; this one has tokens ({type(process).__name__}). "
+            "Train one with --family edm, say; `complete` and `restyle` work on tokens too."
+        )
+    coupling = model.record.get("settings", {}).get("coupling", "independent")
+    if coupling.partition(":")[0] != "independent":
+        raise ReverieError(
+            f"`{verb}` needs E[x0 | x_t] of independent noise; this model was trained with --coupling {coupling}, which knows "
+            "the flow's ODE alone. Train without it; `restyle` works."
+        )
+    return process
+
+
+@dataclass
+class Edits:
+    """What a verb made of each input: a sequence, over inputs, of lists of items, as the codec's files hold them.
+
+    items: N lists of K draws. means: N items, where their mean tells something, or None. seen: each input as a picture of
+    the outputs' size. options: what the verb was told, JSON-plain; each: the same of every input, such as an estimate.
+    labels: of every draw, input by input. notes: lines that a person should read.
+    """
+
+    verb: str
+    inputs: Inputs
+    codec: Codec
+    asked: Asked
+    items: list[list[Any]]
+    seen: list[np.ndarray]
+    options: dict[str, Any]
+    means: list[Any] | None = None
+    each: list[dict[str, Any]] | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        """How many inputs there were."""
+        return len(self.items)
+
+    def __getitem__(self, k: int) -> list[Any]:
+        """The draws of one input."""
+        return self.items[k]
+
+    def describe(self, i: int) -> dict[str, Any]:
+        """What made the draws of an input, JSON-plain."""
+        own = {} if self.each is None else self.each[i]
+        settings = self.asked.settings.to_json()
+        return {
+            "version": reverie.__version__, "verb": self.verb, "input": self.inputs.names[i], "input_number": i,
+            "seed": self.asked.seed, **settings, **self.options, **own,
+        }  # fmt: skip
+
+    def save(self, folder: str | Path, about: dict[str, Any] | None = None) -> list[Path]:
+        """Write every draw and mean as a file of its own, named by its input, the settings inside; return the paths."""
+        folder, paths, names = Path(folder), [], self.asked.names or []
+        for i, draws in enumerate(self.items):
+            own = names[i * len(draws) : (i + 1) * len(draws)]
+            stem = f"{i:04d}-{safe_name(Path(self.inputs.names[i]).stem)}"
+            told: list[dict[str, Any]] = [{"draw": j} | ({"label": own[j]} if own else {}) for j in range(len(draws))]
+            outputs = [(str(j), draw, told[j]) for j, draw in enumerate(draws)]
+            if self.means is not None:
+                outputs.append(("mean", self.means[i], {"draw": "mean", **({"labels": own} if own else {})}))
+            for end, item, what in outputs:
+                said = self.describe(i) | what | (about or {})
+                text = {"reverie": json.dumps(said, allow_nan=False)}
+                paths.append(self.codec.write(item, folder / f"{stem}-{end}", text))
+        return paths
+
+    def lines(self) -> list[str]:
+        """What was done, in words."""
+        s, n, k = self.asked.settings, len(self), self.asked.samples
+        drawn = f"{n} input{'s' * (n != 1)}, {k} draw{'s' * (k != 1)} of each, seed {self.asked.seed}"
+        first = f"{self.verb}: {drawn}, {s.steps} steps of {s.sampler}, guidance {s.guidance:g}"
+        cut = [f"the sheet shows the first {_ROWS} inputs and {_DRAWS} draws at most"] * (n > _ROWS or k > _DRAWS)
+        return [first, *self.notes, *cut]
+
+    def sheet(self) -> Image:
+        """A row for each input: itself, its draws, their mean."""
+        from reverie.pictures import grid
+
+        draws, names = min(self.asked.samples, _DRAWS), self.asked.names
+        pictures: list[np.ndarray] = []
+        words: list[str] = []
+        for i, items in enumerate(self.items[:_ROWS]):
+            labels = [f"draw {j}" for j in range(draws)]
+            if names is not None:
+                labels = [f"{j}: {names[i * len(items) + j]}" for j in range(draws)]
+            row = [self.seen[i], *(self.codec.picture(item) for item in items[:draws])]
+            if self.means is not None:
+                row, labels = [*row, self.codec.picture(self.means[i])], [*labels, "mean"]
+            pictures, words = [*pictures, *row], [*words, "input", *labels]
+        return grid(pictures, len(pictures) // min(len(self), _ROWS), words)
+
+
+@contextmanager
+def judging(model: Model) -> Iterator[None]:
+    """The model as it is used: nothing is dropped at random, and no gradients are kept."""
+    training, _ = model.denoiser.training, model.denoiser.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.denoiser.train(training)
+
+
+def slices(count: int, batch: int) -> list[slice]:
+    """0 .. count - 1 in parts of `batch`."""
+    return [slice(k, min(k + batch, count)) for k in range(0, count, batch)]
+
+
+def decoded(codec: Codec, x: Tensor) -> list[list[Any]]:
+    """Items of encoded draws (N, K, C, *)."""
+    return [[codec.decode(one) for one in draws] for draws in x.numpy()]
+
+
+def mean_of(codec: Codec, x: Tensor) -> list[Any] | None:
+    """The mean over the draws (N, K, C, *) of each input; None for a single draw, and for tokens, which have none."""
+    if x.shape[1] < 2 or codec.field.classes is not None:
+        return None
+    return [codec.decode(one) for one in x.clamp(-1, 1).mean(1).numpy()]
+
+
+def _numbers(classes: Sequence[str], label: str, count: int) -> Tensor:
+    """Class numbers of a label, or of several between commas, cycled to `count`."""
+    if not classes:
+        raise ReverieError(
+            f"This model was trained without labels, so '{label}' means nothing to it. Leave the label out."
+        )
+    words = [label] if label in classes else [w.strip() for w in label.split(",")]
+    for word in words:
+        if word not in classes:
+            raise ReverieError(
+                f"There is no label '{word}' in this model. The nearest of its {len(classes)} labels: "
+                f"{nearest(word, list(classes))}."
+            )
+    return torch.tensor([list(classes).index(words[k % len(words)]) for k in range(count)])

@@ -1,0 +1,148 @@
+"""`reverie denoise`: what a noisy item was, on average and in draws."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, Any
+
+from reverie.errors import ReverieError
+
+if TYPE_CHECKING:  # the command line reads this signature without importing PyTorch
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from reverie.core.samplers import Step
+    from reverie.core.schedules import Schedule
+    from reverie.edits import Asked, Edits
+    from reverie.model import Model
+    from reverie.walk import Start
+
+COMMAND = "denoise"
+EXAMPLES = (
+    "reverie denoise runs/digits noisy.png --sigma 0.2 --samples 4",
+    "reverie denoise runs/digits noisy/ --sigma auto -o clean",
+)
+
+_LEAST, _MOST, _LEVELS = 0.01, 2.0, 32  # where sigma is looked for, in even steps of its logarithm
+_DOWN = 50  # a walk's last noisy stop is the noise level by so much
+
+
+def denoise(
+    model: Model,
+    items: Annotated[Any, "Noisy items of the model's size: a file, folder, zip, .npy or .npz."],
+    sigma: Annotated[
+        str, "Standard deviation of the noise, black being -1 and white 1; or auto: estimated for each item."
+    ] = "auto",
+    samples: Annotated[int, "Draws of what each item may have been, beside their mean."] = 4,
+    label: Annotated[str | None, "Class, told to the model; several, as in 3,5,8, are cycled over the draws."] = None,
+    guidance: Annotated[float | None, "Scale of classifier-free guidance towards --label; 1 is none."] = None,
+    steps: Annotated[int, "Steps from the noise level down to 0."] = 32,
+    seed: Annotated[int, "Start of all randomness; -1 picks one and says which."] = 0,
+    batch: Annotated[int, "How many are computed at once."] = 128,
+    on_step: Callable[[Step], None] | None = None,
+) -> Edits:
+    """Remove white noise: the mean of what each item may have been, and draws of it.
+
+    The mean is one evaluation of the model, E[x0 | x0 + sigma eps], and the best guess in squared error; it is smoother than
+    any item. The draws look like items and differ by what the noise has hidden: the reverse-time SDE is walked down from
+    the item itself, which alone draws from p(x0 | x_t); a sampler of the ODE would give one and the same.
+    """
+    from dataclasses import replace
+
+    import torch
+
+    from reverie.core.samplers import counted
+    from reverie.edits import Asked, Edits, choose, decoded, need_scores, slices
+    from reverie.inputs import read_inputs
+
+    schedule = need_scores(model, COMMAND).schedule
+    inputs = read_inputs(model.codec, items)
+    settings = choose(model, label, guidance, steps, "dpmpp-2m-sde", "karras")
+    asked = Asked.of(model, settings, len(inputs), samples, seed, label, batch)
+    levels = _levels(asked, inputs.x.to(model.device), sigma)
+    times = schedule.time_of_noise(levels)
+    _check_reach(schedule, levels, inputs.names)
+    x_t = schedule.alpha(times).to(inputs.x)[:, None, None, None] * inputs.x
+
+    alike = bool((levels == levels[0]).all())  # one walk for all, or one each, from where it begins
+    parts = slices(len(inputs), len(inputs) if alike else 1)
+    grids = [f"karras:n_max={float(n)!r},n_min={float(n) / _DOWN!r}" for n in levels]
+    own = [{"sigma": float(n), "grid": g} for n, g in zip(levels, grids, strict=True)]
+    draws = []
+    for number, rows in enumerate(parts):
+        part = replace(asked.part(rows), settings=replace(settings, grid=grids[rows.start]))
+        start = _from(x_t[rows].to(model.device), part)
+        draws.append(part.walk(part.denoiser, counted(on_step, number, len(parts)), start))
+    means = _means(asked, x_t, times)
+    return Edits(
+        verb=COMMAND, inputs=inputs, codec=model.codec, asked=asked, items=decoded(model.codec, torch.cat(draws)),
+        seen=[model.codec.picture(item) for item in inputs.items], options={"sigma_asked": sigma},
+        means=[model.codec.decode(one) for one in means.numpy()], each=own,
+        notes=[_said(levels, sigma)],
+    )  # fmt: skip
+
+
+def _from(x_t: Tensor, part: Asked) -> Start:
+    """Every draw starts at the item itself, as the process scales it."""
+    return lambda which, *_: x_t[part.sources(which)]
+
+
+def _levels(asked: Asked, x: Tensor, sigma: str) -> Tensor:
+    """The noise level of each item, (N,) float64 on the CPU."""
+    import torch
+
+    from reverie.core.level import noise_level
+    from reverie.edits import judging, slices
+
+    if sigma != "auto":
+        return torch.full((len(x),), _number(sigma), dtype=torch.float64)
+    levels = torch.logspace(math.log10(_LEAST), math.log10(_MOST), _LEVELS, dtype=torch.float64)
+    once = asked.once()
+    with judging(asked.model):
+        parts = [noise_level(once.denoiser(k), x[k], levels, once.part(k).noise) for k in slices(len(x), asked.batch)]
+    return torch.cat(parts)
+
+
+def _number(sigma: str) -> float:
+    try:
+        value = float(sigma)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise ReverieError(
+            f"--sigma {sigma}: give a number above 0, where black is -1 and white 1 (25 of 255 levels are 0.196), or auto."
+        )
+    return value
+
+
+def _check_reach(schedule: Schedule, levels: Tensor, names: list[str]) -> None:
+    """Refuse noise beyond what the model was trained to see."""
+    most = float(schedule.noise(schedule.noisiest(float(levels.max()))))
+    if float(levels.max()) > most * (1 + 1e-6):
+        raise ReverieError(
+            f"{names[int(levels.argmax())]} has noise of sigma = {float(levels.max()):.3g}; this model's schedule reaches "
+            f"{most:.3g} only. Train with a schedule that goes further."
+        )
+
+
+def _means(asked: Asked, x_t: Tensor, times: Tensor) -> Tensor:
+    """E[x0 | x_t] of each item, on the CPU; told the label of its first draw."""
+    import torch
+
+    from reverie.edits import judging, slices
+
+    once, device = asked.once(), asked.model.device
+    with judging(asked.model):
+        parts = [once.denoiser(k)(x_t[k].to(device), times[k]).cpu() for k in slices(len(x_t), asked.batch)]
+    return torch.cat(parts)
+
+
+def _said(levels: Tensor, sigma: str) -> str:
+    low, high = float(levels.min()), float(levels.max())
+    found = f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
+    ends = int(((levels <= _LEAST * 1.001) | (levels >= _MOST * 0.999)).sum()) if sigma == "auto" else 0
+    beyond = f"; {ends} of {len(levels)} at the end of the range {_LEAST:g} to {_MOST:g}, and beyond it perhaps" * (
+        ends > 0
+    )
+    return f"noise: sigma = {found} in units where black is -1 and white 1" + ", estimated" * (sigma == "auto") + beyond

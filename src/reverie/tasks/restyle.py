@@ -1,0 +1,100 @@
+"""`reverie restyle`: noise added to an item and taken away again by the model."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, Any
+
+from reverie.errors import ReverieError
+
+if TYPE_CHECKING:  # the command line reads this signature without importing PyTorch
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from reverie.core.denoiser import Denoiser
+    from reverie.core.noise import Noise
+    from reverie.core.samplers import Step
+    from reverie.edits import Edits
+    from reverie.model import Model
+    from reverie.samples import Settings
+
+COMMAND = "restyle"
+EXAMPLES = (
+    "reverie restyle runs/digits sketch.png --strength 0.6 --label 3",
+    "reverie restyle runs/emoji drawings/ --strength 0.5 --samples 4 -o restyled",
+)
+
+
+def restyle(
+    model: Model,
+    items: Annotated[Any, "Items of the model's size: a file, folder, zip, .npy or .npz."],
+    strength: Annotated[
+        float, "0 gives the item back, 1 is a fresh draw: how much of it noise takes the place of."
+    ] = 0.6,
+    samples: Annotated[int, "Draws of each item."] = 1,
+    label: Annotated[str | None, "Class to go to; several, as in 3,5,8, are cycled over the draws."] = None,
+    guidance: Annotated[float | None, "Scale of classifier-free guidance towards --label; 1 is none."] = None,
+    steps: Annotated[int | None, "Steps of the whole way down; a part is walked. Default: the model's own."] = None,
+    sampler: Annotated[str | None, "See `reverie list samplers`. Default: the model's own."] = None,
+    time_grid: Annotated[str | None, "See `reverie list grids`. Default: the model's own."] = None,
+    seed: Annotated[int, "Start of all randomness; -1 picks one and says which."] = 0,
+    batch: Annotated[int, "How many are computed at once."] = 128,
+    on_step: Callable[[Step], None] | None = None,
+) -> Edits:
+    """Noise each item and walk back with this model: style transfer, sketch to picture, one class to another (SDEdit).
+
+    Of numbers, the noise is n = sd tan(strength 90 degrees) with sd the data's standard deviation, under every schedule: on
+    Gaussian data what comes out correlates with what went in by cos(strength 90 degrees). Of tokens, it is the share that is
+    lost. Source: Meng et al. 2022 (SDEdit), section 3.2.
+    """
+    from reverie.edits import Asked, Edits, choose, decoded
+    from reverie.inputs import read_inputs
+
+    if not 0 <= strength <= 1:
+        raise ReverieError(f"--strength {strength:g}: give a number from 0 (the item itself) to 1 (a fresh draw).")
+    inputs = read_inputs(model.codec, items)
+    settings = choose(model, label, guidance, steps, sampler, time_grid)
+    asked = Asked.of(model, settings, len(inputs), samples, seed, label, batch)
+
+    if strength == 0:
+        made = [[item] * samples for item in inputs.items]
+    else:
+        x0 = inputs.x.to(model.device)
+
+        def noised(which: slice, denoiser: Denoiser, noise: Noise, t: Tensor) -> Tensor:
+            own = x0[asked.sources(which)]
+            return denoiser.process.diffuse(own, t, denoiser.process.draw(noise, own))
+
+        fresh = strength == 1
+        below = None if fresh else _time(model, settings, strength)
+        made = decoded(model.codec, asked.walk(asked.denoiser, on_step, None if fresh else noised, below))
+    return Edits(
+        verb=COMMAND, inputs=inputs, codec=model.codec, asked=asked, items=made,
+        seen=[model.codec.picture(item) for item in inputs.items], options={"strength": strength},
+        notes=[_said(model, strength)],
+    )  # fmt: skip
+
+
+def _noise(model: Model, strength: float) -> float:
+    """The noise of a strength below 1: n = sigma / alpha of numbers, (1 - survival) / survival of tokens."""
+    if model.codec.field.classes is not None:
+        return strength / (1 - strength)
+    return model.denoiser.sigma_data * math.tan(0.5 * math.pi * strength)
+
+
+def _time(model: Model, settings: Settings, strength: float) -> float:
+    """Where a walk of a strength between 0 and 1 begins; at most where sampling does."""
+    import torch
+
+    schedule = model.process(settings).schedule
+    first = settings.build_grid().times(schedule, settings.steps)[0]
+    return min(float(schedule.time_of_noise(torch.tensor(_noise(model, strength)))), float(first))
+
+
+def _said(model: Model, strength: float) -> str:
+    if strength in (0, 1):
+        return f"strength {strength:g}: " + ("the inputs themselves" if strength == 0 else "fresh draws")
+    if model.codec.field.classes is not None:
+        return f"strength {strength:g}: {strength:.0%} of the tokens are lost and drawn anew"
+    return f"strength {strength:g}: noise of n = {_noise(model, strength):.3g}, where black is -1 and white 1"
