@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from reverie.codecs.image import ImageCodec
+from reverie.conditions import Knowledge
 from reverie.core.denoiser import NetworkDenoiser
 from reverie.core.parameterisation import X0
 from reverie.core.processes import Gaussian
@@ -60,6 +61,12 @@ class Factor:
             keep = self.variance / (self.variance + n_t**2)
             product = product * (keep + n_s / n_t * (1 - keep))
         return product
+
+
+def knowing(*classes):
+    """What a model with these classes, all as frequent, knows."""
+    label = {"kind": "label", "classes": list(classes), "frequencies": [1 / len(classes)] * len(classes)}
+    return Knowledge.from_json({"label": label}, {})
 
 
 def exact_model(**changes):

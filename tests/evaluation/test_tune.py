@@ -20,7 +20,7 @@ from reverie.evaluation.tuned import keep, tuned_in_words
 from reverie.metrics.frechet import Frechet
 from reverie.model import Model
 from reverie.samples import Settings
-from tests.evaluation.exact import VARIANCE, Exact, Factor, Pixels, exact_model, real
+from tests.evaluation.exact import VARIANCE, Exact, Factor, Pixels, exact_model, knowing, real
 
 N = 120
 V = VARIANCE.double().numpy()
@@ -120,7 +120,7 @@ def test_costs_are_counted_and_guidance_is_looked_for_where_there_are_classes():
     cost = {w.settings.sampler: (w.evaluations(10), w.evaluations(20)) for w in plain}
     assert cost == {"dpmpp-2m": (10, 20), "unipc": (10, 20), "ddim": (10, 20), "heun": (19, 39)}
     assert plain[0].settings.sampler == "dpmpp-2m"
-    classes = exact_model(classes=["a", "b"], frequencies=[0.5, 0.5], defaults=Settings(guidance=2.0))
+    classes = exact_model(conditions=knowing("a", "b"), defaults=Settings(guidance=2.0))
     guided = {w.settings.guidance: w.evaluations(10) for w in every_way(classes) if w.settings.sampler == "unipc"}
     assert guided == {2.0: 20, 1.0: 10, 1.5: 20}
     heun = next(w for w in plain if w.settings.sampler == "heun")
@@ -178,7 +178,7 @@ def test_bad_input_is_refused_with_what_it_takes(tmp_path, monkeypatch):
     with pytest.raises(ReverieError, match="tolerance = 0;"):
         tune(exact_model(), real(40), tolerance=0, features=Pixels())
     with pytest.raises(ReverieError, match="classes of gaussian are not the model's"):
-        tune(exact_model(classes=["a", "b"], frequencies=[1, 1]), real(40, classes=["a", "c"]), features=Pixels())
+        tune(exact_model(conditions=knowing("a", "b")), real(40, classes=["a", "c"]), features=Pixels())
     run = exact_model().save(tmp_path / "run")
     gone = {"data": str(tmp_path / "gone"), "settings": {"held_out": "0.1"}}
     files.write_json(run / "run.json", gone)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from reverie.conditions import Knowledge
 from reverie.data.source import read
 from reverie.errors import ReverieError
 from reverie.inputs import read_inputs
@@ -64,7 +65,7 @@ def test_what_is_written_reads_back_as_the_same_data_set_with_its_labels(tmp_pat
 
 def test_a_model_without_labels_keeps_those_of_the_data_and_is_told_none(model):
     plain = exact_model()
-    plain.classes = []
+    plain.conditions = Knowledge()
     items = bars(4)[0]
     made = augment(plain, items, labels=["a", "b", "a", "b"], times=1, steps=2)
     assert made.folders == ["a", "b", "a", "b"]

@@ -13,6 +13,7 @@ from sklearn.neighbors import NearestNeighbors
 import reverie
 from reverie import cli
 from reverie.anomaly import LEVELS, Auroc, denoising_errors, p_values
+from reverie.conditions import Knowledge
 from reverie.core.noise import Noise
 from reverie.data.source import read
 from reverie.errors import ReverieError
@@ -27,7 +28,7 @@ from tests.toy import bars
 def model():
     """Of N(0, 0.25^2), told nothing."""
     made = exact_model(dtype="float32")
-    made.classes = []
+    made.conditions = Knowledge()
     return made
 
 
@@ -50,7 +51,7 @@ def test_errors_are_those_of_the_exact_posterior_mean(model):
 def test_told_each_label_in_turn_the_best_counts():
     """Data N(m_label, sd^2) is explained best by its own label, and then as centred data is by none."""
     model, plain = exact_model(dtype="float32"), exact_model(dtype="float32")
-    plain.classes = []
+    plain.conditions = Knowledge()
     x = torch.from_numpy(np.moveaxis(gaussian(6), 3, 1)).clone() * 0.5
     means = torch.tensor([MEANS["low"], MEANS["high"]] * 3).reshape(6, 1, 1, 1)
     found, centred = denoising_errors(model, x + means, 2, 0), denoising_errors(plain, x, 2, 0)

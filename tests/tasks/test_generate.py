@@ -26,7 +26,10 @@ def model():
 @pytest.fixture(scope="module")
 def saved(model, tmp_path_factory):
     """Seven samples in batches of four, with settings that are nobody's defaults, as files."""
-    drawn = generate(model, 7, "low,high", 5, "heun:churn=10", "karras:n_max=50", 1.5, "0.1:9", 0.8, "cosine", 11, 4)
+    drawn = generate(
+        model, 7, "low,high", steps=5, sampler="heun:churn=10", time_grid="karras:n_max=50", guidance=1.5, interval="0.1:9",
+        temperature=0.8, schedule="cosine", seed=11, batch=4,
+    )  # fmt: skip
     return drawn, drawn.save(tmp_path_factory.mktemp("saved"), {"verb": "sample", "model": "runs/x"})
 
 
