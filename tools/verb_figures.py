@@ -43,8 +43,8 @@ def main() -> None:
     words.add_argument("--digits", type=Path, default=Path("runs/digits"))
     words.add_argument("--models", type=Path, default=Path("runs/verbs"))
     words.add_argument("--seeds", default="0,1,2")
-    words.add_argument("--strength", type=float, default=0.6)
-    words.add_argument("--times", type=int, default=4)
+    words.add_argument("--strength", type=float, default=0.7)
+    words.add_argument("--times", type=int, default=1)
     words.add_argument("--normals", type=int, default=240)
     words.add_argument("--anomalies", type=int, default=120)
     asked = words.parse_args()
@@ -87,12 +87,12 @@ def encode_figures(model: Model, train: Data, held: Data, seeds: list[int]) -> N
 
 def direction_figures(model: Model, train: Data, held: Data, seeds: list[int], a: int = 4, b: int = 9) -> None:
     """From the mean latent of one class to that of another, added to items of the first; what a classifier calls the result."""
-    some = [np.flatnonzero(train.labels == k)[:60] for k in (a, b)]
+    some = [np.flatnonzero(train.labels == k)[:40] for k in (a, b)]
     means = [encode(model, train.items[s], steps=18).z.mean(0) for s in some]
-    shares = np.linspace(0, 2, 6)
+    shares = np.linspace(0, 2, 5)
     called, strips = np.zeros((len(seeds), len(shares))), []
     for row, seed in enumerate(seeds):
-        own = np.random.default_rng(seed).permutation(np.flatnonzero(held.labels == a))[:20]
+        own = np.random.default_rng(seed).permutation(np.flatnonzero(held.labels == a))[:12]
         found = encode(model, held.items[own], steps=18)
         made = []
         for column, share in enumerate(shares):
@@ -100,7 +100,7 @@ def direction_figures(model: Model, train: Data, held: Data, seeds: list[int], a
             made.append(decode(model, moved).items)
             called[row, column] = (classified(made[-1]) == b).mean()
         strips += [model.codec.picture(items[k]) for k in range(2) for items in made]
-    print(f"direction {a} to {b}, share called {b} at {np.round(shares, 2).tolist()}, n = 20 each seed:")
+    print(f"direction {a} to {b}, share called {b} at {np.round(shares, 2).tolist()}, n = 12 each seed:")
     print(np.round(called, 2).tolist(), "mean", np.round(called.mean(0), 2).tolist())
     captions = [f"{share:.1f}" for share in shares] * (len(strips) // len(shares))
     save_sheet(grid(strips, len(shares), captions), FIGURES / "directions.png")
@@ -132,7 +132,9 @@ def augment_figures(folder: Path, train: Data, held: Data, seeds: list[int], str
         some = np.random.default_rng(seed).permutation(len(train))[:200]
         items, labels = train.items[some], train.labels[some]
         model = trained(folder, f"aug-{seed}", items, labels, steps=400, batch=64, seed=seed)
-        made = augment(model, items, labels=labels.tolist(), times=times, strength=strength, steps=10, seed=seed)
+        made = augment(
+            model, items, labels=labels.tolist(), times=times, strength=strength, guidance=2.0, steps=10, seed=seed
+        )
         more, called = np.stack(made.items), np.array([int(word) for word in made.folders or []])
         right = [
             SVC(C=10.0, gamma="scale").fit(flat(x), y).predict(test) == held.labels

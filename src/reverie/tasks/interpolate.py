@@ -66,7 +66,7 @@ def interpolate(
     ends = [_end(model, what, solver, told, seed) for what in (a, b)]
     if (ends[0].label is None) != (ends[1].label is None):
         raise ReverieError(
-            f"{ends[0].name} and {ends[1].name}: a label goes with another label, a file or seed with either."
+            f"{ends[0].name} and {ends[1].name}: a label goes with another label, a file or seed with a file or seed."
         )
     share = torch.linspace(0, 1, frames, dtype=torch.float64)
     z = slerp(ends[0].z, ends[1].z, share)
@@ -78,9 +78,10 @@ def interpolate(
         x = carried(model, lambda _, z: solver.down(between, z), z, None, frames, on_step)
     else:
         x = carried(model, solver.down, z, told, frames, on_step)
+    own = fingerprint(model)
     facts = [
         {"verb": COMMAND, "a": ends[0].name, "b": ends[1].name, "share": f, "label": label, "seed": seed,
-         "tolerance": solver.tolerance, "steps": solver.steps, "guidance": 1.0, "model_sha256": fingerprint(model)}
+         "tolerance": solver.tolerance, "steps": solver.steps, "guidance": 1.0, "model_sha256": own}
         for f in share.tolist()
     ]  # fmt: skip
     captions = ["A", *(f"{f:.2f}" for f in share.tolist()[1:-1]), "B"]
