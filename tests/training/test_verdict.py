@@ -169,7 +169,9 @@ def test_one_figure_changed_in_a_healthy_trace_changes_the_verdict_to_its_fault(
     n2, v = np.square(look["noise"]), look["baseline"]
     nothing = {k: list(v * n2 / (v + n2)) for k in look["bands"]}
     shuffled = {"told": told, "untold": told, "wrong": told}
-    assert with_look(labels=shuffled, bands=nothing) not in FAULTS, "who has learned little has not learned labels yet"
+    begun = next(e for e in healthy if e["event"] == "validation")["held_out"]
+    little = {"labels": shuffled, "bands": nothing, "held_out": begun, "held_out_raw": begun}
+    assert with_look(**little) not in FAULTS, "who has learned little has not learned labels yet"
     bands = look["bands"] | {"train": [v / 2 for v in look["bands"]["held_out"]]}
     assert with_look(bands=bands, held_out=2 * look["held_out"], held_out_raw=2 * look["held_out"]) == "overfitting"
 

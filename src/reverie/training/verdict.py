@@ -1,7 +1,7 @@
 """Is it learning, and if not, why? A verdict in plain words as a pure function of a run's log.
 
 Signs are figures taken from the log (`Signs`); rules are comparisons of signs with thresholds, and the first that holds
-speaks (`judge`): what makes later signs mean nothing stands before them. Thresholds were set on 90 of the 124 traces that
+speaks (`judge`): what makes later signs mean nothing stands before them. Thresholds were set on one part of the traces that
 tools/make_verdict_traces.py records, of healthy runs and of seeded faults, all of them small and of 8x8 pictures, and
 tested on the others; tests/training/test_verdict.py prints how often a fault is named rightly and a healthy run accused.
 """
@@ -28,19 +28,22 @@ _ROSE = 1.5  # loss at the end over that at the start: diverging
 _BLEW = 10.0  # worst step's loss over the first's: diverging, where little was learned
 _SPIKE = 1.9  # the same: the steps were too long, where little was learned besides
 _FAST = 5.0  # learning rate over the usual one for the network's size: what is odd besides is put down to it
-_DIP = 1.1  # held-out loss at a look over the lowest before
+_STUMBLE = 1.01  # error on training items at a look over the lowest before
+_SURGE = 3.0  # longest gradient over those of the first steps
+_FIRST = 5  # steps of a small learning rate yet
 _BURST = 3.0  # spread of samples over that of the data
 _LITTLE = 0.1  # skill below which little was learned
+_SOME = 0.3  # gain from which on something was
 _NOTHING = 0.03  # skill, and its change, below which nothing was
 _REACH = 0.06  # sum of learning rates: AdamW moves a weight by no more; typical weights are of this size
 _FEW, _BARELY = 50, 0.02  # steps, and reach, below which a run is too short
 _SLOW = 0.1  # learning rate over the usual one for the network's size
 _LAG = 1.1  # held-out error of averaged weights over that of raw ones
-_GAP = 0.13  # excess of held-out over training error
+_GAP = 0.15  # excess of held-out over training error
 _ROSE_HELD = 1.02  # held-out loss at the end over its lowest
 _NEAR = 0.78  # samples' distance to training items over held-out items'
 _COPIES = 0.4  # share of samples nearer to a training item than nearly all held-out items are
-_SHIFT, _SHIFT_Z = 0.2, 3.5  # of a channel's mean, in standard deviations and in standard errors
+_SHIFT, _SHIFT_Z = 0.25, 3.5  # of a channel's mean, in standard deviations and in standard errors
 _WORTH = 0.03  # excess error by wrong labels, below which they say nothing
 _DEAF = 0.002  # change of error by labels, below which they are not heard
 _FLAT = 0.03  # gain in held-out error over the last half, below which it has converged
@@ -79,9 +82,12 @@ class Signs:
     can move a weight. loss_start, loss_end: of the first step, and mean of the last eighth; loss_peak: the worst.
     start_skill, skill: share of the error of the best linear guess, entry by entry, that the averaged weights take away on
     held-out items, mean of noise levels on a log scale; 0 for a network that says nothing. held_out: at each look, where
-    finite. lag: of averaged over raw weights. gap: excess of held-out over training error. late: gain in held-out error
-    over the last half of the run. train_rise: error on training items over the untrained network's. untold, wrong: excess
-    error without labels, and with wrong ones. shift, shift_z, near, copies, spread: of drawn items, see
+    finite. lag: of averaged over raw weights. gap: excess of held-out over training error, beyond what the untrained
+    network has of it (as the one kind of items may be harder). late: gain in held-out error over the last half of the run.
+    train_rise: error on training items over the untrained network's; stumble: at a look over its lowest until then, which
+    overfitting leaves at 1. surge: longest gradient over those of the first steps. sameness: largest over smallest factor,
+    of the noise levels, by which held-out error changed; 1 where the answer has nothing of what goes in. untold, wrong:
+    excess error without labels, and with wrong ones. shift, shift_z, near, copies, spread: of drawn items, see
     `validation.sample_facts`. guess: what skill is measured against.
     """
 
@@ -103,6 +109,9 @@ class Signs:
     gap: float
     late: float
     train_rise: float
+    stumble: float
+    surge: float
+    sameness: float
     untold: float | None
     wrong: float | None
     shift: float
@@ -142,9 +151,12 @@ class Signs:
             skill=_skill(last),
             held_out=held or (math.nan,),
             lag=last["held_out"] / last["held_out_raw"],
-            gap=float(np.mean(np.divide(last["bands"]["held_out"], last["bands"]["train"]))) - 1,
+            gap=_gap(last) / max(_gap(first), 1.0) - 1,
             late=middle["held_out"] / last["held_out"] - 1,
             train_rise=last["train"] / first["train"],
+            stumble=_stumble([float(e["train"]) for e in looks]),
+            surge=_surge(steps),
+            sameness=_sameness(min(looks, key=lambda e: abs(e["step"] - 0.15 * last["step"])), last),
             guess="the best guess that is linear, entry by entry"
             if _squared(last)
             else "the frequencies of tokens would",
@@ -154,9 +166,9 @@ class Signs:
         )
 
     @property
-    def dip(self) -> float:
-        """The most by which held-out loss stood above its lowest so far at a look: over that lowest."""
-        return max(now / min(self.held_out[: k + 1]) for k, now in enumerate(self.held_out))
+    def gain(self) -> float:
+        """Share of the held-out loss before the first step that is gone at the end."""
+        return 1 - self.held_out[-1] / self.held_out[0]
 
     @property
     def rise(self) -> float:
@@ -203,7 +215,9 @@ def _diverging(s: Signs) -> Verdict | None:
 
 def _too_fast(s: Signs) -> Verdict | None:
     spiked = s.loss_peak > _SPIKE * s.loss_start and s.skill < _LITTLE
-    harmed = s.skill < max(_NOTHING, s.start_skill) or s.dip > _DIP or s.spread > _BURST
+    looked = len(s.held_out) > 1  # since the start
+    harmed = (looked and s.skill < max(_NOTHING, s.start_skill)) or s.spread > _BURST
+    harmed = harmed or s.stumble > _STUMBLE or s.surge > _SURGE
     if not spiked and not s.returns and not (harmed and s.lr > _FAST * s.usual_lr):
         return None
     evidence: tuple[str, ...] = (
@@ -237,11 +251,12 @@ def _too_little(s: Signs) -> Verdict | None:
 
 
 def _dead(s: Signs) -> Verdict | None:
-    if s.skill >= _NOTHING or max(s.held_out) > (1 + _NOTHING) * min(s.held_out):
+    if s.skill >= _NOTHING or s.sameness > 1 + _NOTHING or len(s.held_out) == 1:
         return None
     evidence = (
         _learned(s),
-        f"Nothing changed: held-out loss was {s.held_out[0]:.3g} before the first step and is {s.held_out[-1]:.3g} now.",
+        f"It changed alike at all noise levels, so what comes out has nothing of what goes in: held-out loss was "
+        f"{s.held_out[0]:.3g} before the first step and is {s.held_out[-1]:.3g} now.",
     )
     advice = "Look into the network: a layer that always gives 0, a frozen or detached part, an input that is not used."
     return Verdict("not learning", "dead network", evidence, advice)
@@ -288,7 +303,9 @@ def _drifting(s: Signs) -> Verdict | None:
 
 
 def _labels(s: Signs) -> Verdict | None:
-    if s.untold is None or s.wrong is None or s.wrong >= _WORTH or s.skill < _LITTLE or not s.finished:
+    if s.untold is None or s.wrong is None or not s.finished or (s.skill < _LITTLE and s.gain < _SOME):
+        return None
+    if s.wrong >= _WORTH * min(max(s.skill / _LITTLE, 1 / 3), 1):  # to who has learned less, labels are worth less yet
         return None
     evidence = (
         f"Held-out error changes by {s.untold:+.1%} when no labels are told, and by {s.wrong:+.1%} when wrong ones are.",
@@ -332,9 +349,8 @@ def _learned(s: Signs) -> str:
 
 
 def _apart(s: Signs) -> str:
-    return (
-        f"The error on held-out items is {abs(s.gap):.0%} {'higher' if s.gap >= 0 else 'lower'} than on training items."
-    )
+    than = "higher" if s.gap >= 0 else "lower"
+    return f"The error on held-out items is {abs(s.gap):.0%} {than} than on training items, given how both began."
 
 
 def _kind(log: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
@@ -351,6 +367,29 @@ def _skill(look: dict[str, Any]) -> float:
         return float(1 - error.mean() / v)
     n2 = np.square(np.array(look["noise"], dtype=float))
     return float(1 - np.exp(np.mean(np.log(error * (v + n2) / (v * n2)))))
+
+
+def _gap(look: dict[str, Any]) -> float:
+    """Error on held-out over that on training items, mean of noise levels."""
+    return float(np.mean(np.divide(look["bands"]["held_out"], look["bands"]["train"])))
+
+
+def _stumble(errors: list[float]) -> float:
+    """The most by which an error stood above its lowest so far, over that lowest."""
+    return max(now / min(errors[: k + 1]) for k, now in enumerate(errors))
+
+
+def _surge(steps: list[dict[str, Any]]) -> float:
+    """The longest gradient over the longest of the first steps, whose learning rate is small yet."""
+    norms = np.array([e.get("grad_norm", math.nan) for e in steps], dtype=float)
+    norms = np.where(np.isfinite(norms), norms, 0)
+    return float(norms.max() / (norms[:_FIRST].max() + 1e-12))
+
+
+def _sameness(before: dict[str, Any], after: dict[str, Any]) -> float:
+    """The largest over the smallest, among noise levels, of the factor by which held-out error changed between two looks."""
+    factors = np.divide(after["bands"]["held_out"], before["bands"]["held_out"])
+    return float(factors.max() / factors.min())
 
 
 def _squared(look: dict[str, Any]) -> bool:
