@@ -2,9 +2,10 @@
 
 import copy
 import gzip
-import importlib.util
+import importlib
 import json
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ from reverie.training.verdict import FAULTS, STATES, judge
 from tests.toy import data
 
 TRACES = Path(__file__).parent / "traces"
-TOOL = Path(__file__).parent.parent.parent / "tools" / "make_verdict_traces.py"
+TOOLS = Path(__file__).parent.parent.parent / "tools"
+LIVE = 2000  # seed of the live runs
 LABELS = {"labels shuffled", "labels ignored"}  # one fault: a network may well learn to ignore labels that say nothing
 NAMED = {  # kind of trace -> what names it rightly; a run that diverges is named by its state, whatever the cause given
     "too-short": {"too short"},
@@ -36,13 +38,25 @@ NAMED = {  # kind of trace -> what names it rightly; a run that diverges is name
 }
 
 
+@cache
+def recorded():
+    """Every trace, as its file holds it."""
+    paths = sorted(TRACES.glob("*.jsonl.gz"))
+    return [json.loads(line) for path in paths for line in gzip.decompress(path.read_bytes()).decode().splitlines()]
+
+
 def traces(half=None):
-    """(kind, seed, log) of the recorded runs; thresholds were set on one half and are tested on the other."""
-    for path in sorted(TRACES.glob("*.jsonl.gz")):
-        for line in gzip.decompress(path.read_bytes()).decode().splitlines():
-            found = json.loads(line)
-            if half is None or found["half"] == half:
-                yield found["kind"], found["seed"], unpacked(found["events"])
+    """(kind, seed, log) of the recorded runs; thresholds were set on the others and are tested on the half "test"."""
+    for found in recorded():
+        if half is None or found["half"] == half:
+            yield found["kind"], found["seed"], unpacked(found["events"])
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    """The script that records traces."""
+    monkeypatch.syspath_prepend(str(TOOLS))
+    return importlib.import_module("make_verdict_traces")
 
 
 def unpacked(events):
@@ -101,6 +115,17 @@ def test_faults_are_named_and_healthy_runs_are_not_accused_on_the_half_that_set_
     assert healthy >= 12
     assert good >= 0.9 * faults
     assert accused <= 0.05 * healthy
+
+
+def test_every_seeded_fault_took_and_no_healthy_run_ails(tool):
+    """By what the verdict never sees: items and samples apart from the run's, and the paired run without the fault."""
+    halves = Counter()
+    for found in recorded():
+        if found["half"] in tool.HALVES:
+            run, pair = (tool.Truth(**(found["truth"][k] or {})) for k in ("run", "pair"))
+            assert tool.took(found["kind"], run, pair), (found["kind"], found["seed"])
+            halves[found["half"], found["seed"] >= tool.HALVES["test"]] += 1
+    assert halves.keys() == {("set", False), ("test", True)}, "no seed of one half is in the other"
 
 
 def test_clopper_pearson_is_exact():
@@ -269,14 +294,11 @@ def test_a_run_folder_is_judged_by_its_log_alone_and_told_by_its_name(tmp_path, 
 
 
 @pytest.mark.slow
-def test_ten_live_runs(capsys):
-    """Runs that no trace recorded, trained here: at least nine named rightly."""
-    spec = importlib.util.spec_from_file_location("make_verdict_traces", TOOL)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+def test_ten_live_runs(tool):
+    """Runs that no trace recorded, trained here, each fault in a dose that takes: at least nine named rightly."""
     torch.set_num_threads(1)
     kinds = [k for k in tool.KINDS if k not in ("overfitting", "memorising")]
-    found = {k: judge(unpacked(tool.record(k, 103)["events"])) for k in kinds}
+    found = {k: judge(unpacked(tool.record(k, LIVE)["events"])) for k in kinds}
     wrong = {k: v.name for k, v in found.items() if not rightly(k, v)}
     assert len(found) == 10
     assert len(wrong) <= 1, wrong
