@@ -151,7 +151,7 @@ def recipe(kind: str, seed: int, dose: int = 0) -> dict[str, Any]:
     """What a run of a kind is made of, its fault in this dose; all of it drawn from (kind, seed)."""
     rng = np.random.default_rng([KINDS.index(kind), seed, dose if kind == "healthy" else 0])
     net = str(rng.choice(["perceptron", "convolutions", "unet"], p=[0.8, 0.17, 0.03]))
-    few, most = (70, 240) if kind == "healthy" else (100, 200)
+    few, most = (70, 80) if net == "unet" else (70, 240) if kind == "healthy" else (100, 200)
     about: dict[str, Any] = {
         "data": str(rng.choice(["digits", "bars", "blobs"])),
         "items": int(rng.integers(400, 1200)),
@@ -160,7 +160,7 @@ def recipe(kind: str, seed: int, dose: int = 0) -> dict[str, Any]:
         "width": int(rng.choice([8, 12] if net == "convolutions" else [8, 16] if net == "unet" else [64, 96, 160])),
         "family": str(rng.choice(["edm", "flow"], p=[0.7, 0.3])),
         "batch": int(rng.choice([12, 16, 24, 32])),
-        "steps": int(np.exp(rng.uniform(np.log(few), np.log(80 if net == "unet" else most)))),
+        "steps": int(np.exp(rng.uniform(np.log(few), np.log(most)))),
         "lr": float(USUAL_LR * 2 ** rng.uniform(-1, 1.5)),
         "ema": "power",
         "clip": 1.0,
