@@ -1,11 +1,13 @@
 """Record the traces on which the verdict is set and judged: small healthy runs, and runs with one seeded fault each.
 
-    python tools/make_verdict_traces.py [KIND ...] [--half set|test] [--count 6] [-o tests/training/traces]
+    python tools/make_verdict_traces.py [KIND ...] [--half set|first|test] [--count N] [-o tests/training/traces]
 
 Each run is drawn anew by its kind and seed: data (handwritten digits, bars, colour blobs; 8x8), network (perceptron,
 convolutions, U-Net, of several widths), family (edm, flow), labels or none, learning rate, batch, length, and the dose of
 the fault. A file is HALF-KIND.jsonl.gz, one trace a line: {"kind", "seed", "half", "about", "truth", "events"}, events as in
-metrics.jsonl, rounded, the steps' figures as columns. Thresholds are set on the half "set" and tested on the half "test".
+metrics.jsonl, rounded, the steps' figures as columns. Thresholds are set on "set", on "first", which
+was the test half until it was judged, and on "earlier", which an earlier version of this script made, without pairs; they are
+tested on "test".
 
 A seeded fault counts where it took, and a run as healthy where nothing ails it. What says so (`took`) is nothing that the
 verdict sees: `Truth` is measured after the run on items that it never saw and by samples of its own, and compared with the
@@ -59,8 +61,8 @@ from reverie.training.settings import TrainSettings
 from reverie.training.trackers import Event, Memory
 from reverie.training.validation import Items
 
-HALVES = {"set": 0, "test": 1000}  # first seed of each
-COUNTS = {"set": (6, 24), "test": (5, 60)}  # traces of each fault, and of healthy runs
+HALVES = {"set": 0, "first": 1000, "test": 2000}  # first seed of each
+COUNTS = {"set": (2, 6), "first": (6, 60), "test": (5, 60)}  # traces of each fault, and of healthy runs
 DOSES, STRANGERS, DRAWN = 4, 256, 64  # doses of a fault; items that a run never saw; items drawn of it
 STEP_COLUMNS = ("loss", "lr", "grad_norm")
 UNREAD = ("raw", "ema", "elapsed", "items", "memory", "left", "plan", "images", "skipped", "accumulate")
@@ -228,7 +230,7 @@ def main() -> None:
     """Record what is asked for, a file a kind and half."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=", ".join(KINDS))
-    parser.add_argument("--half", choices=list(HALVES), help="default both")
+    parser.add_argument("--half", choices=list(HALVES), help="default all")
     parser.add_argument(
         "--count", type=int, help=f"traces of each kind; default, of faults and of healthy runs: {COUNTS}"
     )
