@@ -5,9 +5,8 @@
 Each run is drawn anew by its kind and seed: data (handwritten digits, bars, colour blobs; 8x8), network (perceptron,
 convolutions, U-Net, of several widths), family (edm, flow), labels or none, learning rate, batch, length, and the dose of
 the fault. A file is HALF-KIND.jsonl.gz, one trace a line: {"kind", "seed", "half", "about", "truth", "events"}, events as in
-metrics.jsonl, rounded, the steps' figures as columns. Thresholds are set on "set", on "first", which
-was the test half until it was judged, and on "earlier", which an earlier version of this script made, without pairs; they are
-tested on "test".
+metrics.jsonl, rounded, the steps' figures as columns. Thresholds are set on "set", on "first", which was the test half until
+it was judged, and on "earlier", which an earlier version of this script made, without pairs; they are tested on "test".
 
 A seeded fault counts where it took, and a run as healthy where nothing ails it. What says so (`took`) is nothing that the
 verdict sees: `Truth` is measured after the run on items that it never saw and by samples of its own, and compared with the
@@ -62,7 +61,7 @@ from reverie.training.trackers import Event, Memory
 from reverie.training.validation import Items
 
 HALVES = {"set": 0, "first": 1000, "test": 2000}  # first seed of each
-COUNTS = {"set": (2, 6), "first": (6, 60), "test": (5, 60)}  # traces of each fault, and of healthy runs
+COUNTS = {"set": (2, 6), "first": (6, 60), "test": (3, 60)}  # traces of each fault, about, and of healthy runs
 DOSES, STRANGERS, DRAWN = 4, 256, 64  # doses of a fault; items that a run never saw; items drawn of it
 STEP_COLUMNS = ("loss", "lr", "grad_norm")
 UNREAD = ("raw", "ema", "elapsed", "items", "memory", "left", "plan", "images", "skipped", "accumulate")
@@ -173,9 +172,14 @@ def trained(kind: str, fault: str, about: dict[str, Any], seed: int, tracker: Me
     model.denoiser.eval()
     first = next(e.values["held_out"] for e in tracker.events if e.kind == "validation")
     chosen = split(data, held_out, seed=0).train[:STRANGERS]
+    known = np.unique(told[STRANGERS:])  # a small data set may lack a class, which the network then has no number for
+    meant = np.isin(labels[:STRANGERS], known) if classes else np.ones(STRANGERS, dtype=bool)
     seen = [
-        Items(torch.from_numpy(model.encode(x)), torch.from_numpy(y.astype(np.int64)) if classes else None)
-        for x, y in ((items[:STRANGERS], labels[:STRANGERS]), (data.items[chosen], told[STRANGERS:][chosen]))
+        Items(torch.from_numpy(model.encode(x)), torch.from_numpy(np.searchsorted(known, y)) if classes else None)
+        for x, y in (
+            (items[:STRANGERS][meant], labels[:STRANGERS][meant]),
+            (data.items[chosen], told[STRANGERS:][chosen]),
+        )
     ]
     return Truth.of(model, first, *seen, str(TrainSettings.of(settings).chosen("times")))
 

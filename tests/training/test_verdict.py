@@ -20,7 +20,7 @@ from tests.toy import data
 
 TRACES = Path(__file__).parent / "traces"
 TOOLS = Path(__file__).parent.parent.parent / "tools"
-LIVE = 3000  # seed of the live runs
+LIVE = 3001  # first seed of the live runs
 LABELS = {"labels shuffled", "labels ignored"}  # one fault: a network may well learn to ignore labels that say nothing
 NAMED = {  # kind of trace -> what names it rightly; a run that diverges is named by its state, whatever the cause given
     "too-short": {"too short"},
@@ -105,14 +105,17 @@ def table(half):
 
 
 def test_faults_are_named_and_healthy_runs_are_not_accused_on_the_half_that_set_no_threshold():
-    """Not a blind figure: two earlier test halves gave 24 of 33 and 16 of 22 (no false alarm in 12 and 12).
+    """A blind figure, of rules that were committed before it was looked at: 26 of 27 faults named, 1 of 60 healthy accused.
 
-    After the first, its traces were added to those that set thresholds; after the second, overfitting and memorising were
-    seeded on digits alone, as on blobs the fault had not taken, and shuffled and ignored labels counted as one fault.
+    It is the second of its kind. The first ("first" here, judged once too) gave 64 of 66 faults [89.5 %, 99.6 %] and 5 of 60
+    healthy runs accused [2.8 %, 18.4 %]: three of drift while flows were still learning fast, two of shuffled labels where
+    little was learned. It was then added to what thresholds are set on, and these traces were recorded. Two earlier halves,
+    whose faults had not been shown to take, had given 24 of 33 and 16 of 22, and no false alarm in 12 and 12.
+    All are of small networks and 8x8 pictures; faults are few of each kind (1 to 3), so the interval is wide.
     """
     good, faults, accused, healthy = table("test")
-    assert faults >= 22
-    assert healthy >= 12
+    assert faults >= 27
+    assert healthy >= 60
     assert good >= 0.9 * faults
     assert accused <= 0.05 * healthy
 
@@ -299,7 +302,8 @@ def test_ten_live_runs(tool):
     """Runs that no trace recorded, trained here, each fault in a dose that takes: at least nine named rightly."""
     torch.set_num_threads(1)
     kinds = [k for k in tool.KINDS if k not in ("overfitting", "memorising")]
-    found = {k: judge(unpacked(tool.record(k, LIVE)["events"])) for k in kinds}
+    runs = {k: next(filter(None, (tool.record(k, seed) for seed in range(LIVE, LIVE + 9)))) for k in kinds}
+    found = {k: judge(unpacked(run["events"])) for k, run in runs.items()}
     wrong = {k: v.name for k, v in found.items() if not rightly(k, v)}
     assert len(found) == 10
     assert len(wrong) <= 1, wrong
