@@ -2,9 +2,10 @@
 
 import copy
 import gzip
-import importlib.util
+import importlib
 import json
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,13 @@ from scipy.stats import beta
 from torch import nn
 
 from reverie.example import Condition
-from reverie.training import validation, verdict
+from reverie.training import signs, validation, verdict
 from reverie.training.verdict import FAULTS, STATES, judge
 from tests.toy import data
 
 TRACES = Path(__file__).parent / "traces"
-TOOL = Path(__file__).parent.parent.parent / "tools" / "make_verdict_traces.py"
+TOOLS = Path(__file__).parent.parent.parent / "tools"
+LIVE = 3001  # first seed of the live runs
 LABELS = {"labels shuffled", "labels ignored"}  # one fault: a network may well learn to ignore labels that say nothing
 NAMED = {  # kind of trace -> what names it rightly; a run that diverges is named by its state, whatever the cause given
     "too-short": {"too short"},
@@ -37,13 +39,25 @@ NAMED = {  # kind of trace -> what names it rightly; a run that diverges is name
 }
 
 
+@cache
+def recorded():
+    """Every trace, as its file holds it."""
+    paths = sorted(TRACES.glob("*.jsonl.gz"))
+    return [json.loads(line) for path in paths for line in gzip.decompress(path.read_bytes()).decode().splitlines()]
+
+
 def traces(half=None):
-    """(kind, seed, log) of the recorded runs; thresholds were set on one half and are tested on the other."""
-    for path in sorted(TRACES.glob("*.jsonl.gz")):
-        for line in gzip.decompress(path.read_bytes()).decode().splitlines():
-            found = json.loads(line)
-            if half is None or found["half"] == half:
-                yield found["kind"], found["seed"], unpacked(found["events"])
+    """(kind, seed, log) of the recorded runs; thresholds were set on the others and are tested on the half "test"."""
+    for found in recorded():
+        if half is None or found["half"] == half:
+            yield found["kind"], found["seed"], unpacked(found["events"])
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    """The script that records traces."""
+    monkeypatch.syspath_prepend(str(TOOLS))
+    return importlib.import_module("make_verdict_traces")
 
 
 def unpacked(events):
@@ -92,16 +106,31 @@ def table(half):
 
 
 def test_faults_are_named_and_healthy_runs_are_not_accused_on_the_half_that_set_no_threshold():
-    """Not a blind figure: two earlier test halves gave 24 of 33 and 16 of 22 (no false alarm in 12 and 12).
+    """A blind figure, of rules that were committed before it was looked at: 26 of 27 faults named, 1 of 60 healthy accused.
 
-    After the first, its traces were added to those that set thresholds; after the second, overfitting and memorising were
-    seeded on digits alone, as on blobs the fault had not taken, and shuffled and ignored labels counted as one fault.
+    It is the second of its kind. The first ("first" here, judged once too) gave 64 of 66 faults [89.5 %, 99.6 %] and 5 of 60
+    healthy runs accused [2.8 %, 18.4 %]: three of drift while flows were still learning fast, two of shuffled labels where
+    little was learned. It was then added to what thresholds are set on, and these traces were recorded. Two earlier halves,
+    whose faults had not been shown to take, had given 24 of 33 and 16 of 22, and no false alarm in 12 and 12.
+    All are of small networks and 8x8 pictures; faults are few of each kind (1 to 3), so the interval is wide.
     """
     good, faults, accused, healthy = table("test")
-    assert faults >= 22
-    assert healthy >= 12
+    assert faults >= 27
+    assert healthy >= 60
     assert good >= 0.9 * faults
     assert accused <= 0.05 * healthy
+
+
+def test_every_seeded_fault_took_and_no_healthy_run_ails(tool):
+    """By what the verdict never sees: items and samples apart from the run's, and the paired run without the fault."""
+    halves = set()
+    for found in recorded():
+        if found["half"] in tool.HALVES:
+            run, pair = (tool.Truth(**(found["truth"][k] or {})) for k in ("run", "pair"))
+            assert tool.took(found["kind"], run, pair), (found["kind"], found["seed"])
+            assert 0 <= found["seed"] - tool.HALVES[found["half"]] < 1000, "no seed of one half is in another"
+            halves.add(found["half"])
+    assert halves == tool.HALVES.keys()
 
 
 def test_clopper_pearson_is_exact():
@@ -170,7 +199,9 @@ def test_one_figure_changed_in_a_healthy_trace_changes_the_verdict_to_its_fault(
     n2, v = np.square(look["noise"]), look["baseline"]
     nothing = {k: list(v * n2 / (v + n2)) for k in look["bands"]}
     shuffled = {"told": told, "untold": told, "wrong": told}
-    assert with_look(labels=shuffled, bands=nothing) not in FAULTS, "who has learned little has not learned labels yet"
+    begun = next(e for e in healthy if e["event"] == "validation")["held_out"]
+    little = {"labels": shuffled, "bands": nothing, "held_out": begun, "held_out_raw": begun}
+    assert with_look(**little) not in FAULTS, "who has learned little has not learned labels yet"
     bands = look["bands"] | {"train": [v / 2 for v in look["bands"]["held_out"]]}
     assert with_look(bands=bands, held_out=2 * look["held_out"], held_out_raw=2 * look["held_out"]) == "overfitting"
 
@@ -194,10 +225,10 @@ def test_skill_is_nothing_for_the_best_linear_guess_and_half_for_half_its_error(
     assert error == pytest.approx(v * n[4] ** 2 / (v + n[4] ** 2), rel=0.01)
     linear = v * n**2 / (v + n**2)
     look = {"baseline": v, "noise": list(n), "measures": {"error": "mean squared error of x0"}}
-    assert verdict._skill(look | {"bands": {"held_out": list(linear)}}) == pytest.approx(0, abs=1e-12)
-    assert verdict._skill(look | {"bands": {"held_out": list(linear / 2)}}) == pytest.approx(0.5)
+    assert signs._skill(look | {"bands": {"held_out": list(linear)}}) == pytest.approx(0, abs=1e-12)
+    assert signs._skill(look | {"bands": {"held_out": list(linear / 2)}}) == pytest.approx(0.5)
     tokens = {"baseline": 2.0, "measures": {"error": "nats per token"}, "bands": {"held_out": [0.5] * 8}}
-    assert verdict._skill(tokens) == pytest.approx(0.75)
+    assert signs._skill(tokens) == pytest.approx(0.75)
 
 
 def items(count, seed, channels=2):
@@ -270,14 +301,12 @@ def test_a_run_folder_is_judged_by_its_log_alone_and_told_by_its_name(tmp_path, 
 
 
 @pytest.mark.slow
-def test_ten_live_runs(capsys):
-    """Runs that no trace recorded, trained here: at least nine named rightly."""
-    spec = importlib.util.spec_from_file_location("make_verdict_traces", TOOL)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+def test_ten_live_runs(tool):
+    """Runs that no trace recorded, trained here, each fault in a dose that takes: at least nine named rightly."""
     torch.set_num_threads(1)
     kinds = [k for k in tool.KINDS if k not in ("overfitting", "memorising")]
-    found = {k: judge(unpacked(tool.record(k, 103)["events"])) for k in kinds}
+    runs = {k: next(filter(None, (tool.record(k, seed) for seed in range(LIVE, LIVE + 9)))) for k in kinds}
+    found = {k: judge(unpacked(run["events"])) for k, run in runs.items()}
     wrong = {k: v.name for k, v in found.items() if not rightly(k, v)}
     assert len(found) == 10
     assert len(wrong) <= 1, wrong
