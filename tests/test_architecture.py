@@ -22,9 +22,7 @@ ORDER = [  # from left to right; a module may import only from its own place and
     {"data", "datasets"},
     {"conditions"},
     {"model"},
-    {"inputs", "walk", "told", "latents", "items", "films", "provenance", "anomaly", "masks"},
-    {"edits"},
-    {"training", "tasks", "evaluation", "report", "findings"},
+    {"training", "tasks", "evaluation", "report"},
     {"api"},
     {"cli"},
 ]

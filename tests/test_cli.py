@@ -128,6 +128,7 @@ def test_info_tells_what_is_in_a_folder(reverie, tmp_path):
     assert [b["name"] for b in card["broken"]] == ["cat/broken.png"]
 
 
+@pytest.mark.slow
 def test_a_zip_of_photographs_trains_as_the_folder_does(reverie, tmp_path):
     photos(tmp_path / "photos", 60)
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
@@ -286,6 +287,7 @@ def test_broken_images_within_what_is_allowed_are_counted_and_named(reverie, tmp
     assert "bad.png" in out + err
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_the_terminal_saves_and_says_how_to_go_on(tmp_path):
     import signal
     import time

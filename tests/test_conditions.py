@@ -21,7 +21,8 @@ from reverie.data.source import read
 from reverie.errors import ReverieError
 from reverie.model import Model
 from reverie.networks.unet import UNet
-from reverie.tasks.generate import generate, parse_condition
+from reverie.tasks.generate import generate
+from reverie.tasks.parts.told import parse_condition
 
 SIDE = 8
 STYLES, GROUPS, AGES = ["noto", "flat"], ["cat", "dog", "fish"], np.array([20.0, 40.0, 60.0])

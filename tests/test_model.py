@@ -15,7 +15,7 @@ from tests.toy import bars, data
 
 @pytest.fixture(scope="module")
 def model():
-    return reverie.train(data(), size="tiny", batch=16, steps=100, lr=4e-3, threads=2)
+    return reverie.train(data(), size="tiny", batch=16, steps=100, lr=4e-3, threads=1)
 
 
 def test_a_sample_is_the_same_at_batch_1_7_and_64(model):

@@ -22,7 +22,6 @@ from reverie.data.dataset import Data
 from reverie.data.split import split
 from reverie.datasets import Digits
 from reverie.evaluation.classifier import clopper_pearson
-from reverie.latents import Latents, Solver, carried, errors
 from reverie.metrics.features import DigitNet, _digit_net
 from reverie.model import Model
 from reverie.pictures import grid, save_sheet
@@ -31,6 +30,7 @@ from reverie.tasks.decode import decode
 from reverie.tasks.detect import detect
 from reverie.tasks.encode import encode
 from reverie.tasks.interpolate import interpolate
+from reverie.tasks.parts.latents import Latents, Solver, carried, errors
 
 FIGURES = Path(__file__).resolve().parent.parent / "docs" / "figures"
 LEFT_OUT = 9

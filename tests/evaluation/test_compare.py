@@ -45,6 +45,7 @@ def page(worse):
     return build(worse, "reverie compare a b")
 
 
+@pytest.mark.slow
 def test_a_model_beside_itself_differs_in_nothing(same):
     assert len(same.differences) >= 6
     assert all(d.value == 0 and (d.low, d.high) == (0, 0) and d.p == 1 and not d.real for d in same.differences)
@@ -118,6 +119,7 @@ def test_a_model_that_learned_from_the_items_is_told():
     )
 
 
+@pytest.mark.slow
 def test_from_folders_to_a_page(tmp_path, monkeypatch):
     monkeypatch.setattr(api, "load", lambda *_, **__: exact_model())
     monkeypatch.setattr(api, "both_sides", lambda *_: (real(300, 1), real(120, 2)))

@@ -8,8 +8,9 @@ import pytest
 from reverie.conditions import Knowledge
 from reverie.data.source import read
 from reverie.errors import ReverieError
-from reverie.inputs import read_inputs
-from reverie.tasks.augment import augment, noise_of
+from reverie.tasks.augment import augment
+from reverie.tasks.parts.inputs import read_inputs
+from reverie.tasks.parts.strength import noise_of
 from tests.tasks.exact import MEANS, SD, exact_model, token_model
 from tests.toy import bars
 

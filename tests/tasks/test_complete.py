@@ -8,8 +8,8 @@ from PIL import Image
 from reverie.codecs.base import Field
 from reverie.core.guidance import Mask
 from reverie.errors import ReverieError
-from reverie.masks import read_mask
 from reverie.tasks.complete import complete
+from reverie.tasks.parts.masks import read_mask
 from tests.core.exact import dense
 from tests.tasks.field import SIDE, as_items, as_x, draw, field_model
 from tests.toy import bars

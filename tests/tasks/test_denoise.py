@@ -71,7 +71,7 @@ def test_files_say_how_they_were_made(toy, tmp_path):
     said = json.loads(Image.open(paths[1]).text["reverie"])
     expected = {"verb": "denoise", "sigma": 0.3, "label": "1", "guidance": 2, "steps": 2, "draw": 1, "model": "here"}
     assert expected.items() <= said.items()
-    assert said["version"] == reverie.__version__
+    assert said["reverie"] == reverie.__version__
     again = denoise(toy, bars(2)[0], sigma="0.3", samples=2, label="0,1", guidance=2, steps=2, seed=said["seed"])
     assert np.array_equal(np.asarray(Image.open(paths[1])), again[0][1][..., 0])
     assert "sigma = 0.3" in " ".join(made.lines())

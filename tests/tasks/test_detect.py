@@ -12,12 +12,12 @@ from sklearn.neighbors import NearestNeighbors
 
 import reverie
 from reverie import cli
-from reverie.anomaly import LEVELS, Auroc, denoising_errors, p_values
 from reverie.conditions import Knowledge
 from reverie.core.noise import Noise
 from reverie.data.source import read
 from reverie.errors import ReverieError
 from reverie.tasks.detect import detect
+from reverie.tasks.parts.anomaly import LEVELS, Auroc, denoising_errors, p_values
 from reverie.training.settings import TrainSettings
 from reverie.training.setup import prepare
 from tests.tasks.exact import MEANS, SD, exact_model, token_model

@@ -9,9 +9,9 @@ import torch
 import reverie
 from reverie.core.noise import Noise
 from reverie.errors import ReverieError
-from reverie.latents import FILE, Latents, Solver, carried, errors
 from reverie.tasks.decode import decode
 from reverie.tasks.encode import encode
+from reverie.tasks.parts.latents import FILE, Latents, Solver, carried, errors
 from tests.tasks.exact import MEANS, SD, Means, exact_model, latent_of, token_model
 from tests.toy import bars
 

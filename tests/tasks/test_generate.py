@@ -10,8 +10,8 @@ from PIL import Image
 
 from reverie import cli, files, storage
 from reverie.errors import ReverieError
-from reverie.provenance import read_made
 from reverie.tasks.generate import generate
+from reverie.tasks.parts.provenance import read_made
 from reverie.training.settings import TrainSettings
 from reverie.training.setup import prepare
 from tests.tasks.exact import exact_model

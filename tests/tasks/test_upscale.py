@@ -3,9 +3,18 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from reverie.codecs.image import ImageCodec
+from reverie.conditions import Knowledge
+from reverie.core.denoiser import NetworkDenoiser
 from reverie.core.guidance import Downsample
+from reverie.core.parameterisation import X0
+from reverie.core.processes import Gaussian
+from reverie.core.schedules import EDM
+from reverie.data.columns import Pictures
 from reverie.errors import ReverieError
+from reverie.model import Model
 from reverie.tasks.upscale import consistent, upscale
 from tests.core.exact import dense
 from tests.tasks.field import SIDE, as_items, as_x, draw, field_model
@@ -48,7 +57,7 @@ def test_block_means_hold_at_the_ends_of_the_range():
     [
         ({"factor": 3}, "divides the model's 8x8"),
         ({"factor": 1}, "from 2"),
-        ({"factor": 2, "method": "magic"}, "there are mmps, pigdm, dps"),
+        ({"factor": 2, "method": "magic"}, "there are auto, trained, mmps, pigdm, dps"),
     ],
     ids=str,
 )
@@ -65,3 +74,32 @@ def test_pictures_of_another_size_are_refused(toy):
 def test_tokens_are_refused(tokens):
     with pytest.raises(ReverieError, match="tokens"):
         upscale(tokens, bars(1, 4)[0], factor=2)
+
+
+class Echo(nn.Module):
+    """Says the small picture that it is told, each pixel a block; black where it is told none."""
+
+    def __init__(self):
+        super().__init__()
+        self.p = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x, level, cond):
+        if not cond:
+            return x * 0 - 1 + self.p
+        small = cond["small"]
+        here = small.present.float()[:, None, None, None]
+        return here * small.value.repeat_interleave(2, 2).repeat_interleave(2, 3) + here - 1 + self.p
+
+
+def test_a_model_that_was_told_small_pictures_is_told_each_input_as_often_as_it_is_drawn():
+    small = np.random.default_rng(0).integers(0, 256, (3, 4, 4, 1), dtype=np.uint8)
+    process = Gaussian(EDM(), torch.zeros(1, 8, 8), torch.full((1, 8, 8), 0.25))
+    known = Knowledge.fit({"small": Pictures(small, "grey")}, (8, 8))
+    model = Model(ImageCodec(8, 8, "grey", 1), NetworkDenoiser(Echo(), process, X0(), 0.5), known)
+    made = upscale(model, small, factor=2, samples=2, batch=4)
+    assert "by trained" in " ".join(made.lines())
+    for draws, item in zip(made.items, small, strict=True):
+        for one in draws:
+            assert np.array_equal(one, item.repeat(2, 0).repeat(2, 1))
+    with pytest.raises(ReverieError, match="needs a model that was told pictures of this size"):
+        upscale(model, small[:, ::2, ::2], factor=4, method="trained")

@@ -66,6 +66,7 @@ def test_tokens_refuse_what_is_gaussian(name):
         model.sample(1, schedule="cosine")
 
 
+@pytest.mark.slow
 def test_another_schedule_after_training_walks_the_same_ode():
     """Trained under EDM's schedule; in u and n the ODE is one, so Heun on one grid of n ends where it did."""
     model = reverie.train(data(), **FAST)
@@ -75,6 +76,7 @@ def test_another_schedule_after_training_walks_the_same_ode():
         assert np.allclose(found, expected, atol=2e-3), schedule
 
 
+@pytest.mark.slow
 def test_coupling_is_a_choice_that_changes_the_run_and_nothing_of_the_noise():
     one, other = (
         reverie.train(data(), family="flow", coupling=c, **FAST) for c in ("independent", "optimal-transport")

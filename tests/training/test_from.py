@@ -19,6 +19,7 @@ def runs(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["ddpm", "masked"])
 def test_family_and_sampling_are_those_of_the_model_started_from(runs, family):
     model = reverie.train(data(), init_from=str(runs / family), **FAST)

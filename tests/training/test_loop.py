@@ -58,6 +58,7 @@ def test_ctrl_c_saves_and_resume_ends_as_if_nothing_had_happened(whole, tmp_path
         reverie.resume(run, data=data(), network=tiny())
 
 
+@pytest.mark.slow
 def test_a_budget_is_kept_and_its_plan_repeats_the_run(tmp_path):
     """30 s would be nearer to life; the tolerance of 5 % is shown in the slow tier, here that the plan repeats the bits."""
     memory = Memory()

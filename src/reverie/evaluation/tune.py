@@ -27,7 +27,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.stats import norm
@@ -130,14 +130,14 @@ class Bench:
 
     model: Model
     real: np.ndarray
-    labels: np.ndarray | None
+    asked: dict[str, list[Any]]
     measured_on: Features
     told: Told
     done: float = 0.0
 
     @classmethod
     def of(cls, model: Model, held_out: Data, n: int, seed: int, features: Features, told: Told) -> Bench:
-        """Choose n held-out items, whose labels are what samples are asked for; refuse what cannot be measured."""
+        """Choose n held-out items, whose conditions are what samples are asked for; refuse what cannot be measured."""
         if model.classes and (held_out.labels is None or list(held_out.classes) != model.classes):
             raise ReverieError(
                 f"The classes of {held_out.source} are not the model's. Give data with the same classes."
@@ -150,7 +150,9 @@ class Bench:
                 f"Tuning compares distances on {real.shape[1]} features, which takes {need:,} held-out items or more (half of "
                 f"them above the features), and n is {size:,}. Hold out more (--held-out {need}), or ask for a larger -n."
             )
-        return cls(model, real, held.labels if model.classes else None, features, told)
+        model.conditions.check({k: v for k, v in held.columns.items() if k in model.conditions}, "the model")
+        asked = {name: values for name, values in held.told(range(size)).items() if name in model.conditions}
+        return cls(model, real, asked, features, told)
 
     @property
     def n(self) -> int:
@@ -172,7 +174,7 @@ class Bench:
 
         started = time.monotonic()
         with evaluations(self.model) as seen:
-            made = sampled(self.model, settings, n, seed, self.labels, on_step)
+            made = sampled(self.model, settings, n, seed, self.asked, on_step)
         seconds = time.monotonic() - started
         return Drawn(settings, self.measured_on(self.model.codec.numbers(made)), sum(seen) / n, seconds)
 
@@ -191,7 +193,7 @@ def every_way(model: Model) -> list[Way]:
     if own.build_grid().fixed_steps is None:
         grids[own.grid] = None
     found = []
-    for scale in dict.fromkeys((own.guidance, *SCALES) if model.classes else (own.guidance,)):
+    for scale in dict.fromkeys((own.guidance, *SCALES) if len(model.conditions) else (own.guidance,)):
         for name in names:
             few, more = (
                 cost_of_one(model, own.given(sampler=name, grid=next(iter(grids)), guidance=scale, steps=k))
@@ -293,13 +295,14 @@ def sampled(
     settings: Settings,
     n: int,
     seed: int,
-    labels: np.ndarray | None,
+    asked: dict[str, list[Any]],
     on_step: Callable[[Step], None] | None,
 ) -> np.ndarray:
     """n encoded samples of a way, (n, C, *)."""
+    first = {name: values[:n] for name, values in asked.items()}
     return model.sample(
-        n, label=None if labels is None else labels[:n].tolist(), steps=settings.steps, sampler=settings.sampler,
-        grid=settings.grid, guidance=settings.guidance, seed=seed, on_step=on_step,
+        n, conditions=first, steps=settings.steps, sampler=settings.sampler, grid=settings.grid,
+        guidance=settings.guidance, seed=seed, on_step=on_step,
     ).x  # fmt: skip
 
 
@@ -317,5 +320,5 @@ def evaluations(model: Model) -> Iterator[list[int]]:
 def cost_of_one(model: Model, settings: Settings) -> float:
     """Evaluations of the network for one sample, counted."""
     with evaluations(model) as seen:
-        sampled(model, settings, 1, 0, np.zeros(1, np.int64) if model.classes else None, None)
+        sampled(model, settings, 1, 0, {name: [None] for name in model.conditions}, None)
     return float(sum(seen))

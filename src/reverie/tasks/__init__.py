@@ -49,6 +49,8 @@ def tasks() -> list[Task]:
     """Every verb, by scanning this folder."""
     found = []
     for place in pkgutil.iter_modules(__path__):
+        if place.ispkg:  # parts that they share
+            continue
         module = importlib.import_module(f"{__name__}.{place.name}")
         found.append(Task(module.COMMAND, getattr(module, place.name), module.EXAMPLES))
     return sorted(found)

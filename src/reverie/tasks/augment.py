@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import secrets
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,9 +15,9 @@ if TYPE_CHECKING:  # the command line reads this signature without importing PyT
     from reverie.core.denoiser import Denoiser
     from reverie.core.noise import Noise
     from reverie.core.samplers import Step
-    from reverie.inputs import Inputs
-    from reverie.items import Items
     from reverie.model import Model
+    from reverie.tasks.parts.inputs import Inputs
+    from reverie.tasks.parts.items import Items
 
 COMMAND = "augment"
 EXAMPLES = (
@@ -44,12 +43,11 @@ def augment(
 ) -> Items:
     """Noise each item to a level and walk it back, told its label; written as class folders that `reverie train` reads.
 
-    The level is n = sigma / alpha = sd tan(90 degrees strength), sd the data's standard deviation: at strength 0.5 as much noise
-    as signal. labels: in Python, the class of each item of an array. Raises ReverieError for labels that the model does not know,
-    and for items without labels where it was trained with them.
+    The level is `restyle`'s: at strength 0.5 as much noise as signal. labels: in Python, the class of each item of an array.
+    Raises ReverieError for labels that the model does not know, and for items without labels where it was trained with them.
     """
-    from reverie.inputs import read_inputs
-    from reverie.latents import gaussian
+    from reverie.tasks.parts.inputs import read_inputs
+    from reverie.tasks.parts.latents import gaussian
 
     gaussian(model, COMMAND)
     if times < 1:
@@ -65,11 +63,6 @@ def augment(
     return _collected(model, given, x, facts, with_originals, told is not None)
 
 
-def noise_of(model: Model, strength: float) -> float:
-    """The noise level n = sigma / alpha of a strength in (0, 1): sd tan(90 degrees strength)."""
-    return model.denoiser.sigma_data * math.tan(0.5 * math.pi * strength)
-
-
 def _with_labels(items: Any, labels: Any) -> Any:
     from reverie.data.dataset import Data
 
@@ -78,7 +71,7 @@ def _with_labels(items: Any, labels: Any) -> Any:
 
 def _told(model: Model, given: Inputs, label_from: str) -> list[str] | None:
     """The labels that the model is told: the items' own, where it knows any."""
-    from reverie.told import known_labels
+    from reverie.tasks.parts.told import known_labels
 
     if not model.classes or label_from == "none":
         return None
@@ -96,10 +89,9 @@ def _varied(
     on_step: Callable[[Step], None] | None,
 ) -> Tensor:  # fmt: skip
     """The number-th variation of every item, encoded, (N, C, *)."""
-    import torch
-
-    from reverie.told import bent
-    from reverie.walk import walk
+    from reverie.tasks.parts.strength import time_of
+    from reverie.tasks.parts.told import bent
+    from reverie.tasks.parts.walk import walk
 
     def start(which: slice, denoiser: Denoiser, noise: Noise, t: Tensor) -> Tensor:
         own = x0[which].to(model.device)
@@ -108,14 +100,9 @@ def _varied(
     def bend(which: slice) -> Denoiser:
         return bent(model, None if told is None else told[which], settings)
 
-    below = None
-    if strength < 1:
-        schedule = model.process(settings).schedule
-        first = settings.build_grid().times(schedule, settings.steps)[0]
-        below = min(float(schedule.time_of_noise(torch.tensor(noise_of(model, strength)))), float(first))
     return walk(
         model, bend, len(x0), settings, seed=seed, first=number * _APART, batch=batch,
-        start=None if strength == 1 else start, below=below, on_step=on_step,
+        start=None if strength == 1 else start, below=time_of(model, settings, strength), on_step=on_step,
     )  # fmt: skip
 
 
@@ -123,8 +110,9 @@ def _collected(
     model: Model, given: Inputs, x: list[Tensor], facts: dict[str, Any], with_originals: bool, told: bool
 ) -> Items:
     """Items beside their variations, named after them, in their classes' folders."""
-    from reverie.items import Items, plain_name
     from reverie.storage import fingerprint
+    from reverie.tasks.parts.items import Items, plain_name
+    from reverie.tasks.parts.strength import noise_of
 
     own, made, names, kept, folders = fingerprint(model), [], [], [], []
     for k, (item, name) in enumerate(zip(given.items, given.names, strict=True)):

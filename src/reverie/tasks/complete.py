@@ -14,9 +14,9 @@ if TYPE_CHECKING:  # the command line reads this signature without importing PyT
 
     from reverie.core.denoiser import Denoiser
     from reverie.core.samplers import Step
-    from reverie.edits import Asked, Edits
     from reverie.model import Model
     from reverie.samples import Settings
+    from reverie.tasks.parts.edits import Asked, Edits
 
 COMMAND = "complete"
 EXAMPLES = (
@@ -43,7 +43,8 @@ def complete(
         str | None, "mmps (numbers), repaint or known; tokens know `known` alone. Default: mmps for numbers."
     ] = None,
     label: Annotated[str | None, "Class, told to the model; several, as in 3,5,8, are cycled over the draws."] = None,
-    guidance: Annotated[float | None, "Scale of classifier-free guidance towards --label; 1 is none."] = None,
+    condition: Annotated[str | None, "What else to tell, comma-separated: style=noto,age=40; | cycles several."] = None,
+    guidance: Annotated[float | None, "Scale of classifier-free guidance towards what is told; 1 is none."] = None,
     steps: Annotated[int | None, "Steps of the sampler. Default: the model's own."] = None,
     sampler: Annotated[
         str | None, "See `reverie list samplers`. Default: the model's own; ancestral for repaint."
@@ -62,16 +63,16 @@ def complete(
     """
     import torch
 
-    from reverie.edits import Asked, Edits, choose, decoded, mean_of
-    from reverie.inputs import read_inputs
-    from reverie.masks import read_mask
+    from reverie.tasks.parts.edits import Asked, Edits, choose, decoded, mean_of
+    from reverie.tasks.parts.inputs import read_inputs
+    from reverie.tasks.parts.masks import read_mask
 
     inputs = read_inputs(model.codec, items)
     fill = torch.from_numpy(read_mask(mask, model.codec.field, len(inputs))).expand(len(inputs), -1, -1, -1)
     method, settings = _settled(
-        model, method, choose(model, label, guidance, steps, sampler, time_grid), sampler, time_grid
+        model, method, choose(model, label or condition, guidance, steps, sampler, time_grid), sampler, time_grid
     )
-    asked = Asked.of(model, settings, len(inputs), samples, seed, label, batch)
+    asked = Asked.of(model, settings, len(inputs), samples, seed, label, condition, batch)
     x = asked.walk(lambda which: _bent(asked, which, inputs.x, ~fill, method), on_step)
 
     known = (~fill)[:, None].expand_as(x)
@@ -99,7 +100,7 @@ def _settled(
     model: Model, method: str | None, settings: Settings, sampler: str | None, grid: str | None
 ) -> tuple[str, Settings]:
     """The method and its settings: checked, and with what RePaint walks with where nothing else is asked for."""
-    from reverie.edits import need_scores
+    from reverie.tasks.parts.edits import need_scores
 
     tokens = model.codec.field.classes is not None
     method = method or ("known" if tokens else "mmps")

@@ -10,8 +10,8 @@ if TYPE_CHECKING:  # the command line reads this signature without importing PyT
     from collections.abc import Callable
 
     from reverie.core.samplers import Step
-    from reverie.items import Items
     from reverie.model import Model
+    from reverie.tasks.parts.items import Items
 
 COMMAND = "decode"
 EXAMPLES = ("reverie decode runs/digits latents -o again",)
@@ -32,10 +32,10 @@ def decode(
     """
     import torch
 
-    from reverie.items import Items, plain_name
-    from reverie.latents import Latents, Solver, carried, gaussian
     from reverie.storage import fingerprint
-    from reverie.told import asked_labels, known_labels
+    from reverie.tasks.parts.items import Items, plain_name
+    from reverie.tasks.parts.latents import Latents, Solver, carried, gaussian
+    from reverie.tasks.parts.told import asked_labels, known_labels
 
     gaussian(model, COMMAND)
     found, own = latents if isinstance(latents, Latents) else Latents.read(latents), fingerprint(model)

@@ -14,9 +14,9 @@ if TYPE_CHECKING:  # the command line reads this signature without importing PyT
 
     from reverie.core.samplers import Step
     from reverie.core.schedules import Schedule
-    from reverie.edits import Asked, Edits
     from reverie.model import Model
-    from reverie.walk import Start
+    from reverie.tasks.parts.edits import Asked, Edits
+    from reverie.tasks.parts.walk import Start
 
 COMMAND = "denoise"
 EXAMPLES = (
@@ -36,7 +36,8 @@ def denoise(
     ] = "auto",
     samples: Annotated[int, "Draws of what each item may have been, beside their mean."] = 4,
     label: Annotated[str | None, "Class, told to the model; several, as in 3,5,8, are cycled over the draws."] = None,
-    guidance: Annotated[float | None, "Scale of classifier-free guidance towards --label; 1 is none."] = None,
+    condition: Annotated[str | None, "What else to tell, comma-separated: style=noto,age=40; | cycles several."] = None,
+    guidance: Annotated[float | None, "Scale of classifier-free guidance towards what is told; 1 is none."] = None,
     steps: Annotated[int, "Steps from the noise level down to 0."] = 32,
     seed: Annotated[int, "Start of all randomness; -1 picks one and says which."] = 0,
     batch: Annotated[int, "How many are computed at once."] = 128,
@@ -53,13 +54,13 @@ def denoise(
     import torch
 
     from reverie.core.samplers import counted
-    from reverie.edits import Asked, Edits, choose, decoded, need_scores, slices
-    from reverie.inputs import read_inputs
+    from reverie.tasks.parts.edits import Asked, Edits, choose, decoded, need_scores, slices
+    from reverie.tasks.parts.inputs import read_inputs
 
     schedule = need_scores(model, COMMAND).schedule
     inputs = read_inputs(model.codec, items)
-    settings = choose(model, label, guidance, steps, "dpmpp-2m-sde", "karras")
-    asked = Asked.of(model, settings, len(inputs), samples, seed, label, batch)
+    settings = choose(model, label or condition, guidance, steps, "dpmpp-2m-sde", "karras")
+    asked = Asked.of(model, settings, len(inputs), samples, seed, label, condition, batch)
     levels = _levels(asked, inputs.x.to(model.device), sigma)
     times = schedule.time_of_noise(levels)
     _check_reach(schedule, levels, inputs.names)
@@ -93,7 +94,7 @@ def _levels(asked: Asked, x: Tensor, sigma: str) -> Tensor:
     import torch
 
     from reverie.core.level import noise_level
-    from reverie.edits import judging, slices
+    from reverie.tasks.parts.edits import judging, slices
 
     if sigma != "auto":
         return torch.full((len(x),), _number(sigma), dtype=torch.float64)
@@ -130,7 +131,7 @@ def _means(asked: Asked, x_t: Tensor, times: Tensor) -> Tensor:
     """E[x0 | x_t] of each item, on the CPU; told the label of its first draw."""
     import torch
 
-    from reverie.edits import judging, slices
+    from reverie.tasks.parts.edits import judging, slices
 
     once, device = asked.once(), asked.model.device
     with judging(asked.model):

@@ -14,8 +14,8 @@ if TYPE_CHECKING:  # the command line reads this signature without importing PyT
     from torch import Tensor
 
     from reverie.core.samplers import Step
-    from reverie.findings import Findings
     from reverie.model import Model
+    from reverie.tasks.parts.findings import Findings
 
 COMMAND = "detect"
 EXAMPLES = (
@@ -47,11 +47,11 @@ def detect(
     """
     import numpy as np
 
-    from reverie.anomaly import MOST_LABELS, denoising_errors
-    from reverie.findings import Findings
-    from reverie.inputs import read_inputs
-    from reverie.latents import gaussian
     from reverie.storage import fingerprint
+    from reverie.tasks.parts.anomaly import MOST_LABELS, denoising_errors
+    from reverie.tasks.parts.findings import Findings
+    from reverie.tasks.parts.inputs import read_inputs
+    from reverie.tasks.parts.latents import gaussian
 
     gaussian(model, COMMAND)
     if draws < 1:
@@ -75,7 +75,7 @@ def _normal(model: Model, normal: Any, train: Any, run: Path | None) -> tuple[Te
     import torch
 
     from reverie.evaluation.sides import both_sides
-    from reverie.inputs import read_inputs
+    from reverie.tasks.parts.inputs import read_inputs
 
     known = None if train is None else read_inputs(model.codec, train).x
     if normal is not None:

@@ -8,8 +8,8 @@ if TYPE_CHECKING:  # the command line reads this signature without importing PyT
     from collections.abc import Callable
 
     from reverie.core.samplers import Step
-    from reverie.latents import Latents
     from reverie.model import Model
+    from reverie.tasks.parts.latents import Latents
 
 COMMAND = "encode"
 EXAMPLES = (
@@ -35,10 +35,10 @@ def encode(
     Writes latents.npz (z, names, settings) and latents.json. Raises ReverieError for items that do not fit the model, and for a
     model of tokens.
     """
-    from reverie.inputs import read_inputs
-    from reverie.latents import Latents, Solver, carried, gaussian
     from reverie.storage import fingerprint
-    from reverie.told import asked_labels
+    from reverie.tasks.parts.inputs import read_inputs
+    from reverie.tasks.parts.latents import Latents, Solver, carried, gaussian
+    from reverie.tasks.parts.told import asked_labels
 
     gaussian(model, COMMAND)
     solver, given = Solver.of(steps, tolerance), read_inputs(model.codec, items)

@@ -55,9 +55,10 @@ def generate(
     on_step: Callable[[Step], None] | None = None,
 ) -> Samples:
     """Draw new items; sample k of a seed is the same however many are drawn, and by however many processes (torchrun)."""
-    from reverie.films import SHOWN, Recorder, film_place, save_film
-    from reverie.provenance import Saved
     from reverie.storage import fingerprint
+    from reverie.tasks.parts.films import SHOWN, Recorder, film_place, save_film
+    from reverie.tasks.parts.provenance import Saved
+    from reverie.tasks.parts.told import cycled, parse_condition
     from reverie.training.distributed import join
 
     place = None if film is None else film_place(film)
@@ -83,7 +84,7 @@ def generate(
     film_of = Recorder(-(-n // max(batch, 1)), shown, on_step)
     made = model.sample(
         n,
-        label=None if label is None else _cycled(label, n, model.classes),
+        label=None if label is None else cycled(label, n, model.classes),
         conditions=told,
         seed=secrets.randbelow(2**31) if seed == -1 else seed or 0,
         first=first,
@@ -111,28 +112,3 @@ def parse_interval(text: str | None) -> tuple[float, float] | None:
         return float(low or 0), float(high or math.inf)
     except ValueError as error:
         raise ReverieError(f"--interval {text}: write two noise levels, LOW:HIGH, e.g. 0.3:5.") from error
-
-
-def parse_condition(text: str | None, n: int) -> dict[str, list[str]]:
-    """Read NAME=VALUE,NAME=VALUE|VALUE: a value for each of n samples, cycled where there are fewer; repeated names add up.
-
-    A comma inside a value is kept where no NAME= follows it.
-    """
-    found: dict[str, list[str]] = {}
-    name = ""
-    for part in (text or "").split(",") if text else []:
-        before, equals, value = part.partition("=")
-        if equals:
-            name = before.strip()
-            found.setdefault(name, []).extend(word.strip() for word in value.split("|"))
-        elif name:
-            found[name][-1] += f",{part}"
-    if text and (not found or "" in found or any("" in values for values in found.values())):
-        raise ReverieError(f"--condition {text}: write NAME=VALUE, and a comma between several: style=noto,age=40|60.")
-    return {name: [values[k % len(values)] for k in range(n)] for name, values in found.items()}
-
-
-def _cycled(text: str, n: int, classes: list[str]) -> list[str]:
-    """One label for each sample; a comma separates labels unless the whole text is one."""
-    words = [text] if text in classes else [w.strip() for w in text.split(",")]
-    return [words[k % len(words)] for k in range(n)]

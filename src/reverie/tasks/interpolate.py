@@ -14,9 +14,9 @@ if TYPE_CHECKING:  # the command line reads this signature without importing PyT
     from torch import Tensor
 
     from reverie.core.samplers import Step
-    from reverie.items import Items
-    from reverie.latents import Solver
     from reverie.model import Model
+    from reverie.tasks.parts.items import Items
+    from reverie.tasks.parts.latents import Solver
 
 COMMAND = "interpolate"
 EXAMPLES = (
@@ -54,10 +54,10 @@ def interpolate(
     """
     import torch
 
-    from reverie.items import Items
-    from reverie.latents import Between, Solver, carried, gaussian
     from reverie.storage import fingerprint
-    from reverie.told import asked_labels, conditions
+    from reverie.tasks.parts.items import Items
+    from reverie.tasks.parts.latents import Between, Solver, carried, gaussian
+    from reverie.tasks.parts.told import asked_labels, conditions
 
     gaussian(model, COMMAND)
     if frames < 2:
@@ -108,9 +108,9 @@ def slerp(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
 
 def _end(model: Model, what: Any, solver: Solver, told: list[str] | None, seed: int) -> _End:
     """Read one end of the way."""
-    from reverie.inputs import read_inputs
-    from reverie.latents import carried
-    from reverie.told import known_labels
+    from reverie.tasks.parts.inputs import read_inputs
+    from reverie.tasks.parts.latents import carried
+    from reverie.tasks.parts.told import known_labels
 
     kind, colon, word = what.partition(":") if isinstance(what, str) and not Path(what).exists() else ("", "", "")
     if colon and kind == "seed":
@@ -139,7 +139,7 @@ def _noise(model: Model, seed: int) -> Tensor:
 
 def _kept(ends: list[_End], x: Tensor) -> list[str]:
     """How far the outer frames are from the items that were given."""
-    from reverie.latents import errors
+    from reverie.tasks.parts.latents import errors
 
     said = []
     for end, frame in zip(ends, (x[:1], x[-1:]), strict=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 from reverie.errors import ReverieError
@@ -15,9 +14,8 @@ if TYPE_CHECKING:  # the command line reads this signature without importing PyT
     from reverie.core.denoiser import Denoiser
     from reverie.core.noise import Noise
     from reverie.core.samplers import Step
-    from reverie.edits import Edits
     from reverie.model import Model
-    from reverie.samples import Settings
+    from reverie.tasks.parts.edits import Edits
 
 COMMAND = "restyle"
 EXAMPLES = (
@@ -34,7 +32,8 @@ def restyle(
     ] = 0.6,
     samples: Annotated[int, "Draws of each item."] = 1,
     label: Annotated[str | None, "Class to go to; several, as in 3,5,8, are cycled over the draws."] = None,
-    guidance: Annotated[float | None, "Scale of classifier-free guidance towards --label; 1 is none."] = None,
+    condition: Annotated[str | None, "What else to tell, comma-separated: style=noto,age=40; | cycles several."] = None,
+    guidance: Annotated[float | None, "Scale of classifier-free guidance towards what is told; 1 is none."] = None,
     steps: Annotated[int | None, "Steps of the whole way down; a part is walked. Default: the model's own."] = None,
     sampler: Annotated[str | None, "See `reverie list samplers`. Default: the model's own."] = None,
     time_grid: Annotated[str | None, "See `reverie list grids`. Default: the model's own."] = None,
@@ -48,14 +47,15 @@ def restyle(
     Gaussian data what comes out correlates with what went in by cos(strength 90 degrees). Of tokens, it is the share that is
     lost. Source: Meng et al. 2022 (SDEdit), section 3.2.
     """
-    from reverie.edits import Asked, Edits, choose, decoded
-    from reverie.inputs import read_inputs
+    from reverie.tasks.parts.edits import Asked, Edits, choose, decoded
+    from reverie.tasks.parts.inputs import read_inputs
+    from reverie.tasks.parts.strength import time_of
 
     if not 0 <= strength <= 1:
         raise ReverieError(f"--strength {strength:g}: give a number from 0 (the item itself) to 1 (a fresh draw).")
     inputs = read_inputs(model.codec, items)
-    settings = choose(model, label, guidance, steps, sampler, time_grid)
-    asked = Asked.of(model, settings, len(inputs), samples, seed, label, batch)
+    settings = choose(model, label or condition, guidance, steps, sampler, time_grid)
+    asked = Asked.of(model, settings, len(inputs), samples, seed, label, condition, batch)
 
     if strength == 0:
         made = [[item] * samples for item in inputs.items]
@@ -67,7 +67,7 @@ def restyle(
             return denoiser.process.diffuse(own, t, denoiser.process.draw(noise, own))
 
         fresh = strength == 1
-        below = None if fresh else _time(model, settings, strength)
+        below = time_of(model, settings, strength)
         made = decoded(model.codec, asked.walk(asked.denoiser, on_step, None if fresh else noised, below))
     return Edits(
         verb=COMMAND, inputs=inputs, codec=model.codec, asked=asked, items=made,
@@ -76,25 +76,11 @@ def restyle(
     )  # fmt: skip
 
 
-def _noise(model: Model, strength: float) -> float:
-    """The noise of a strength below 1: n = sigma / alpha of numbers, (1 - survival) / survival of tokens."""
-    if model.codec.field.classes is not None:
-        return strength / (1 - strength)
-    return model.denoiser.sigma_data * math.tan(0.5 * math.pi * strength)
-
-
-def _time(model: Model, settings: Settings, strength: float) -> float:
-    """Where a walk of a strength between 0 and 1 begins; at most where sampling does."""
-    import torch
-
-    schedule = model.process(settings).schedule
-    first = settings.build_grid().times(schedule, settings.steps)[0]
-    return min(float(schedule.time_of_noise(torch.tensor(_noise(model, strength)))), float(first))
-
-
 def _said(model: Model, strength: float) -> str:
+    from reverie.tasks.parts.strength import noise_of
+
     if strength in (0, 1):
         return f"strength {strength:g}: " + ("the inputs themselves" if strength == 0 else "fresh draws")
     if model.codec.field.classes is not None:
         return f"strength {strength:g}: {strength:.0%} of the tokens are lost and drawn anew"
-    return f"strength {strength:g}: noise of n = {_noise(model, strength):.3g}, where black is -1 and white 1"
+    return f"strength {strength:g}: noise of n = {noise_of(model, strength):.3g}, where black is -1 and white 1"

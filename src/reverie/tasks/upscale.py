@@ -11,11 +11,12 @@ if TYPE_CHECKING:  # the command line reads this signature without importing PyT
 
     from torch import Tensor
 
+    from reverie.codecs import Codec
     from reverie.core.denoiser import Denoiser
     from reverie.core.guidance import Downsample
     from reverie.core.samplers import Step
-    from reverie.edits import Asked, Edits
     from reverie.model import Model
+    from reverie.tasks.parts.edits import Asked, Edits
 
 COMMAND = "upscale"
 EXAMPLES = (
@@ -23,7 +24,7 @@ EXAMPLES = (
     "reverie upscale runs/photos small/ --factor 4 -o large",
 )
 
-_METHODS = ("mmps", "pigdm", "dps")
+_METHODS = ("auto", "trained", "mmps", "pigdm", "dps")
 _ROUNDS = 20  # of making block means right and clipping to what a file can hold
 
 
@@ -32,9 +33,13 @@ def upscale(
     items: Annotated[Any, "Pictures of 1/factor of the model's size: a file, folder, zip, .npy or .npz."],
     factor: Annotated[int, "How many times larger each side becomes: the model's size / the pictures' size."] = 4,
     samples: Annotated[int, "Draws of each picture, beside their mean."] = 4,
-    method: Annotated[str, "How the small picture guides: mmps, pigdm or dps."] = "mmps",
+    method: Annotated[
+        str,
+        "trained, by a model that was told small pictures (--condition image:...); mmps, pigdm or dps by any; or auto.",
+    ] = "auto",
     label: Annotated[str | None, "Class, told to the model; several, as in 3,5,8, are cycled over the draws."] = None,
-    guidance: Annotated[float | None, "Scale of classifier-free guidance towards --label; 1 is none."] = None,
+    condition: Annotated[str | None, "What else to tell, comma-separated: style=noto,age=40; | cycles several."] = None,
+    guidance: Annotated[float | None, "Scale of classifier-free guidance towards what is told; 1 is none."] = None,
     steps: Annotated[int | None, "Steps of the sampler. Default: the model's own."] = None,
     sampler: Annotated[str | None, "See `reverie list samplers`. Default: the model's own."] = None,
     time_grid: Annotated[str | None, "See `reverie list grids`. Default: the model's own."] = None,
@@ -45,30 +50,34 @@ def upscale(
     """Draw large pictures that the small one is the block means of (super-resolution).
 
     The mean over draws is the best guess in squared error, and smoother than any picture; each draw looks like one. Block
-    means of what is written equal the small picture to within the rounding of both.
+    means of what is written equal the small picture to within the rounding of both; by a model that was trained with small
+    pictures as a condition (`auto` takes it where there is one of the inputs' size) they are as it has learned.
     """
     import numpy as np
     import torch
 
     from reverie.core.guidance import Downsample
-    from reverie.edits import Asked, Edits, choose, decoded, mean_of, need_scores
-    from reverie.inputs import read_inputs, resized
+    from reverie.tasks.parts.edits import Asked, Edits, choose, decoded, mean_of
+    from reverie.tasks.parts.inputs import read_inputs, resized
 
-    need_scores(model, COMMAND)
-    if method not in _METHODS:
-        raise ReverieError(f"--method {method}: there are {', '.join(_METHODS)}.")
     _, height, width = model.codec.field.shape
     if factor < 2 or height % factor or width % factor:
         raise ReverieError(
             f"--factor {factor}: give a whole number from 2 that divides the model's {height}x{width} pixels on both sides."
         )
     small = resized(model.codec, height // factor, width // factor)
+    name, blocks = _told_small(model, small), Downsample(factor)
+    method = _method(model, method, name)
     inputs = read_inputs(small, items)
-    settings = choose(model, label, guidance, steps, sampler, time_grid)
-    asked = Asked.of(model, settings, len(inputs), samples, seed, label, batch)
-    blocks = Downsample(factor)
-    x = asked.walk(lambda which: _bent(asked, which, inputs.x, blocks, method), on_step)
-    x = consistent(x.flatten(0, 1), inputs.x.repeat_interleave(samples, 0), blocks).unflatten(0, x.shape[:2])
+    shown = [item for item in inputs.items for _ in range(samples)]
+    told = {name: shown} if method == "trained" and name else None
+    settings = choose(model, label or condition or name, guidance, steps, sampler, time_grid)
+    asked = Asked.of(model, settings, len(inputs), samples, seed, label, condition, batch, told)
+    if method == "trained":
+        x = asked.walk(asked.denoiser, on_step)
+    else:
+        x = asked.walk(lambda which: _bent(asked, which, inputs.x, blocks, method), on_step)
+        x = consistent(x.flatten(0, 1), inputs.x.repeat_interleave(samples, 0), blocks).unflatten(0, x.shape[:2])
 
     made = decoded(model.codec, x)
     encoded = torch.from_numpy(np.stack([model.codec.encode(one) for draws in made for one in draws]))
@@ -82,6 +91,32 @@ def upscale(
             "the inputs, where black is -1 and white 1"
         ],
     )  # fmt: skip
+
+
+def _told_small(model: Model, small: Codec) -> str | None:
+    """The condition of the model that is a picture of the small size, where it has one."""
+    from reverie.data.known import KnownPicture
+
+    for name, one in model.conditions.items():
+        if isinstance(one, KnownPicture) and one.codec.field.shape == small.field.shape:
+            return name
+    return None
+
+
+def _method(model: Model, method: str, name: str | None) -> str:
+    """What `auto` means for this model; refuses what it cannot do."""
+    from reverie.tasks.parts.edits import need_scores
+
+    if method not in _METHODS:
+        raise ReverieError(f"--method {method}: there are {', '.join(_METHODS)}.")
+    if method == "trained" and name is None:
+        raise ReverieError(
+            "--method trained needs a model that was told pictures of this size: reverie train LARGE/ --condition image:SMALL/."
+        )
+    found = ("trained" if name else "mmps") if method == "auto" else method
+    if found != "trained":
+        need_scores(model, COMMAND)
+    return found
 
 
 def consistent(x: Tensor, y: Tensor, blocks: Downsample) -> Tensor:

@@ -6,7 +6,7 @@ from PIL import Image
 
 from reverie.codecs.image import ImageCodec
 from reverie.errors import ReverieError
-from reverie.inputs import read_inputs, resized
+from reverie.tasks.parts.inputs import read_inputs, resized
 
 CODEC = ImageCodec(8, 8, "grey", 1)
 

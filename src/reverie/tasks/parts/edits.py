@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,11 +20,13 @@ from reverie.core.denoiser import Denoiser
 from reverie.core.noise import Noise
 from reverie.core.processes import Gaussian
 from reverie.core.samplers import Step
-from reverie.errors import ReverieError, nearest
-from reverie.inputs import Inputs
+from reverie.errors import ReverieError
+from reverie.example import some_of
 from reverie.model import Model
 from reverie.samples import Settings, safe_name
-from reverie.walk import Start, walk
+from reverie.tasks.parts.inputs import Inputs
+from reverie.tasks.parts.told import Wish, wish
+from reverie.tasks.parts.walk import Start, walk
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -37,9 +39,8 @@ _APART = 2**32  # draws that an input has of its own before the next one's begin
 class Asked:
     """What is drawn: `samples` draws for each of some inputs, draw k of all being of input k // samples.
 
-    labels: class numbers (inputs * samples,), or None for nothing told. first: number of the first input. batch: how many
-    are computed at once. index: which sample of the seed each draw is; draw j of the i-th input is the same however many
-    inputs and draws there are.
+    wish: what each draw is told. first: number of the first input. batch: how many are computed at once. index: which sample
+    of the seed each draw is; draw j of the i-th input is the same however many inputs and draws there are.
     """
 
     model: Model
@@ -47,7 +48,7 @@ class Asked:
     inputs: int
     samples: int
     seed: int
-    labels: Tensor | None = None
+    wish: Wish
     first: int = 0
     batch: int = 128
 
@@ -60,17 +61,19 @@ class Asked:
         samples: int = 1,
         seed: int = 0,
         label: str | None = None,
+        condition: str | None = None,
         batch: int = 128,
+        pictures: Mapping[str, Sequence[Any]] | None = None,
     ) -> Asked:
-        """Read a person's words: labels are cycled over the draws, a seed of -1 picks one.
+        """Read a person's words: labels and conditions are cycled over the draws, a seed of -1 picks one.
 
         Raises ReverieError for fewer than one draw, for a label that the model does not know, and for guidance by none.
         """
         if samples < 1 or batch < 1:
             raise ReverieError(f"{samples} samples of each input in batches of {batch}; give whole numbers from 1.")
-        labels = None if label is None else _numbers(model.classes, label, inputs * samples)
+        told = wish(model, inputs * samples, label, condition, pictures)
         seed = secrets.randbelow(2**31) if seed == -1 else seed
-        return cls(model, settings, inputs, samples, seed, labels, batch=batch)
+        return cls(model, settings, inputs, samples, seed, told, batch=batch)
 
     @property
     def index(self) -> Tensor:
@@ -87,7 +90,7 @@ class Asked:
     @property
     def names(self) -> list[str] | None:
         """The label of each draw."""
-        return None if self.labels is None else [self.model.classes[k] for k in self.labels.tolist()]
+        return self.wish.labels
 
     def sources(self, which: slice) -> Tensor:
         """The input of each draw of a slice."""
@@ -96,17 +99,20 @@ class Asked:
     def part(self, which: slice) -> Asked:
         """The same of some of the inputs."""
         here = slice(which.start * self.samples, which.stop * self.samples)
-        labels = None if self.labels is None else self.labels[here]
-        return replace(self, inputs=which.stop - which.start, labels=labels, first=self.first + which.start)
+        return replace(self, inputs=which.stop - which.start, wish=self._told(here), first=self.first + which.start)
 
     def once(self) -> Asked:
         """The first draw of each input alone."""
-        return replace(self, samples=1, labels=None if self.labels is None else self.labels[:: self.samples])
+        return replace(self, samples=1, wish=self._told(slice(None, None, self.samples)))
+
+    def _told(self, which: slice) -> Wish:
+        """What some of the draws are told."""
+        labels = None if self.wish.labels is None else self.wish.labels[which]
+        return self.wish._replace(cond=some_of(self.wish.cond, which), labels=labels)
 
     def denoiser(self, which: slice) -> Denoiser:
-        """The denoiser of some draws, told their labels and guided by them."""
-        told = {} if self.labels is None else self.model.condition(self.labels[which])
-        return self.model.guided(told, self.settings)
+        """The denoiser of some draws, told what they are told and guided by it."""
+        return self.model.guided(some_of(self.wish.cond, which), self.settings)
 
     def walk(
         self,
@@ -125,16 +131,16 @@ class Asked:
 
 def choose(
     model: Model,
-    label: str | None,
+    told: str | None,
     guidance: float | None,
     steps: int | None = None,
     sampler: str | None = None,
     grid: str | None = None,
 ) -> Settings:
-    """The model's own settings with what a person asked for; without a label nothing guides, and asking for it is refused."""
-    if guidance is not None and label is None:
-        raise ReverieError(f"--guidance {guidance:g} guides towards a label, and none is given; add --label.")
-    scale = 1.0 if label is None else guidance
+    """The model's own settings with what a person asked for; with nothing told nothing guides, and asking for it is refused."""
+    if guidance is not None and told is None:
+        raise ReverieError(f"--guidance {guidance:g} guides towards what is told; add --label or --condition.")
+    scale = 1.0 if told is None else guidance
     return model.defaults.given(steps=steps, sampler=sampler, grid=grid, guidance=scale)
 
 
@@ -185,10 +191,11 @@ class Edits:
 
     def describe(self, i: int) -> dict[str, Any]:
         """What made the draws of an input, JSON-plain."""
-        own = {} if self.each is None else self.each[i]
-        settings = self.asked.settings.to_json()
+        own = {} if self.each is None else dict(self.each[i])
+        settings, text = self.asked.settings.to_json(), self.asked.wish.text
+        own |= {} if text is None else {"condition": text}
         return {
-            "version": reverie.__version__, "verb": self.verb, "input": self.inputs.names[i], "input_number": i,
+            "reverie": reverie.__version__, "verb": self.verb, "input": self.inputs.names[i], "input_number": i,
             "seed": self.asked.seed, **settings, **self.options, **own,
         }  # fmt: skip
 
@@ -214,7 +221,7 @@ class Edits:
         drawn = f"{n} input{'s' * (n != 1)}, {k} draw{'s' * (k != 1)} of each, seed {self.asked.seed}"
         first = f"{self.verb}: {drawn}, {s.steps} steps of {s.sampler}, guidance {s.guidance:g}"
         cut = [f"the sheet shows the first {_ROWS} inputs and {_DRAWS} draws at most"] * (n > _ROWS or k > _DRAWS)
-        return [first, *self.notes, *cut]
+        return [first, *self.notes, *self.asked.wish.notes, *cut]
 
     def sheet(self) -> Image:
         """A row for each input: itself, its draws, their mean."""
@@ -260,19 +267,3 @@ def mean_of(codec: Codec, x: Tensor) -> list[Any] | None:
     if x.shape[1] < 2 or codec.field.classes is not None:
         return None
     return [codec.decode(one) for one in x.clamp(-1, 1).mean(1).numpy()]
-
-
-def _numbers(classes: Sequence[str], label: str, count: int) -> Tensor:
-    """Class numbers of a label, or of several between commas, cycled to `count`."""
-    if not classes:
-        raise ReverieError(
-            f"This model was trained without labels, so '{label}' means nothing to it. Leave the label out."
-        )
-    words = [label] if label in classes else [w.strip() for w in label.split(",")]
-    for word in words:
-        if word not in classes:
-            raise ReverieError(
-                f"There is no label '{word}' in this model. The nearest of its {len(classes)} labels: "
-                f"{nearest(word, list(classes))}."
-            )
-    return torch.tensor([list(classes).index(words[k % len(words)]) for k in range(count)])

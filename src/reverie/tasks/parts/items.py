@@ -78,8 +78,8 @@ class Items:
 
     def _save_film(self, folder: Path) -> None:
         """The items one after the other, beside the folder."""
-        from reverie.films import save_film
         from reverie.pictures import free_place, grid
+        from reverie.tasks.parts.films import save_film
 
         frames = [grid([self.codec.picture(item)], 1) for item in self.items]
         self.said.append(f"film: {save_film(frames, free_place(folder.with_name(folder.name + '.gif')))}")

@@ -22,7 +22,7 @@ from reverie.core.shapes import expand
 from reverie.errors import ReverieError
 from reverie.example import Conditions
 from reverie.model import Model
-from reverie.told import conditions
+from reverie.tasks.parts.told import conditions
 
 FILE = "latents.npz"
 Watcher = Callable[[Step], None] | None

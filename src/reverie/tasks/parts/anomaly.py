@@ -13,9 +13,9 @@ from torch import Tensor
 from reverie.core.denoiser import Given
 from reverie.core.noise import Noise
 from reverie.core.samplers import Step
-from reverie.latents import gaussian
 from reverie.model import Model
-from reverie.told import conditions
+from reverie.tasks.parts.latents import gaussian
+from reverie.tasks.parts.told import conditions
 
 LEVELS = (
     0.5,

@@ -6,7 +6,7 @@ import pytest
 import reverie
 from reverie.core.samplers import Step, counted
 from reverie.example import some_of
-from reverie.walk import walk
+from reverie.tasks.parts.walk import walk
 from tests.toy import data, tiny
 
 

@@ -13,10 +13,10 @@ import numpy as np
 
 import reverie
 from reverie import files
-from reverie.anomaly import Auroc, Errors, p_values
 from reverie.codecs import Codec
 from reverie.evaluation.classifier import Share, share
-from reverie.inputs import Inputs
+from reverie.tasks.parts.anomaly import Auroc, Errors, p_values
+from reverie.tasks.parts.inputs import Inputs
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -112,8 +112,8 @@ class Findings:
 
     def save(self, folder: Path, about: dict[str, Any]) -> list[Path]:
         """Write found.csv (name, score, p, flagged, near), found.json with all settings, and a heat map of each item."""
-        from reverie.items import plain_name
         from reverie.pictures import save_sheet
+        from reverie.tasks.parts.items import plain_name
 
         folder, table = Path(folder), io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
