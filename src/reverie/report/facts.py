@@ -121,7 +121,10 @@ def reproduce(model: Model, run: Path | None, command: str) -> list[str]:
     for field in dataclasses.fields(TrainSettings):
         value = given.get(field.name, field.default)
         if value != field.default and field.name not in ("budget", "steps", "epochs", "seed"):
-            words += [field.metadata["flag"] or "--" + field.name.replace("_", "-"), str(value)]
+            words += [
+                field.metadata["flag"] or "--" + field.name.replace("_", "-"),
+                *([] if value is True else [str(value)]),
+            ]
     source = f"# DATA: what the model's card calls {model.card.get('source', UNKNOWN)!r}"
     given_in_python = "# DATA: the array or Dataset that was given in Python, saved as .npz"
     return [*([] if place else [given_in_python if about else source]), shlex.join(words), command]

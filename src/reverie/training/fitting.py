@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from reverie.training.settings import TrainSettings
 
 SIZES = ("small", "tiny")  # that --size auto tries, in this order
 _SHARE = 0.85  # of what is free; the rest is the system's
+_MANY = 400  # steps: see benchmarks/README.md, quality_at_budget
+_LEAST_BATCH = 32  # smaller ones leave a processor idle
 _ENOUGH = 200  # steps, the least for which a network of more than the smallest size is worth its time
 
 
@@ -63,9 +66,21 @@ def fit(denoiser: Learned, loader: Loader, batch: int, wish: int | None, device:
 
 
 def worth_its_time(denoiser: Learned, loader: Loader, batch: int, settings: TrainSettings) -> bool:
-    """Whether a budget has room for enough steps of this network, by the quicker of two on a copy."""
+    """Whether a budget has room for enough steps of this network."""
+    return steps_in(denoiser, loader, batch, settings) >= _ENOUGH
+
+
+def batch_in_time(denoiser: Learned, loader: Loader, batch: int, settings: TrainSettings) -> int:
+    """The batch, halved while a budget has room for few steps: then more steps of smaller batches learn more."""
+    while batch >= 2 * _LEAST_BATCH and steps_in(denoiser, loader, batch, settings) < _MANY:
+        batch //= 2
+    return batch
+
+
+def steps_in(denoiser: Learned, loader: Loader, batch: int, settings: TrainSettings) -> float:
+    """How many steps a budget has room for, by the quicker of two on a copy, as the first process finds; inf without a budget."""
     if settings.steps is not None or settings.epochs is not None:
-        return True
+        return math.inf
     state = {k: v.clone() for k, v in denoiser.state_dict().items()}
     trial, took = Learner.of(denoiser, settings), []
     for k in range(2):
@@ -73,4 +88,4 @@ def worth_its_time(denoiser: Learned, loader: Loader, batch: int, settings: Trai
         trial.advance(loader.batch(k * batch, batch), 0.0)
         took.append(time.monotonic() - begin)
     denoiser.load_state_dict(state)
-    return seconds(settings.budget or "10m") / min(took) >= _ENOUGH
+    return seconds(settings.budget or "10m") / float(trial.group.agree(lambda: repr(min(took))))
