@@ -46,8 +46,8 @@ class UNet(Network):
 
     Level i works at 1/2^i of the resolution with width * multipliers[i] channels and `blocks` blocks down, one more up;
     what every block and halving going down gives is joined to the way up. Sides that cannot be halved often enough are
-    mirrored up to a multiple and the output cropped. The output layer and the last one of each block start at zero, so
-    the network starts out saying 0.
+    mirrored up to a multiple and the output cropped. The output layer starts at zero, so the network starts out
+    saying 0.
     attention: the levels with self-attention. head_dim: dimensions of a head. out_channels: as `channels` if None.
     checkpoint: recompute blocks in the backward pass, which saves memory for a third more time.
     Source: Ronneberger et al. 2015; Ho et al. 2020, appendix B; Dhariwal & Nichol 2021, section 3.
