@@ -18,8 +18,6 @@ from reverie.training.settings import TrainSettings
 
 SIZES = ("small", "tiny")  # that --size auto tries, in this order
 _SHARE = 0.85  # of what is free; the rest is the system's
-_MANY = 400  # steps: see benchmarks/README.md, quality_at_budget
-_LEAST_BATCH = 32  # smaller ones leave a processor idle
 _ENOUGH = 200  # steps, the least for which a network of more than the smallest size is worth its time
 
 
@@ -68,13 +66,6 @@ def fit(denoiser: Learned, loader: Loader, batch: int, wish: int | None, device:
 def worth_its_time(denoiser: Learned, loader: Loader, batch: int, settings: TrainSettings) -> bool:
     """Whether a budget has room for enough steps of this network."""
     return steps_in(denoiser, loader, batch, settings) >= _ENOUGH
-
-
-def batch_in_time(denoiser: Learned, loader: Loader, batch: int, settings: TrainSettings) -> int:
-    """The batch, halved while a budget has room for few steps: then more steps of smaller batches learn more."""
-    while batch >= 2 * _LEAST_BATCH and steps_in(denoiser, loader, batch, settings) < _MANY:
-        batch //= 2
-    return batch
 
 
 def steps_in(denoiser: Learned, loader: Loader, batch: int, settings: TrainSettings) -> float:

