@@ -23,8 +23,9 @@ from reverie.core.samplers import Step
 from reverie.errors import ReverieError
 from reverie.example import some_of
 from reverie.model import Model
-from reverie.samples import Settings, safe_name
+from reverie.samples import Settings
 from reverie.tasks.parts.inputs import Inputs
+from reverie.tasks.parts.items import plain_name
 from reverie.tasks.parts.told import Wish, wish
 from reverie.tasks.parts.walk import Start, walk
 
@@ -204,7 +205,7 @@ class Edits:
         folder, paths, names = Path(folder), [], self.asked.names or []
         for i, draws in enumerate(self.items):
             own = names[i * len(draws) : (i + 1) * len(draws)]
-            stem = f"{i:04d}-{safe_name(Path(self.inputs.names[i]).stem)}"
+            stem = plain_name(i, self.inputs.names[i])
             told: list[dict[str, Any]] = [{"draw": j} | ({"label": own[j]} if own else {}) for j in range(len(draws))]
             outputs = [(str(j), draw, told[j]) for j, draw in enumerate(draws)]
             if self.means is not None:

@@ -87,4 +87,4 @@ class Items:
 
 def plain_name(k: int, name: str) -> str:
     """The k-th item's name as that of a file without suffix: numbered, so that no two are one."""
-    return f"{k:05d}-{safe_name(Path(name).stem).replace('.', '_')}"
+    return f"{k:05d}-{safe_name(Path(name).stem)}"
