@@ -7,7 +7,8 @@ README.md             the model card
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,17 @@ from reverie.data.known import KnownLabel
 from reverie.errors import ReverieError
 from reverie.example import Conditions, moved, some_of
 from reverie.samples import Samples, Settings, check_seed
+
+
+@contextmanager
+def judging(denoiser: Learned) -> Iterator[None]:
+    """A denoiser as it is used: nothing is dropped at random, and no gradients are kept."""
+    training, _ = denoiser.training, denoiser.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        denoiser.train(training)
 
 
 @dataclass
@@ -169,16 +181,12 @@ class Model:
     ) -> Tensor:
         """One batch of encoded samples, (B, C, *) on the CPU: float32, or int64 tokens."""
         like = torch.empty(len(noise.index), *self.codec.field.shape, device=self.device)
-        training, _ = self.denoiser.training, self.denoiser.eval()
-        try:
-            with torch.no_grad():
-                denoiser, sampler = self.guided(cond, settings), settings.build_sampler()
-                self.check_walk(sampler, denoiser.process)
-                times = settings.build_grid().times(denoiser.process.schedule, settings.steps)
-                x = denoiser.process.prior(like, noise, times[0])
-                return sample(denoiser, sampler, times, x, noise, on_step).cpu()
-        finally:
-            self.denoiser.train(training)
+        with judging(self.denoiser):
+            denoiser, sampler = self.guided(cond, settings), settings.build_sampler()
+            self.check_walk(sampler, denoiser.process)
+            times = settings.build_grid().times(denoiser.process.schedule, settings.steps)
+            x = denoiser.process.prior(like, noise, times[0])
+            return sample(denoiser, sampler, times, x, noise, on_step).cpu()
 
     def check_walk(self, sampler: Sampler, process: Process) -> None:
         """Refuse a process that the sampler cannot treat, and noise on the way for a model trained with chosen noise.

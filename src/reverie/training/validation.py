@@ -12,6 +12,7 @@ from reverie.core.noise import Noise
 from reverie.core.times import TimeLaw
 from reverie.example import Conditions, moved, some_of
 from reverie.metrics.distances import nearest
+from reverie.model import judging
 
 BANDS = 8
 ITEMS = 128
@@ -38,26 +39,21 @@ def bands(times: TimeLaw, denoiser: Learned) -> torch.Tensor:
     return times.quantile(u, denoiser.process.schedule, denoiser.sigma_data)
 
 
-@torch.no_grad()
 def errors(denoiser: Learned, items: Items, times: torch.Tensor) -> list[float]:
     """Mean squared error of x0 at each time, over all items, each with its own fixed noise."""
     device = next(denoiser.parameters()).device
-    training = denoiser.training
-    denoiser.eval()
-    x0 = items.x.to(device)
-    cond = moved(items.cond, device)
+    x0, cond = items.x.to(device), moved(items.cond, device)
     found = []
     process = denoiser.process
-    for k, t in enumerate(times):
-        x_t = process.diffuse(x0, t, process.draw(Noise.of(_SEED, len(x0)).at(_STEP + k), x0))
-        total = 0.0
-        for first in range(0, len(x0), items.at_once):
-            some = slice(first, first + items.at_once)
-            total += float(
-                process.divergence(x0[some], denoiser(x_t[some], t, some_of(cond, some)), x_t[some], t).sum()
-            )
-        found.append(total / len(x0))
-    denoiser.train(training)
+    with judging(denoiser):
+        for k, t in enumerate(times):
+            x_t = process.diffuse(x0, t, process.draw(Noise.of(_SEED, len(x0)).at(_STEP + k), x0))
+            total = 0.0
+            for first in range(0, len(x0), items.at_once):
+                some = slice(first, first + items.at_once)
+                x0_hat = denoiser(x_t[some], t, some_of(cond, some))
+                total += float(process.divergence(x0[some], x0_hat, x_t[some], t).sum())
+            found.append(total / len(x0))
     return found
 
 

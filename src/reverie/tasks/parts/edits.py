@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -240,22 +239,6 @@ class Edits:
                 row, labels = [*row, self.codec.picture(self.means[i])], [*labels, "mean"]
             pictures, words = [*pictures, *row], [*words, "input", *labels]
         return grid(pictures, len(pictures) // min(len(self), _ROWS), words)
-
-
-@contextmanager
-def judging(model: Model) -> Iterator[None]:
-    """The model as it is used: nothing is dropped at random, and no gradients are kept."""
-    training, _ = model.denoiser.training, model.denoiser.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.denoiser.train(training)
-
-
-def slices(count: int, batch: int) -> list[slice]:
-    """0 .. count - 1 in parts of `batch`."""
-    return [slice(k, min(k + batch, count)) for k in range(0, count, batch)]
 
 
 def decoded(codec: Codec, x: Tensor) -> list[list[Any]]:

@@ -21,8 +21,9 @@ from reverie.core.samplers import Step
 from reverie.core.shapes import expand
 from reverie.errors import ReverieError
 from reverie.example import Conditions
-from reverie.model import Model
+from reverie.model import Model, judging
 from reverie.tasks.parts.told import conditions
+from reverie.tasks.parts.walk import slices
 
 FILE = "latents.npz"
 Watcher = Callable[[Step], None] | None
@@ -170,19 +171,13 @@ def carried(
     on_step: Watcher = None,
 ) -> Tensor:
     """Items or latents (N, C, *) carried one way (`Solver.up` or `.down`) in batches, told their labels; on the CPU."""
-    if batch < 1:
-        raise ReverieError(f"batch = {batch}; give a whole number from 1.")
-    parts, rounds = [], -(-len(x) // batch)
-    training, _ = model.denoiser.training, model.denoiser.eval()
-    try:
-        for number, start in enumerate(range(0, len(x), batch), start=1):
-            which = slice(start, start + batch)
+    parts, cuts = [], slices(len(x), batch)
+    with judging(model.denoiser):
+        for number, which in enumerate(cuts, start=1):
             told = conditions(model, None if labels is None else labels[which])
             parts.append(one_way(Given(model.denoiser, told), x[which].to(model.device)).cpu())
             if on_step is not None:
-                on_step(Step(number, rounds, 1.0, 0.0, parts[-1], None))
-    finally:
-        model.denoiser.train(training)
+                on_step(Step(number, len(cuts), 1.0, 0.0, parts[-1], None))
     return torch.cat(parts)
 
 
