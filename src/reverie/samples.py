@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import math
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -255,6 +256,13 @@ def check_seed(seed: int) -> None:
     """Refuse what is no seed."""
     if not 0 <= seed < 2**63:
         raise ReverieError(f"seed = {seed}; give a whole number from 0 to 9223372036854775807.")
+
+
+def picked(seed: int) -> int:
+    """The seed itself, or for -1 one by chance; refuses what is no seed."""
+    seed = secrets.randbelow(2**31) if seed == -1 else seed
+    check_seed(seed)
+    return seed
 
 
 def safe_name(label: str) -> str:

@@ -86,6 +86,7 @@ def test_what_does_not_fit_is_one_message(model):
         "strength nan": lambda: augment(model, items, labels=["low"] * 2, strength=math.nan),
         "no labels": lambda: augment(model, items),
         "no label 'mid'": lambda: augment(model, items, labels=["low", "mid"]),
+        "batch 0": lambda: augment(model, items, labels=["low"] * 2, batch=0),
         "infinite": lambda: augment(model, bad, labels=["low"] * 2),
         "6x6": lambda: augment(model, items[:, :6, :6], labels=["low"] * 2),
         "Gaussian process": lambda: augment(token_model(), bars(2)[0]),

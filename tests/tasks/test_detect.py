@@ -165,3 +165,9 @@ def test_what_does_not_fit_is_one_message(model):
     }.items():
         with pytest.raises(ReverieError, match=words):
             act()
+
+
+@pytest.mark.parametrize(("asked", "words"), [({"seed": -1}, "seed = -1"), ({"batch": 0}, "batch 0")])
+def test_a_seed_or_batch_that_cannot_be_is_one_message(asked, words, model):
+    with pytest.raises(ReverieError, match=words):
+        detect(model, gaussian(4), 0.2, normal=gaussian(20), **asked)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Annotated, Any
 
 from reverie.errors import ReverieError
@@ -46,6 +45,7 @@ def augment(
     The level is `restyle`'s: at strength 0.5 as much noise as signal. labels: in Python, the class of each item of an array.
     Raises ReverieError for labels that the model does not know, and for items without labels where it was trained with them.
     """
+    from reverie.samples import picked
     from reverie.tasks.parts.inputs import read_inputs
     from reverie.tasks.parts.latents import gaussian
 
@@ -56,7 +56,7 @@ def augment(
         raise ReverieError(f"--strength {strength:g}: give a number above 0 (the item) to 1 (a fresh sample).")
     given = read_inputs(model.codec, _with_labels(items, labels), label_from)
     told = _told(model, given, label_from)
-    seed = secrets.randbelow(2**31) if seed == -1 else seed
+    seed = picked(seed)
     settings = model.defaults.given(steps=steps, guidance=guidance)
     x = [_varied(model, given.x, told, strength, settings, seed, j, batch, on_step) for j in range(times)]
     facts = {"verb": COMMAND, "seed": seed, "strength": strength, **settings.to_json()}

@@ -47,6 +47,7 @@ def detect(
     """
     import numpy as np
 
+    from reverie.samples import check_seed
     from reverie.storage import fingerprint
     from reverie.tasks.parts.anomaly import MOST_LABELS, denoising_errors
     from reverie.tasks.parts.findings import Findings
@@ -56,6 +57,7 @@ def detect(
     gaussian(model, COMMAND)
     if draws < 1:
         raise ReverieError(f"--draws {draws}: give a whole number from 1.")
+    check_seed(seed)
     given = read_inputs(model.codec, items, label_from)
     usual, known = _normal(model, normal, train, run)
     order = np.random.default_rng(seed).permutation(len(usual))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from reverie.core.samplers import Step
 from reverie.errors import ReverieError
 from reverie.example import some_of
 from reverie.model import Model
-from reverie.samples import Settings
+from reverie.samples import Settings, picked
 from reverie.tasks.parts.inputs import Inputs
 from reverie.tasks.parts.items import plain_name
 from reverie.tasks.parts.told import Wish, wish
@@ -67,13 +66,12 @@ class Asked:
     ) -> Asked:
         """Read a person's words: labels and conditions are cycled over the draws, a seed of -1 picks one.
 
-        Raises ReverieError for fewer than one draw, for a label that the model does not know, and for guidance by none.
+        Raises ReverieError for fewer than one draw, and for a label or condition that the model does not know.
         """
-        if samples < 1 or batch < 1:
-            raise ReverieError(f"{samples} samples of each input in batches of {batch}; give whole numbers from 1.")
+        if samples < 1:
+            raise ReverieError(f"{samples} samples of each input; give a whole number from 1.")
         told = wish(model, inputs * samples, label, condition, pictures)
-        seed = secrets.randbelow(2**31) if seed == -1 else seed
-        return cls(model, settings, inputs, samples, seed, told, batch=batch)
+        return cls(model, settings, inputs, samples, picked(seed), told, batch=batch)
 
     @property
     def index(self) -> Tensor:
