@@ -176,7 +176,7 @@ class Samples:
         model = {} if self.model is None else {"model_sha256": self.model}
         together = {} if self.together is None else {"together": list(self.together[k])}
         asked = {"seed": self.seed, "index": self.first + k, **label, **others, **self.settings.to_json()}
-        return {"reverie": reverie.__version__, **model, **asked, **together}
+        return {"verb": "sample", **model, **asked, **together}
 
     def asked(self, k: int) -> dict[str, Any]:
         """What item k was told, as `Model.sample(conditions=...)` takes it."""
@@ -216,8 +216,8 @@ class Samples:
         folder, paths = Path(folder), []
         for k, item in enumerate(self.items):
             place = folder if self.labels is None else folder / safe_name(self.labels[k])
-            text = {"reverie": json.dumps({**self.describe(k), **(about or {})}, allow_nan=False)}
-            paths.append(self.codec.write(item, place / f"seed{self.seed}-{self.first + k:05d}", text))
+            facts = {**self.describe(k), **(about or {})}
+            paths.append(write_item(self.codec, item, place / f"seed{self.seed}-{self.first + k:05d}", facts))
         self._save_table(folder, paths)
         return paths
 
@@ -233,6 +233,11 @@ class Samples:
             cells = [self.conditions[name][k] for name in names]
             writer.writerow([path.relative_to(folder).as_posix(), *("" if c is None else c for c in cells)])
         write_text(folder / "conditions.csv", table.getvalue())
+
+
+def write_item(codec: Codec, item: Any, path: Path, facts: dict[str, Any]) -> Path:
+    """Write an item at full depth, with what made it and this Reverie's version inside where the format allows."""
+    return codec.write(item, path, {"reverie": json.dumps({"reverie": reverie.__version__, **facts}, allow_nan=False)})
 
 
 def _is_plain(value: Any) -> bool:

@@ -109,7 +109,7 @@ def test_anomalies_are_flagged_and_compared_with_nearest_neighbours(model, tmp_p
     assert near.value == pytest.approx(roc_auc_score(truth, distance))
     assert made.seen.n == 50
 
-    paths = made.save(tmp_path / "out", {"verb": "detect"})
+    paths = made.save(tmp_path / "out", {"model": "here"})
     table = list(csv.DictReader(paths[0].open()))
     assert [row["flagged"] == "1" for row in table] == made.flagged.tolist()
     assert all((tmp_path / "out" / row["heat"]).is_file() for row in table)

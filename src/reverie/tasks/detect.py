@@ -48,11 +48,11 @@ def detect(
     import numpy as np
 
     from reverie.samples import check_seed
-    from reverie.storage import fingerprint
     from reverie.tasks.parts.anomaly import MOST_LABELS, denoising_errors
     from reverie.tasks.parts.findings import Findings
     from reverie.tasks.parts.inputs import read_inputs
     from reverie.tasks.parts.latents import gaussian
+    from reverie.tasks.parts.provenance import origin
 
     gaussian(model, COMMAND)
     if draws < 1:
@@ -67,7 +67,7 @@ def detect(
     near = _distances([given.x, *halves[1:]], halves[0] if known is None else known)
     return Findings(
         given, model.codec, fpr, errors=found[0], calibration=found[1], check=found[2], near=near[0], near_check=near[1],
-        settings={"seed": seed, "draws": draws, "fpr": fpr, "model_sha256": fingerprint(model)},
+        settings={**origin(COMMAND, model), "seed": seed, "draws": draws, "fpr": fpr},
         classes=model.classes if len(model.classes) <= MOST_LABELS else [],
     )  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import reverie
 from reverie.codecs import Codec
 from reverie.core.denoiser import Denoiser
 from reverie.core.noise import Noise
@@ -21,9 +19,10 @@ from reverie.core.samplers import Step
 from reverie.errors import ReverieError
 from reverie.example import some_of
 from reverie.model import Model
-from reverie.samples import Settings, picked
+from reverie.samples import Settings, picked, write_item
 from reverie.tasks.parts.inputs import Inputs
 from reverie.tasks.parts.items import plain_name
+from reverie.tasks.parts.provenance import origin
 from reverie.tasks.parts.told import Wish, wish
 from reverie.tasks.parts.walk import Start, walk
 
@@ -84,11 +83,6 @@ class Asked:
         """The noise of all draws."""
         index = self.index
         return Noise(torch.full_like(index, self.seed), index)
-
-    @property
-    def names(self) -> list[str] | None:
-        """The label of each draw."""
-        return self.wish.labels
 
     def sources(self, which: slice) -> Tensor:
         """The input of each draw of a slice."""
@@ -165,7 +159,7 @@ class Edits:
 
     items: N lists of K draws. means: N items, where their mean tells something, or None. seen: each input as a picture of
     the outputs' size. options: what the verb was told, JSON-plain; each: the same of every input, such as an estimate.
-    labels: of every draw, input by input. notes: lines that a person should read.
+    notes: lines that a person should read.
     """
 
     verb: str
@@ -187,30 +181,30 @@ class Edits:
         """The draws of one input."""
         return self.items[k]
 
-    def describe(self, i: int) -> dict[str, Any]:
+    def _facts(self, i: int) -> dict[str, Any]:
         """What made the draws of an input, JSON-plain."""
         own = {} if self.each is None else dict(self.each[i])
         settings, text = self.asked.settings.to_json(), self.asked.wish.text
         own |= {} if text is None else {"condition": text}
-        return {
-            "reverie": reverie.__version__, "verb": self.verb, "input": self.inputs.names[i], "input_number": i,
-            "seed": self.asked.seed, **settings, **self.options, **own,
-        }  # fmt: skip
+        about = {"input": self.inputs.names[i], "input_number": i, "seed": self.asked.seed}
+        return {**about, **settings, **self.options, **own}
 
     def save(self, folder: str | Path, about: dict[str, Any] | None = None) -> list[Path]:
         """Write every draw and mean as a file of its own, named by its input, the settings inside; return the paths."""
-        folder, paths, names = Path(folder), [], self.asked.names or []
+        folder, paths, labels = Path(folder), [], self.asked.wish.labels or []
+        made, index = origin(self.verb, self.asked.model), self.asked.index.tolist()
         for i, draws in enumerate(self.items):
-            own = names[i * len(draws) : (i + 1) * len(draws)]
+            here = slice(i * len(draws), (i + 1) * len(draws))
+            own, numbers = labels[here], index[here]
             stem = plain_name(i, self.inputs.names[i])
-            told: list[dict[str, Any]] = [{"draw": j} | ({"label": own[j]} if own else {}) for j in range(len(draws))]
-            outputs = [(str(j), draw, told[j]) for j, draw in enumerate(draws)]
+            outputs: list[tuple[Any, Any, dict[str, Any]]] = [
+                (j, draw, {"index": numbers[j], **({"label": own[j]} if own else {})}) for j, draw in enumerate(draws)
+            ]
             if self.means is not None:
-                outputs.append(("mean", self.means[i], {"draw": "mean", **({"labels": own} if own else {})}))
+                outputs.append(("mean", self.means[i], {"labels": own} if own else {}))
             for end, item, what in outputs:
-                said = self.describe(i) | what | (about or {})
-                text = {"reverie": json.dumps(said, allow_nan=False)}
-                paths.append(self.codec.write(item, folder / f"{stem}-{end}", text))
+                facts = {**made, **self._facts(i), "draw": end, **what, **(about or {})}
+                paths.append(write_item(self.codec, item, folder / f"{stem}-{end}", facts))
         return paths
 
     def lines(self) -> list[str]:
@@ -225,13 +219,13 @@ class Edits:
         """A row for each input: itself, its draws, their mean."""
         from reverie.pictures import grid
 
-        draws, names = min(self.asked.samples, _DRAWS), self.asked.names
+        draws, told = min(self.asked.samples, _DRAWS), self.asked.wish.labels
         pictures: list[np.ndarray] = []
         words: list[str] = []
         for i, items in enumerate(self.items[:_ROWS]):
             labels = [f"draw {j}" for j in range(draws)]
-            if names is not None:
-                labels = [f"{j}: {names[i * len(items) + j]}" for j in range(draws)]
+            if told is not None:
+                labels = [f"{j}: {told[i * len(items) + j]}" for j in range(draws)]
             row = [self.seen[i], *(self.codec.picture(item) for item in items[:draws])]
             if self.means is not None:
                 row, labels = [*row, self.codec.picture(self.means[i])], [*labels, "mean"]

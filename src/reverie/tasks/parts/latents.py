@@ -47,6 +47,10 @@ class Solver:
             raise ReverieError(f"tolerance = {tolerance:g}; give a number from 1e-8 to 0.1 (1e-5 is usual).")
         return cls(steps or cls.steps, tolerance)
 
+    def to_json(self) -> dict[str, Any]:
+        """What a file says of it; the ODE is the model's own, unguided."""
+        return {"tolerance": self.tolerance, "steps": None if self.tolerance else self.steps, "guidance": 1.0}
+
     @property
     def words(self) -> str:
         """How a person calls it."""
@@ -86,8 +90,8 @@ class Latents:
     def describe(self) -> dict[str, Any]:
         """What made them, as JSON."""
         told = {} if self.labels is None else {"labels": self.labels}
-        solver = {"tolerance": self.solver.tolerance, "steps": self.solver.steps, "guidance": 1.0}
-        return {"reverie": reverie.__version__, "model_sha256": self.model, "names": self.names, **told, **solver}
+        made = {"reverie": reverie.__version__, "verb": "encode", "model_sha256": self.model, "names": self.names}
+        return {**made, **told, **self.solver.to_json()}
 
     def save(self, folder: str | Path, about: dict[str, Any] | None = None) -> list[Path]:
         """Write latents.npz (z, names, settings as JSON) and the settings beside it as latents.json; return the paths."""
