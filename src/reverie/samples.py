@@ -9,7 +9,7 @@ import io
 import json
 import math
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -170,12 +170,9 @@ class Samples:
 
     def describe(self, k: int) -> dict[str, Any]:
         """All that is needed to draw item k again with the same model."""
-        told = {name: value if _is_plain(value) else _pictured(value) for name, value in self.asked(k).items()}
-        label = {"label": told.pop("label")} if self.labels is not None else {}
-        others = {"conditions": told} if told else {}
         model = {} if self.model is None else {"model_sha256": self.model}
         together = {} if self.together is None else {"together": list(self.together[k])}
-        asked = {"seed": self.seed, "index": self.first + k, **label, **others, **self.settings.to_json()}
+        asked = {"seed": self.seed, "index": self.first + k, **told_plainly(self.asked(k)), **self.settings.to_json()}
         return {"verb": "sample", **model, **asked, **together}
 
     def asked(self, k: int) -> dict[str, Any]:
@@ -238,6 +235,13 @@ class Samples:
 def write_item(codec: Codec, item: Any, path: Path, facts: dict[str, Any]) -> Path:
     """Write an item at full depth, with what made it and this Reverie's version inside where the format allows."""
     return codec.write(item, path, {"reverie": json.dumps({"reverie": reverie.__version__, **facts}, allow_nan=False)})
+
+
+def told_plainly(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What an item was told, as JSON: its label, and all else as "conditions"; a picture as its file and SHA-256."""
+    plain = {name: value if _is_plain(value) else _pictured(value) for name, value in values.items()}
+    label = {"label": plain.pop("label")} if "label" in plain else {}
+    return {**label, **({"conditions": plain} if plain else {})}
 
 
 def _is_plain(value: Any) -> bool:

@@ -53,7 +53,7 @@ def test_strength_outside_its_range_is_refused(toy, strength):
 
 def test_labels_are_cycled_over_the_draws(toy):
     made = restyle(toy, bars(2)[0], samples=2, label="0,2,1", steps=2)
-    assert made.asked.wish.labels == ["0", "2", "1", "0"]
+    assert made.asked.labels == ["0", "2", "1", "0"]
     with pytest.raises(ReverieError, match="no label '9'"):
         restyle(toy, bars(1)[0], label="9")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reverie import conditions
 from reverie.codecs import Codec
 from reverie.core.denoiser import Denoiser
 from reverie.core.noise import Noise
@@ -19,11 +20,11 @@ from reverie.core.samplers import Step
 from reverie.errors import ReverieError
 from reverie.example import some_of
 from reverie.model import Model
-from reverie.samples import Settings, picked, write_item
+from reverie.samples import Settings, picked, told_plainly, write_item
 from reverie.tasks.parts.inputs import Inputs
 from reverie.tasks.parts.items import plain_name
 from reverie.tasks.parts.provenance import origin
-from reverie.tasks.parts.told import Wish, wish
+from reverie.tasks.parts.told import wish
 from reverie.tasks.parts.walk import Start, walk
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Asked:
     inputs: int
     samples: int
     seed: int
-    wish: Wish
+    wish: conditions.Asked
     first: int = 0
     batch: int = 128
 
@@ -84,6 +85,15 @@ class Asked:
         index = self.index
         return Noise(torch.full_like(index, self.seed), index)
 
+    @property
+    def labels(self) -> list[str] | None:
+        """The label of each draw."""
+        return self.wish.values.get("label")
+
+    def values(self, k: int) -> dict[str, Any]:
+        """What draw k is told, by name."""
+        return {name: each[k] for name, each in self.wish.values.items()}
+
     def sources(self, which: slice) -> Tensor:
         """The input of each draw of a slice."""
         return torch.arange(which.start, which.stop) // self.samples
@@ -97,10 +107,10 @@ class Asked:
         """The first draw of each input alone."""
         return replace(self, samples=1, wish=self._told(slice(None, None, self.samples)))
 
-    def _told(self, which: slice) -> Wish:
+    def _told(self, which: slice) -> conditions.Asked:
         """What some of the draws are told."""
-        labels = None if self.wish.labels is None else self.wish.labels[which]
-        return self.wish._replace(cond=some_of(self.wish.cond, which), labels=labels)
+        values = {name: each[which] for name, each in self.wish.values.items()}
+        return replace(self.wish, cond=some_of(self.wish.cond, which), values=values)
 
     def denoiser(self, which: slice) -> Denoiser:
         """The denoiser of some draws, told what they are told and guided by it."""
@@ -184,28 +194,26 @@ class Edits:
     def _facts(self, i: int) -> dict[str, Any]:
         """What made the draws of an input, JSON-plain."""
         own = {} if self.each is None else dict(self.each[i])
-        settings, text = self.asked.settings.to_json(), self.asked.wish.text
-        own |= {} if text is None else {"condition": text}
+        settings = self.asked.settings.to_json()
         about = {"input": self.inputs.names[i], "input_number": i, "seed": self.asked.seed}
         return {**about, **settings, **self.options, **own}
 
     def save(self, folder: str | Path, about: dict[str, Any] | None = None) -> list[Path]:
         """Write every draw and mean as a file of its own, named by its input, the settings inside; return the paths."""
-        folder, paths, labels = Path(folder), [], self.asked.wish.labels or []
-        made, index = origin(self.verb, self.asked.model), self.asked.index.tolist()
-        for i, draws in enumerate(self.items):
-            here = slice(i * len(draws), (i + 1) * len(draws))
-            own, numbers = labels[here], index[here]
-            stem = plain_name(i, self.inputs.names[i])
-            outputs: list[tuple[Any, Any, dict[str, Any]]] = [
-                (j, draw, {"index": numbers[j], **({"label": own[j]} if own else {})}) for j, draw in enumerate(draws)
-            ]
-            if self.means is not None:
-                outputs.append(("mean", self.means[i], {"labels": own} if own else {}))
-            for end, item, what in outputs:
+        made, paths = origin(self.verb, self.asked.model), []
+        for i, name in enumerate(self.inputs.names):
+            for end, item, what in self._outputs(i):
                 facts = {**made, **self._facts(i), "draw": end, **what, **(about or {})}
-                paths.append(write_item(self.codec, item, folder / f"{stem}-{end}", facts))
+                paths.append(write_item(self.codec, item, Path(folder) / f"{plain_name(i, name)}-{end}", facts))
         return paths
+
+    def _outputs(self, i: int) -> Iterator[tuple[int | str, Any, dict[str, Any]]]:
+        """Each draw of an input and their mean: what its file's name ends in, the item, and what is its own."""
+        here, labels = slice(i * self.asked.samples, (i + 1) * self.asked.samples), self.asked.labels
+        for j, (draw, index) in enumerate(zip(self.items[i], self.asked.index[here].tolist(), strict=True)):
+            yield j, draw, {"index": index, **told_plainly(self.asked.values(here.start + j))}
+        if self.means is not None:
+            yield "mean", self.means[i], {} if labels is None else {"labels": labels[here]}
 
     def lines(self) -> list[str]:
         """What was done, in words."""
@@ -219,7 +227,7 @@ class Edits:
         """A row for each input: itself, its draws, their mean."""
         from reverie.pictures import grid
 
-        draws, told = min(self.asked.samples, _DRAWS), self.asked.wish.labels
+        draws, told = min(self.asked.samples, _DRAWS), self.asked.labels
         pictures: list[np.ndarray] = []
         words: list[str] = []
         for i, items in enumerate(self.items[:_ROWS]):
