@@ -47,7 +47,7 @@ def augment(
     """
     from reverie.samples import picked
     from reverie.tasks.parts.inputs import read_inputs
-    from reverie.tasks.parts.latents import gaussian
+    from reverie.tasks.parts.needs import gaussian
 
     gaussian(model, COMMAND)
     if times < 1:

@@ -34,7 +34,8 @@ def decode(
 
     from reverie.storage import fingerprint
     from reverie.tasks.parts.items import Items, plain_name
-    from reverie.tasks.parts.latents import Latents, Solver, carried, gaussian
+    from reverie.tasks.parts.latents import Latents, Solver, carried
+    from reverie.tasks.parts.needs import gaussian
     from reverie.tasks.parts.told import asked_labels, known_labels
 
     gaussian(model, COMMAND)

@@ -54,11 +54,12 @@ def denoise(
     import torch
 
     from reverie.core.samplers import counted
-    from reverie.tasks.parts.edits import Asked, Edits, choose, decoded, need_scores
+    from reverie.tasks.parts.edits import Asked, Edits, choose, decoded
     from reverie.tasks.parts.inputs import read_inputs
+    from reverie.tasks.parts.needs import scores
     from reverie.tasks.parts.walk import slices
 
-    schedule = need_scores(model, COMMAND).schedule
+    schedule = scores(model, COMMAND).schedule
     inputs = read_inputs(model.codec, items)
     settings = choose(model, label or condition, guidance, steps, "dpmpp-2m-sde", "karras")
     asked = Asked.of(model, settings, len(inputs), samples, seed, label, condition, batch)

@@ -51,7 +51,7 @@ def detect(
     from reverie.tasks.parts.anomaly import MOST_LABELS, denoising_errors
     from reverie.tasks.parts.findings import Findings
     from reverie.tasks.parts.inputs import read_inputs
-    from reverie.tasks.parts.latents import gaussian
+    from reverie.tasks.parts.needs import gaussian
     from reverie.tasks.parts.provenance import origin
 
     gaussian(model, COMMAND)

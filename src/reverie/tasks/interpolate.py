@@ -55,7 +55,8 @@ def interpolate(
     import torch
 
     from reverie.tasks.parts.items import Items
-    from reverie.tasks.parts.latents import Between, Solver, carried, gaussian
+    from reverie.tasks.parts.latents import Between, Solver, carried
+    from reverie.tasks.parts.needs import gaussian
     from reverie.tasks.parts.provenance import origin
     from reverie.tasks.parts.told import asked_labels, conditions
 

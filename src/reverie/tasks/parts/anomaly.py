@@ -14,7 +14,7 @@ from reverie.core.denoiser import Given
 from reverie.core.noise import Noise
 from reverie.core.samplers import Step
 from reverie.model import Model, judging
-from reverie.tasks.parts.latents import gaussian
+from reverie.tasks.parts.needs import gaussian
 from reverie.tasks.parts.told import conditions
 from reverie.tasks.parts.walk import slices
 

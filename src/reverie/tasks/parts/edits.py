@@ -15,7 +15,6 @@ from reverie import conditions
 from reverie.codecs import Codec
 from reverie.core.denoiser import Denoiser
 from reverie.core.noise import Noise
-from reverie.core.processes import Gaussian
 from reverie.core.samplers import Step
 from reverie.errors import ReverieError
 from reverie.example import some_of
@@ -144,23 +143,6 @@ def choose(
         raise ReverieError(f"--guidance {guidance:g} guides towards what is told; add --label or --condition.")
     scale = 1.0 if told is None else guidance
     return model.defaults.given(steps=steps, sampler=sampler, grid=grid, guidance=scale)
-
-
-def need_scores(model: Model, verb: str) -> Gaussian:
-    """The model's process, where what the model says is E[x0 | x_t] of Gaussian noise; raises ReverieError elsewhere."""
-    process = model.denoiser.process
-    if not isinstance(process, Gaussian):
-        raise ReverieError(
-            f"`{verb}` needs a model of numbers under Gaussian noise; this one has tokens ({type(process).__name__}). "
-            "Train one with --family edm, say; `complete` and `restyle` work on tokens too."
-        )
-    coupling = model.record.get("settings", {}).get("coupling", "independent")
-    if coupling.partition(":")[0] != "independent":
-        raise ReverieError(
-            f"`{verb}` needs E[x0 | x_t] of independent noise; this model was trained with --coupling {coupling}, which knows "
-            "the flow's ODE alone. Train without it; `restyle` works."
-        )
-    return process
 
 
 @dataclass

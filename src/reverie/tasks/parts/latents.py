@@ -22,6 +22,7 @@ from reverie.core.shapes import expand
 from reverie.errors import ReverieError
 from reverie.example import Conditions
 from reverie.model import Model, judging
+from reverie.tasks.parts.needs import gaussian
 from reverie.tasks.parts.told import conditions
 from reverie.tasks.parts.walk import slices
 
@@ -153,17 +154,6 @@ class Between(Denoiser):
         """The mixed prediction, (B, *)."""
         f = expand(self.share, x_t)
         return (1 - f) * self.a(x_t, t) + f * self.b(x_t, t)
-
-
-def gaussian(model: Model, verb: str) -> Gaussian:
-    """The model's process, which must be Gaussian for a verb that walks the ODE."""
-    process = model.denoiser.process
-    if not isinstance(process, Gaussian):
-        raise ReverieError(
-            f"`reverie {verb}` follows the probability-flow ODE and needs a Gaussian process; this model's is "
-            f"{type(process).__name__}. Train one of another family, e.g. --family edm."
-        )
-    return process
 
 
 def carried(
