@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # the command line reads this signature without importing PyT
     from collections.abc import Callable
     from pathlib import Path
 
+    import numpy as np
     from torch import Tensor
 
     from reverie.core.samplers import Step
@@ -64,7 +65,7 @@ def detect(
     halves = usual[order[: len(usual) // 2]], usual[order[len(usual) // 2 :]]
     _can_promise(fpr, len(halves[0]))
     found = [denoising_errors(model, x, draws, seed, batch, on_step) for x in (given.x, *halves)]
-    near = _distances([given.x, *halves[1:]], halves[0] if known is None else known)
+    near = _distances([given.x, halves[1]], halves[0] if known is None else known)
     return Findings(
         given, model.codec, fpr, errors=found[0], calibration=found[1], check=found[2], near=near[0], near_check=near[1],
         settings={**origin(COMMAND, model), "seed": seed, "draws": draws, "fpr": fpr},
@@ -100,7 +101,7 @@ def _can_promise(fpr: float, n: int) -> None:
         )
 
 
-def _distances(sets: list[Tensor], known: Tensor) -> list[Any]:
+def _distances(sets: list[Tensor], known: Tensor) -> list[np.ndarray]:
     """The mean distance of each item to its 5 nearest known ones, in units of x."""
     from reverie.metrics.distances import nearest
 
