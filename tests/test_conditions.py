@@ -23,6 +23,7 @@ from reverie.model import Model
 from reverie.networks.unet import UNet
 from reverie.tasks.generate import generate
 from reverie.tasks.parts.told import parse_condition
+from reverie.tasks.restyle import restyle
 
 SIDE = 8
 STYLES, GROUPS, AGES = ["noto", "flat"], ["cat", "dog", "fish"], np.array([20.0, 40.0, 60.0])
@@ -188,6 +189,18 @@ def test_conditions_travel_with_the_files_and_repeat_them(tmp_path):
     back = read(tmp_path / "out", label_from="none", condition="label:style,label:group")
     assert back.told(range(4))["style"] == ["noto", "flat", "noto", "flat"]
     assert back.told(range(4))["group"] == made.conditions["group"]
+
+
+def test_an_edit_tells_each_draw_its_own_condition_and_its_file_says_which(tmp_path):
+    model = obedient()
+    items = np.full((2, SIDE, SIDE, 1), 128, np.uint8)
+    made = restyle(model, items, 0.9, samples=2, condition="style=noto|flat,age=40", steps=3)
+    rows = [model.codec.encode(draw)[0, 0].mean() for draws in made.items for draw in draws]
+    classes = model.conditions["style"].classes
+    expected = [0.1 * (1 + classes.index(style)) for style in ("noto", "flat", "noto", "flat")]
+    np.testing.assert_allclose(rows, expected, atol=1 / 127)
+    with Image.open(made.save(tmp_path)[1]) as picture:
+        assert json.loads(picture.text["reverie"])["conditions"] == {"style": "flat", "age": 40.0}
 
 
 def test_conditions_are_typed_as_a_person_would():

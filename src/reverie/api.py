@@ -1,4 +1,4 @@
-"""The verbs in Python: train, outlook, resume, load, evaluate. The command line is a thin layer over these."""
+"""The verbs in Python: train, outlook, resume, load, evaluate, tune, compare. The command line is a thin layer over these."""
 
 from __future__ import annotations
 
@@ -120,8 +120,7 @@ def resume(
     """Go on with a run that was stopped, exactly as if it had not been, and return the model.
 
     data, labels, conditions: needed only where the run was started from an array or Dataset.
-    Raises ReverieError where there is no run, it is
-    finished, or its data has changed.
+    Raises ReverieError where there is no run, it is finished, or its data has changed.
     """
     started = time.monotonic()
     run = Path(run)

@@ -44,9 +44,17 @@ class Condition(NamedTuple):
 Conditions = dict[str, Condition]
 
 
-def some_of(cond: Conditions, some: slice) -> Conditions:
+def some_of(cond: Conditions, some: slice | Tensor) -> Conditions:
     """The conditions of some of a batch's samples."""
     return {k: Condition(c.value[some], c.present[some]) for k, c in cond.items()}
+
+
+def moved(cond: Conditions, device: torch.device) -> Conditions:
+    """The same conditions on a device."""
+    return {
+        k: Condition(c.value.to(device, non_blocking=True), c.present.to(device, non_blocking=True))
+        for k, c in cond.items()
+    }
 
 
 @dataclass
@@ -66,13 +74,11 @@ class Example:
 
     def to(self, device: torch.device) -> Example:
         """Move every tensor of the batch to a device."""
-        cond = {
-            k: Condition(c.value.to(device, non_blocking=True), c.present.to(device, non_blocking=True))
-            for k, c in self.cond.items()
-        }
         observed = None if self.observed is None else each(lambda x: x.to(device, non_blocking=True), self.observed)
         index = None if self.index is None else self.index.to(device, non_blocking=True)
-        return Example(each(lambda x: x.to(device, non_blocking=True), self.x0), cond, observed, index)
+        return Example(
+            each(lambda x: x.to(device, non_blocking=True), self.x0), moved(self.cond, device), observed, index
+        )
 
     def part(self, some: slice) -> Example:
         """Some of the batch's samples."""

@@ -7,7 +7,8 @@ README.md             the model card
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -30,8 +31,19 @@ from reverie.core.schedules import Schedule
 from reverie.data.dataset import Data
 from reverie.data.known import KnownLabel
 from reverie.errors import ReverieError
-from reverie.example import Condition, Conditions, some_of
+from reverie.example import Conditions, moved, some_of
 from reverie.samples import Samples, Settings, check_seed
+
+
+@contextmanager
+def judging(denoiser: Learned) -> Iterator[None]:
+    """A denoiser as it is used: nothing is dropped at random, and no gradients are kept."""
+    training, _ = denoiser.training, denoiser.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        denoiser.train(training)
 
 
 @dataclass
@@ -140,11 +152,11 @@ class Model:
     def condition(self, labels: Tensor) -> Conditions:
         """The network's conditions for class numbers (B,) of "label"; all others, where there are any, told to nobody."""
         wanted = {**dict.fromkeys(self.conditions), "label": labels.tolist()}
-        return self._here(self.conditions.ask(len(labels), wanted, 0).cond)
+        return moved(self.conditions.ask(len(labels), wanted, 0).cond, self.device)
 
     def told(self, data: Data) -> Conditions:
         """The network's conditions for items of a data set: all that the model knows of, as the data has them."""
-        return self._here(self.conditions.encode(data.columns))
+        return moved(self.conditions.encode(data.columns), self.device)
 
     def process(self, settings: Settings) -> Process:
         """The process that is walked back: the model's own, under the schedule that was asked for."""
@@ -152,17 +164,13 @@ class Model:
 
     def guided(self, cond: Conditions, settings: Settings) -> Denoiser:
         """The denoiser that a sampler walks with: told its conditions, guided and rescheduled where asked for."""
-        cond = self._here(cond)
+        cond = moved(cond, self.device)
         denoiser: Denoiser = Given(self.denoiser, cond)
         if cond and settings.guidance != 1:
             denoiser = ClassifierFree(self.denoiser, cond, settings.guidance, interval=settings.interval)
         if settings.schedule is not None:
             denoiser = Rescheduled(denoiser, registry.build("schedules", settings.schedule))
         return denoiser
-
-    def _here(self, cond: Conditions) -> Conditions:
-        """Conditions on the device of the weights."""
-        return {k: Condition(c.value.to(self.device), c.present.to(self.device)) for k, c in cond.items()}
 
     def encode(self, items: Sequence[Any] | np.ndarray) -> np.ndarray:
         """Items as the network sees them, (N, C, *) float32, or int64 tokens."""
@@ -173,16 +181,12 @@ class Model:
     ) -> Tensor:
         """One batch of encoded samples, (B, C, *) on the CPU: float32, or int64 tokens."""
         like = torch.empty(len(noise.index), *self.codec.field.shape, device=self.device)
-        training, _ = self.denoiser.training, self.denoiser.eval()
-        try:
-            with torch.no_grad():
-                denoiser, sampler = self.guided(cond, settings), settings.build_sampler()
-                self.check_walk(sampler, denoiser.process)
-                times = settings.build_grid().times(denoiser.process.schedule, settings.steps)
-                x = denoiser.process.prior(like, noise, times[0])
-                return sample(denoiser, sampler, times, x, noise, on_step).cpu()
-        finally:
-            self.denoiser.train(training)
+        with judging(self.denoiser):
+            denoiser, sampler = self.guided(cond, settings), settings.build_sampler()
+            self.check_walk(sampler, denoiser.process)
+            times = settings.build_grid().times(denoiser.process.schedule, settings.steps)
+            x = denoiser.process.prior(like, noise, times[0])
+            return sample(denoiser, sampler, times, x, noise, on_step).cpu()
 
     def check_walk(self, sampler: Sampler, process: Process) -> None:
         """Refuse a process that the sampler cannot treat, and noise on the way for a model trained with chosen noise.

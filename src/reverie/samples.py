@@ -8,7 +8,8 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,13 +170,10 @@ class Samples:
 
     def describe(self, k: int) -> dict[str, Any]:
         """All that is needed to draw item k again with the same model."""
-        told = {name: value if _is_plain(value) else _pictured(value) for name, value in self.asked(k).items()}
-        label = {"label": told.pop("label")} if self.labels is not None else {}
-        others = {"conditions": told} if told else {}
         model = {} if self.model is None else {"model_sha256": self.model}
         together = {} if self.together is None else {"together": list(self.together[k])}
-        asked = {"seed": self.seed, "index": self.first + k, **label, **others, **self.settings.to_json()}
-        return {"reverie": reverie.__version__, **model, **asked, **together}
+        asked = {"seed": self.seed, "index": self.first + k, **told_plainly(self.asked(k)), **self.settings.to_json()}
+        return {"verb": "sample", **model, **asked, **together}
 
     def asked(self, k: int) -> dict[str, Any]:
         """What item k was told, as `Model.sample(conditions=...)` takes it."""
@@ -215,8 +213,8 @@ class Samples:
         folder, paths = Path(folder), []
         for k, item in enumerate(self.items):
             place = folder if self.labels is None else folder / safe_name(self.labels[k])
-            text = {"reverie": json.dumps({**self.describe(k), **(about or {})}, allow_nan=False)}
-            paths.append(self.codec.write(item, place / f"seed{self.seed}-{self.first + k:05d}", text))
+            facts = {**self.describe(k), **(about or {})}
+            paths.append(write_item(self.codec, item, place / f"seed{self.seed}-{self.first + k:05d}", facts))
         self._save_table(folder, paths)
         return paths
 
@@ -232,6 +230,18 @@ class Samples:
             cells = [self.conditions[name][k] for name in names]
             writer.writerow([path.relative_to(folder).as_posix(), *("" if c is None else c for c in cells)])
         write_text(folder / "conditions.csv", table.getvalue())
+
+
+def write_item(codec: Codec, item: Any, path: Path, facts: dict[str, Any]) -> Path:
+    """Write an item at full depth, with what made it and this Reverie's version inside where the format allows."""
+    return codec.write(item, path, {"reverie": json.dumps({"reverie": reverie.__version__, **facts}, allow_nan=False)})
+
+
+def told_plainly(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What an item was told, as JSON: its label, and all else as "conditions"; a picture as its file and SHA-256."""
+    plain = {name: value if _is_plain(value) else _pictured(value) for name, value in values.items()}
+    label = {"label": plain.pop("label")} if "label" in plain else {}
+    return {**label, **({"conditions": plain} if plain else {})}
 
 
 def _is_plain(value: Any) -> bool:
@@ -255,6 +265,13 @@ def check_seed(seed: int) -> None:
     """Refuse what is no seed."""
     if not 0 <= seed < 2**63:
         raise ReverieError(f"seed = {seed}; give a whole number from 0 to 9223372036854775807.")
+
+
+def picked(seed: int) -> int:
+    """The seed itself, or for -1 one by chance; refuses what is no seed."""
+    seed = secrets.randbelow(2**31) if seed == -1 else seed
+    check_seed(seed)
+    return seed
 
 
 def safe_name(label: str) -> str:

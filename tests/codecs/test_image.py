@@ -187,3 +187,10 @@ def test_the_codec_is_its_json():
 def test_fields_that_describe_no_picture_are_refused(field):
     with pytest.raises(ReverieError):
         registry.from_config("codecs", {"name": "image", "height": 4, "width": 4, **field})
+
+
+@pytest.mark.parametrize(
+    ("given", "written"), [("a", "a.png"), ("img.v2-0", "img.v2-0.png"), ("a.jpg", "a.png"), ("a.PNG", "a.PNG")]
+)
+def test_a_name_keeps_what_stands_behind_a_dot_unless_it_is_a_picture_s_suffix(given, written, tmp_path):
+    assert ImageCodec(2, 2).write(blank(2, 2, 1), tmp_path / given).name == written

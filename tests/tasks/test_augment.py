@@ -53,7 +53,7 @@ def test_what_is_written_reads_back_as_the_same_data_set_with_its_labels(tmp_pat
     model, (items, _) = exact_model(), bars(5)
     labels = ["low", "high", "low", "high", "high"]
     made = augment(model, items, labels=labels, times=2, steps=2, with_originals=True)
-    paths = made.save(tmp_path / "more", {"verb": "augment"})
+    paths = made.save(tmp_path / "more", {"model": "here"})
     assert len(set(paths)) == 15
     found = read(tmp_path / "more")
     assert [found.classes[k] for k in found.labels].count("low") == 6
@@ -86,6 +86,7 @@ def test_what_does_not_fit_is_one_message(model):
         "strength nan": lambda: augment(model, items, labels=["low"] * 2, strength=math.nan),
         "no labels": lambda: augment(model, items),
         "no label 'mid'": lambda: augment(model, items, labels=["low", "mid"]),
+        "batch 0": lambda: augment(model, items, labels=["low"] * 2, batch=0),
         "infinite": lambda: augment(model, bad, labels=["low"] * 2),
         "6x6": lambda: augment(model, items[:, :6, :6], labels=["low"] * 2),
         "Gaussian process": lambda: augment(token_model(), bars(2)[0]),

@@ -67,7 +67,7 @@ def test_draws_do_not_depend_on_how_many_or_beside_what():
 def test_files_say_how_they_were_made(toy, tmp_path):
     made = denoise(toy, bars(2)[0], sigma="0.3", samples=2, label="0,1", guidance=2, steps=2, seed=-1)
     paths = made.save(tmp_path, {"model": "here"})
-    assert [p.name for p in paths[:3]] == ["0000-input[0]-0.png", "0000-input[0]-1.png", "0000-input[0]-mean.png"]
+    assert [p.name for p in paths[:3]] == ["00000-input[0]-0.png", "00000-input[0]-1.png", "00000-input[0]-mean.png"]
     said = json.loads(Image.open(paths[1]).text["reverie"])
     expected = {"verb": "denoise", "sigma": 0.3, "label": "1", "guidance": 2, "steps": 2, "draw": 1, "model": "here"}
     assert expected.items() <= said.items()

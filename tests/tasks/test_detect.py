@@ -109,7 +109,7 @@ def test_anomalies_are_flagged_and_compared_with_nearest_neighbours(model, tmp_p
     assert near.value == pytest.approx(roc_auc_score(truth, distance))
     assert made.seen.n == 50
 
-    paths = made.save(tmp_path / "out", {"verb": "detect"})
+    paths = made.save(tmp_path / "out", {"model": "here"})
     table = list(csv.DictReader(paths[0].open()))
     assert [row["flagged"] == "1" for row in table] == made.flagged.tolist()
     assert all((tmp_path / "out" / row["heat"]).is_file() for row in table)
@@ -165,3 +165,9 @@ def test_what_does_not_fit_is_one_message(model):
     }.items():
         with pytest.raises(ReverieError, match=words):
             act()
+
+
+@pytest.mark.parametrize(("asked", "words"), [({"seed": -1}, "seed = -1"), ({"batch": 0}, "batch 0")])
+def test_a_seed_or_batch_that_cannot_be_is_one_message(asked, words, model):
+    with pytest.raises(ReverieError, match=words):
+        detect(model, gaussian(4), 0.2, normal=gaussian(20), **asked)

@@ -63,7 +63,7 @@ def test_decode_gives_items_back_the_more_exactly_the_more_steps_it_takes(items)
 def test_files_carry_all_that_decoding_needs(tmp_path):
     model, given = exact_model(), bars(5)[0]
     made = encode(model, given, label="high")
-    paths = made.save(tmp_path / "latents", {"verb": "encode"})
+    paths = made.save(tmp_path / "latents", {"model": "here"})
     assert [p.name for p in paths] == [FILE, "latents.json"]
     about = json.loads(paths[1].read_text())
     assert about["names"] == [f"input[{k}]" for k in range(5)]

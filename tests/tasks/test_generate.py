@@ -30,7 +30,7 @@ def saved(model, tmp_path_factory):
         model, 7, "low,high", steps=5, sampler="heun:churn=10", time_grid="karras:n_max=50", guidance=1.5, interval="0.1:9",
         temperature=0.8, schedule="cosine", seed=11, batch=4,
     )  # fmt: skip
-    return drawn, drawn.save(tmp_path_factory.mktemp("saved"), {"verb": "sample", "model": "runs/x"})
+    return drawn, drawn.save(tmp_path_factory.mktemp("saved"), {"model": "runs/x"})
 
 
 def test_a_file_says_all_of_how_it_was_drawn(model, saved):

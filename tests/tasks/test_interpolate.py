@@ -57,7 +57,7 @@ def test_files_are_read_and_frames_a_film_and_a_strip_are_written(tmp_path):
     for k, item in enumerate(items):
         Image.fromarray(item[..., 0]).save(tmp_path / f"{k}.png")
     made = interpolate(model, str(tmp_path / "0.png"), str(tmp_path / "1.png"), frames=4)
-    paths = made.save(tmp_path / "way", {"verb": "interpolate"})
+    paths = made.save(tmp_path / "way", {"model": "here"})
     assert [p.name for p in paths] == [f"frame-{k:04d}.png" for k in range(4)]
     assert np.array_equal(np.asarray(Image.open(paths[0])), items[0, ..., 0])
     assert np.array_equal(np.asarray(Image.open(paths[3])), items[1, ..., 0])

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from reverie.core.schedules import EDM, Cosine
 from reverie.errors import ReverieError
@@ -52,6 +53,13 @@ def test_strength_outside_its_range_is_refused(toy, strength):
 
 def test_labels_are_cycled_over_the_draws(toy):
     made = restyle(toy, bars(2)[0], samples=2, label="0,2,1", steps=2)
-    assert made.asked.names == ["0", "2", "1", "0"]
+    assert made.asked.labels == ["0", "2", "1", "0"]
     with pytest.raises(ReverieError, match="no label '9'"):
         restyle(toy, bars(1)[0], label="9")
+
+
+def test_every_draw_of_a_file_with_dots_in_its_name_is_a_file_of_its_own(toy, tmp_path):
+    Image.fromarray(bars(1)[0][0, ..., 0]).save(tmp_path / "img.v2.png")
+    paths = restyle(toy, tmp_path / "img.v2.png", steps=2, samples=3).save(tmp_path / "out")
+    assert [p.name for p in paths] == [f"00000-img.v2-{j}.png" for j in range(3)]
+    assert all(p.is_file() for p in paths)

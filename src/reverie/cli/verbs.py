@@ -30,7 +30,6 @@ def verb(task: Task) -> Callable[..., Any]:
         from reverie import api
         from reverie.console import out, progress
         from reverie.pictures import free_place, save_sheet
-        from reverie.storage import fingerprint
         from reverie.training.distributed import join
 
         folder = _new_folder(output, run, task.command)
@@ -46,8 +45,7 @@ def verb(task: Task) -> Callable[..., Any]:
             )
         if not join().leads:
             return
-        about = {"verb": task.command, "model": str(run), "model_sha256": fingerprint(model)}
-        paths = made.save(folder, about)
+        paths = made.save(folder, {"model": str(run)})
         for line in made.lines():
             out.print(line, soft_wrap=True, markup=False)
         out.print(f"files: {paths[0] if len(paths) == 1 else folder}", soft_wrap=True, markup=False)

@@ -198,14 +198,15 @@ class ImageCodec(Codec):
         return files.decode(data, name).pixels
 
     def write(self, item: np.ndarray, path: Path, text: dict[str, str] | None = None) -> Path:
-        """Write one item at full depth; a suffix that could not hold it is replaced. Returns the path written.
+        """Write one item at full depth; a picture's suffix that could not hold it is replaced. Returns the path written.
 
         text: kept in PNG's text chunks, or as JSON in TIFF's ImageDescription.
         """
         path = Path(path)
         described = Header.of(item, self.colour if item.shape[2] == self.channels else None)
         if path.suffix.lower() not in files.suffixes(described):
-            path = path.with_suffix(files.suffixes(described)[0])
+            bare = path.with_suffix("") if path.suffix.lower() in self.suffixes else path  # img.v2 is all name
+            path = bare.with_name(bare.name + files.suffixes(described)[0])
         if path.suffix.lower() == ".png":
             data = files.to_png(item, text or {})
         else:

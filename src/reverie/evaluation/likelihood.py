@@ -22,7 +22,7 @@ from reverie.core.noise import Noise
 from reverie.data.dataset import Data
 from reverie.errors import ReverieError
 from reverie.example import Conditions
-from reverie.model import Model
+from reverie.model import Model, judging
 
 ITEMS = 32  # of each set
 PROBES = 1  # of the trace, for each item
@@ -107,23 +107,17 @@ def _numbers(denoiser: Learned, x: torch.Tensor, cond: Conditions, width: float 
     """Bits per dimension of each item of a Gaussian process' model, (N,)."""
     noise = Noise.of(seed, len(x))
     blurred = x if width is None else dequantise(x, width, noise)
-    training, _ = denoiser.training, denoiser.eval()
-    try:
+    with judging(denoiser):
         found = log_likelihood(
             Given(denoiser, cond), blurred, Hutchinson(noise, PROBES), rtol=TOLERANCE, atol=TOLERANCE
         )
-    finally:
-        denoiser.train(training)
     return found.bits_per_dim(1.0 if width is None else width).numpy()
 
 
 def _tokens(denoiser: Learned, x: torch.Tensor, cond: Conditions, seed: int) -> np.ndarray:
     """A bound in bits per token of each item, (N,)."""
-    training, _ = denoiser.training, denoiser.eval()
-    try:
+    with judging(denoiser):
         found = token_bound(Given(denoiser, cond), x, Noise.of(seed, len(x)), TIMES)
-    finally:
-        denoiser.train(training)
     return found.nats_per_token.numpy() / math.log(2)
 
 

@@ -74,10 +74,9 @@ def measure(
         held_out.labels if model.classes else None,
         wanted,
         model.classes or None,
-        features,
-        None,
-        n,
-        seed,
+        features=features,
+        n=n,
+        seed=seed,
         membership=_membership(model, train, held_out, seed),
         likelihood=likelihood(model, train, held_out, likelihood_n, seed)
         if min(likelihood_n, len(held_out)) > 1

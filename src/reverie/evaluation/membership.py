@@ -24,6 +24,7 @@ from reverie.core.noise import Noise
 from reverie.core.times import LogNormal
 from reverie.errors import ReverieError
 from reverie.example import Conditions, some_of
+from reverie.model import judging
 
 LEVELS = 8  # noise levels: the middles of as many equal shares of EDM's law
 ITEMS = 300  # of each set, at most
@@ -83,7 +84,6 @@ def _share_below(x: np.ndarray, cuts: np.ndarray) -> np.ndarray:
     return (np.searchsorted(x, cuts, "left") + np.searchsorted(x, cuts, "right")) / (2 * len(x))
 
 
-@torch.no_grad()
 def losses(denoiser: Learned, x: np.ndarray, cond: Conditions, seed: int = 0) -> np.ndarray:
     """The process' divergence of each item from the denoiser's guess at each of 8 noise levels: x (N, C, *) -> (N, 8).
 
@@ -92,9 +92,8 @@ def losses(denoiser: Learned, x: np.ndarray, cond: Conditions, seed: int = 0) ->
     process, device = denoiser.process, next(denoiser.parameters()).device
     u = (torch.arange(LEVELS, dtype=torch.float64) + 0.5) / LEVELS
     times = LogNormal().quantile(u, process.schedule, denoiser.sigma_data)
-    training, _ = denoiser.training, denoiser.eval()
-    try:
-        parts = []
+    parts = []
+    with judging(denoiser):
         for first in range(0, len(x), BATCH):
             some = slice(first, first + BATCH)
             x0 = torch.from_numpy(x[some]).to(device)
@@ -104,6 +103,4 @@ def losses(denoiser: Learned, x: np.ndarray, cond: Conditions, seed: int = 0) ->
                 x_t = process.diffuse(x0, t, process.draw(noise.at(_STEP + k), x0))
                 found.append(process.divergence(x0, denoiser(x_t, t, told), x_t, t).cpu())
             parts.append(torch.stack(found, 1).double().numpy())
-        return np.concatenate(parts)
-    finally:
-        denoiser.train(training)
+    return np.concatenate(parts)

@@ -6,15 +6,13 @@ One file that asks for nothing from outside: style inline, pictures as data URIs
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from reverie.evaluation.compare import LABELS, Comparison
 from reverie.evaluation.evaluate import Evaluation
 from reverie.report import facts, words
 from reverie.report.page import sheet
+from reverie.report.templates import template
 from reverie.report.tiles import Tile, tile, width
 
 PER_CLASS = 8
@@ -41,7 +39,7 @@ class Score(NamedTuple):
 def build(found: Comparison, command: str) -> str:
     """Write the page, as HTML text. command: what made it."""
     first = found.contenders[0].model
-    page = _environment().get_template("compare_template.html")
+    page = template("compare_template.html")
     real = [d for d in found.differences if d.real]
     return page.render(
         names=found.names,
@@ -148,9 +146,3 @@ def rows(found: Comparison, tables: list[facts.Table]) -> list[Row]:
         cells = [str(one.get(key, "–")) for one in by_key]
         made.append(Row(key, cells, len(set(cells)) > 1))
     return made
-
-
-def _environment() -> Environment:
-    """Everything that is put into the page is escaped; a name that is missing is an error."""
-    folder = FileSystemLoader(Path(__file__).parent)
-    return Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

@@ -5,15 +5,14 @@ One file that asks for nothing from outside: style inline, pictures as data URIs
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from reverie import registry
 from reverie.codecs import Codec
 from reverie.data.dataset import Data
+from reverie.report.templates import template
 from reverie.report.tiles import Tile, tile, width
 
 SHOWN = 24  # rows of anything that may be long, each with its pictures
@@ -30,21 +29,17 @@ def build(data: Data, card: dict[str, Any]) -> str:
         k = places[name]
         return tile(codec, codec.encode(data.items[k]), name, note)
 
-    return (
-        _environment()
-        .get_template("data_template.html")
-        .render(
-            card=card,
-            things=f"{data.kind}s",
-            most=max(card["classes"].values(), default=1),
-            sheet=[show(data.names[k]) for k in _spread(data)],
-            duplicates=[[show(n) for n in group[:_IN_A_ROW]] for group in card["duplicates"]["groups"][:SHOWN]],
-            near=[_group(group, show) for group in card["near"]["groups"][:SHOWN]],
-            outliers=[(show(o["name"]), o["why"]) for o in card["outliers"]["items"][:SHOWN]],
-            leaks=[(title, cut, _pairs(cut, show)) for title, cut in _cuts(card["leakage"])],
-            shown=SHOWN,
-            tile_width=width(codec),
-        )
+    return template("data_template.html").render(
+        card=card,
+        things=f"{data.kind}s",
+        most=max(card["classes"].values(), default=1),
+        sheet=[show(data.names[k]) for k in _spread(data)],
+        duplicates=[[show(n) for n in group[:_IN_A_ROW]] for group in card["duplicates"]["groups"][:SHOWN]],
+        near=[_group(group, show) for group in card["near"]["groups"][:SHOWN]],
+        outliers=[(show(o["name"]), o["why"]) for o in card["outliers"]["items"][:SHOWN]],
+        leaks=[(title, cut, _pairs(cut, show)) for title, cut in _cuts(card["leakage"])],
+        shown=SHOWN,
+        tile_width=width(codec),
     )
 
 
@@ -71,9 +66,3 @@ def _cuts(leakage: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 def _pairs(cut: dict[str, Any], show: Any) -> list[tuple[Tile, Tile]]:
     return [(show(p["name"], p["side"]), show(p["like"], p["on"])) for p in cut["pairs"][:SHOWN]]
-
-
-def _environment() -> Environment:
-    """Everything that is put into the page is escaped; a name that is missing is an error."""
-    folder = FileSystemLoader(Path(__file__).parent)
-    return Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from reverie.evaluation.evaluate import Evaluation, Score
 from reverie.model import Model
 from reverie.report import charts, facts, history, nearest, strips, words
+from reverie.report.templates import template
 from reverie.report.tiles import EXACT, LARGEST, Tile, tile, width
 from reverie.samples import Samples
 
@@ -54,7 +54,7 @@ def build(
     cards = words.cards(evaluation)
     nats, too_much = facts.mismatch(model, samples)
     past = history.read(run)
-    page = _environment().get_template("template.html")
+    page = template("template.html")
     return page.render(
         title=model.card.get("source") or "a model",
         intro=intro(model, samples, evaluation),
@@ -148,9 +148,3 @@ def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} seconds"
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
-
-
-def _environment() -> Environment:
-    """Everything that is put into the page is escaped; a name that is missing is an error."""
-    folder = FileSystemLoader(Path(__file__).parent)
-    return Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

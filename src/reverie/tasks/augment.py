@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Annotated, Any
 
 from reverie.errors import ReverieError
@@ -46,8 +45,9 @@ def augment(
     The level is `restyle`'s: at strength 0.5 as much noise as signal. labels: in Python, the class of each item of an array.
     Raises ReverieError for labels that the model does not know, and for items without labels where it was trained with them.
     """
+    from reverie.samples import picked
     from reverie.tasks.parts.inputs import read_inputs
-    from reverie.tasks.parts.latents import gaussian
+    from reverie.tasks.parts.needs import gaussian
 
     gaussian(model, COMMAND)
     if times < 1:
@@ -56,10 +56,10 @@ def augment(
         raise ReverieError(f"--strength {strength:g}: give a number above 0 (the item) to 1 (a fresh sample).")
     given = read_inputs(model.codec, _with_labels(items, labels), label_from)
     told = _told(model, given, label_from)
-    seed = secrets.randbelow(2**31) if seed == -1 else seed
+    seed = picked(seed)
     settings = model.defaults.given(steps=steps, guidance=guidance)
     x = [_varied(model, given.x, told, strength, settings, seed, j, batch, on_step) for j in range(times)]
-    facts = {"verb": COMMAND, "seed": seed, "strength": strength, **settings.to_json()}
+    facts = {"seed": seed, "strength": strength, **settings.to_json()}
     return _collected(model, given, x, facts, with_originals, told is not None)
 
 
@@ -110,16 +110,18 @@ def _collected(
     model: Model, given: Inputs, x: list[Tensor], facts: dict[str, Any], with_originals: bool, told: bool
 ) -> Items:
     """Items beside their variations, named after them, in their classes' folders."""
-    from reverie.storage import fingerprint
     from reverie.tasks.parts.items import Items, plain_name
+    from reverie.tasks.parts.provenance import origin
     from reverie.tasks.parts.strength import noise_of
 
-    own, made, names, kept, folders = fingerprint(model), [], [], [], []
+    own, made, names, kept, folders = origin(COMMAND, model), [], [], [], []
     for k, (item, name) in enumerate(zip(given.items, given.names, strict=True)):
         label = {} if given.labels is None else {"label": given.labels[k]}
-        variations = [(item, f"{plain_name(k, name)}-original", {"input": name, **label})] if with_originals else []
+        variations = (
+            [(item, f"{plain_name(k, name)}-original", {**own, "input": name, **label})] if with_originals else []
+        )
         for j, one in enumerate(x):
-            about = {**facts, "input": name, **label, "index": j * _APART + k, "model_sha256": own}
+            about = {**own, **facts, "input": name, **label, "index": j * _APART + k}
             variations.append((model.codec.decode(one[k].numpy()), f"{plain_name(k, name)}-{j + 1}", about))
         for which, place, about in variations:
             made.append(which)

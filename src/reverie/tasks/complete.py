@@ -100,7 +100,7 @@ def _settled(
     model: Model, method: str | None, settings: Settings, sampler: str | None, grid: str | None
 ) -> tuple[str, Settings]:
     """The method and its settings: checked, and with what RePaint walks with where nothing else is asked for."""
-    from reverie.tasks.parts.edits import need_scores
+    from reverie.tasks.parts.needs import scores
 
     tokens = model.codec.field.classes is not None
     method = method or ("known" if tokens else "mmps")
@@ -108,7 +108,7 @@ def _settled(
         there = "known" if tokens else "mmps, repaint and known"
         raise ReverieError(f"--method {method}: for this model there {'is' if tokens else 'are'} {there}.")
     if method == "mmps":
-        need_scores(model, "complete --method mmps")
+        scores(model, "complete --method mmps")
     if method == "repaint":
         settings = settings.given(sampler=sampler or "ancestral", grid=grid or _JUMPS, steps=settings.steps)
     return method, settings

@@ -34,7 +34,8 @@ def decode(
 
     from reverie.storage import fingerprint
     from reverie.tasks.parts.items import Items, plain_name
-    from reverie.tasks.parts.latents import Latents, Solver, carried, gaussian
+    from reverie.tasks.parts.latents import Latents, Solver, carried
+    from reverie.tasks.parts.needs import gaussian
     from reverie.tasks.parts.told import asked_labels, known_labels
 
     gaussian(model, COMMAND)
@@ -52,11 +53,11 @@ def decode(
     if labels is None and found.labels is not None:
         labels = known_labels(model, found.labels)
     x = carried(model, solver.down, torch.as_tensor(found.z, dtype=torch.float32), labels, batch, on_step)
+    made = {"verb": COMMAND, "model_sha256": own, **solver.to_json()}
     facts = [
-        {"verb": COMMAND, "input": name, "label": None if labels is None else labels[k], "model_sha256": own,
-         "tolerance": solver.tolerance, "steps": solver.steps, "guidance": 1.0}
+        {**made, "input": name, **({} if labels is None else {"label": labels[k]})}
         for k, name in enumerate(found.names)
-    ]  # fmt: skip
-    made = [model.codec.decode(one) for one in x.numpy()]
+    ]
+    items = [model.codec.decode(one) for one in x.numpy()]
     names = [plain_name(k, name) for k, name in enumerate(found.names)]
-    return Items(made, names, facts, model.codec, [f"{len(made)} decoded, {solver.words}"])
+    return Items(items, names, facts, model.codec, [f"{len(items)} decoded, {solver.words}"])

@@ -54,10 +54,12 @@ def denoise(
     import torch
 
     from reverie.core.samplers import counted
-    from reverie.tasks.parts.edits import Asked, Edits, choose, decoded, need_scores, slices
+    from reverie.tasks.parts.edits import Asked, Edits, choose, decoded
     from reverie.tasks.parts.inputs import read_inputs
+    from reverie.tasks.parts.needs import scores
+    from reverie.tasks.parts.walk import slices
 
-    schedule = need_scores(model, COMMAND).schedule
+    schedule = scores(model, COMMAND).schedule
     inputs = read_inputs(model.codec, items)
     settings = choose(model, label or condition, guidance, steps, "dpmpp-2m-sde", "karras")
     asked = Asked.of(model, settings, len(inputs), samples, seed, label, condition, batch)
@@ -94,13 +96,14 @@ def _levels(asked: Asked, x: Tensor, sigma: str) -> Tensor:
     import torch
 
     from reverie.core.level import noise_level
-    from reverie.tasks.parts.edits import judging, slices
+    from reverie.model import judging
+    from reverie.tasks.parts.walk import slices
 
     if sigma != "auto":
         return torch.full((len(x),), _number(sigma), dtype=torch.float64)
     levels = torch.logspace(math.log10(_LEAST), math.log10(_MOST), _LEVELS, dtype=torch.float64)
     once = asked.once()
-    with judging(asked.model):
+    with judging(asked.model.denoiser):
         parts = [noise_level(once.denoiser(k), x[k], levels, once.part(k).noise) for k in slices(len(x), asked.batch)]
     return torch.cat(parts)
 
@@ -131,10 +134,11 @@ def _means(asked: Asked, x_t: Tensor, times: Tensor) -> Tensor:
     """E[x0 | x_t] of each item, on the CPU; told the label of its first draw."""
     import torch
 
-    from reverie.tasks.parts.edits import judging, slices
+    from reverie.model import judging
+    from reverie.tasks.parts.walk import slices
 
     once, device = asked.once(), asked.model.device
-    with judging(asked.model):
+    with judging(asked.model.denoiser):
         parts = [once.denoiser(k)(x_t[k].to(device), times[k]).cpu() for k in slices(len(x_t), asked.batch)]
     return torch.cat(parts)
 

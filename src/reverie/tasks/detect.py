@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # the command line reads this signature without importing PyT
     from collections.abc import Callable
     from pathlib import Path
 
+    import numpy as np
     from torch import Tensor
 
     from reverie.core.samplers import Step
@@ -47,25 +48,27 @@ def detect(
     """
     import numpy as np
 
-    from reverie.storage import fingerprint
+    from reverie.samples import check_seed
     from reverie.tasks.parts.anomaly import MOST_LABELS, denoising_errors
     from reverie.tasks.parts.findings import Findings
     from reverie.tasks.parts.inputs import read_inputs
-    from reverie.tasks.parts.latents import gaussian
+    from reverie.tasks.parts.needs import gaussian
+    from reverie.tasks.parts.provenance import origin
 
     gaussian(model, COMMAND)
     if draws < 1:
         raise ReverieError(f"--draws {draws}: give a whole number from 1.")
+    check_seed(seed)
     given = read_inputs(model.codec, items, label_from)
     usual, known = _normal(model, normal, train, run)
     order = np.random.default_rng(seed).permutation(len(usual))
     halves = usual[order[: len(usual) // 2]], usual[order[len(usual) // 2 :]]
     _can_promise(fpr, len(halves[0]))
     found = [denoising_errors(model, x, draws, seed, batch, on_step) for x in (given.x, *halves)]
-    near = _distances([given.x, *halves[1:]], halves[0] if known is None else known)
+    near = _distances([given.x, halves[1]], halves[0] if known is None else known)
     return Findings(
         given, model.codec, fpr, errors=found[0], calibration=found[1], check=found[2], near=near[0], near_check=near[1],
-        settings={"seed": seed, "draws": draws, "fpr": fpr, "model_sha256": fingerprint(model)},
+        settings={**origin(COMMAND, model), "seed": seed, "draws": draws, "fpr": fpr},
         classes=model.classes if len(model.classes) <= MOST_LABELS else [],
     )  # fmt: skip
 
@@ -98,7 +101,7 @@ def _can_promise(fpr: float, n: int) -> None:
         )
 
 
-def _distances(sets: list[Tensor], known: Tensor) -> list[Any]:
+def _distances(sets: list[Tensor], known: Tensor) -> list[np.ndarray]:
     """The mean distance of each item to its 5 nearest known ones, in units of x."""
     from reverie.metrics.distances import nearest
 

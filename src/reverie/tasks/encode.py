@@ -37,7 +37,8 @@ def encode(
     """
     from reverie.storage import fingerprint
     from reverie.tasks.parts.inputs import read_inputs
-    from reverie.tasks.parts.latents import Latents, Solver, carried, gaussian
+    from reverie.tasks.parts.latents import Latents, Solver, carried
+    from reverie.tasks.parts.needs import gaussian
     from reverie.tasks.parts.told import asked_labels
 
     gaussian(model, COMMAND)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -55,6 +54,7 @@ def generate(
     on_step: Callable[[Step], None] | None = None,
 ) -> Samples:
     """Draw new items; sample k of a seed is the same however many are drawn, and by however many processes (torchrun)."""
+    from reverie.samples import picked
     from reverie.storage import fingerprint
     from reverie.tasks.parts.films import SHOWN, Recorder, film_place, save_film
     from reverie.tasks.parts.provenance import Saved
@@ -86,7 +86,7 @@ def generate(
         n,
         label=None if label is None else cycled(label, n, model.classes),
         conditions=told,
-        seed=secrets.randbelow(2**31) if seed == -1 else seed or 0,
+        seed=picked(seed or 0),
         first=first,
         batch=batch,
         on_step=on_step if place is None else film_of,

@@ -54,9 +54,10 @@ def interpolate(
     """
     import torch
 
-    from reverie.storage import fingerprint
     from reverie.tasks.parts.items import Items
-    from reverie.tasks.parts.latents import Between, Solver, carried, gaussian
+    from reverie.tasks.parts.latents import Between, Solver, carried
+    from reverie.tasks.parts.needs import gaussian
+    from reverie.tasks.parts.provenance import origin
     from reverie.tasks.parts.told import asked_labels, conditions
 
     gaussian(model, COMMAND)
@@ -78,12 +79,10 @@ def interpolate(
         x = carried(model, lambda _, z: solver.down(between, z), z, None, frames, on_step)
     else:
         x = carried(model, solver.down, z, told, frames, on_step)
-    own = fingerprint(model)
+    about = {**origin(COMMAND, model), "a": ends[0].name, "b": ends[1].name, "seed": seed, **solver.to_json()}
     facts = [
-        {"verb": COMMAND, "a": ends[0].name, "b": ends[1].name, "share": f, "label": label, "seed": seed,
-         "tolerance": solver.tolerance, "steps": solver.steps, "guidance": 1.0, "model_sha256": own}
-        for f in share.tolist()
-    ]  # fmt: skip
+        {**about, "share": f, **({} if told is None else {"label": told[k]})} for k, f in enumerate(share.tolist())
+    ]
     captions = ["A", *(f"{f:.2f}" for f in share.tolist()[1:-1]), "B"]
     made = [model.codec.decode(one) for one in x.numpy()]
     names = [f"frame-{k:04d}" for k in range(frames)]

@@ -105,7 +105,7 @@ def _told_small(model: Model, small: Codec) -> str | None:
 
 def _method(model: Model, method: str, name: str | None) -> str:
     """What `auto` means for this model; refuses what it cannot do."""
-    from reverie.tasks.parts.edits import need_scores
+    from reverie.tasks.parts.needs import scores
 
     if method not in _METHODS:
         raise ReverieError(f"--method {method}: there are {', '.join(_METHODS)}.")
@@ -115,7 +115,7 @@ def _method(model: Model, method: str, name: str | None) -> str:
         )
     found = ("trained" if name else "mmps") if method == "auto" else method
     if found != "trained":
-        need_scores(model, COMMAND)
+        scores(model, COMMAND)
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,8 +10,9 @@ import torch
 from reverie.core.denoiser import Learned
 from reverie.core.noise import Noise
 from reverie.core.times import TimeLaw
-from reverie.example import Condition, Conditions
+from reverie.example import Conditions, moved, some_of
 from reverie.metrics.distances import nearest
+from reverie.model import judging
 
 BANDS = 8
 ITEMS = 128
@@ -30,12 +30,7 @@ class Items:
 
     def first(self, count: int) -> Items:
         """Fewer of them."""
-        return Items(self.x[:count], chosen(self.cond, slice(count)), self.at_once)
-
-
-def chosen(cond: Conditions, some: Any) -> Conditions:
-    """The conditions of some samples."""
-    return {name: Condition(c.value[some], c.present[some]) for name, c in cond.items()}
+        return Items(self.x[:count], some_of(self.cond, slice(count)), self.at_once)
 
 
 def bands(times: TimeLaw, denoiser: Learned) -> torch.Tensor:
@@ -44,24 +39,21 @@ def bands(times: TimeLaw, denoiser: Learned) -> torch.Tensor:
     return times.quantile(u, denoiser.process.schedule, denoiser.sigma_data)
 
 
-@torch.no_grad()
 def errors(denoiser: Learned, items: Items, times: torch.Tensor) -> list[float]:
     """Mean squared error of x0 at each time, over all items, each with its own fixed noise."""
     device = next(denoiser.parameters()).device
-    training = denoiser.training
-    denoiser.eval()
-    x0 = items.x.to(device)
-    cond = {name: Condition(c.value.to(device), c.present.to(device)) for name, c in items.cond.items()}
+    x0, cond = items.x.to(device), moved(items.cond, device)
     found = []
     process = denoiser.process
-    for k, t in enumerate(times):
-        x_t = process.diffuse(x0, t, process.draw(Noise.of(_SEED, len(x0)).at(_STEP + k), x0))
-        total = 0.0
-        for first in range(0, len(x0), items.at_once):
-            some = slice(first, first + items.at_once)
-            total += float(process.divergence(x0[some], denoiser(x_t[some], t, chosen(cond, some)), x_t[some], t).sum())
-        found.append(total / len(x0))
-    denoiser.train(training)
+    with judging(denoiser):
+        for k, t in enumerate(times):
+            x_t = process.diffuse(x0, t, process.draw(Noise.of(_SEED, len(x0)).at(_STEP + k), x0))
+            total = 0.0
+            for first in range(0, len(x0), items.at_once):
+                some = slice(first, first + items.at_once)
+                x0_hat = denoiser(x_t[some], t, some_of(cond, some))
+                total += float(process.divergence(x0[some], x0_hat, x_t[some], t).sum())
+            found.append(total / len(x0))
     return found
 
 
@@ -80,7 +72,7 @@ def label_errors(denoiser: Learned, items: Items, times: torch.Tensor) -> dict[s
     wrong = _of_another(items.cond, len(items.x))
     if wrong is None:
         return {}
-    tellings: dict[str, Conditions] = {"told": items.cond, "untold": {}, "wrong": chosen(items.cond, wrong)}
+    tellings: dict[str, Conditions] = {"told": items.cond, "untold": {}, "wrong": some_of(items.cond, wrong)}
     return {
         k: weighted(errors(denoiser, Items(items.x, v, items.at_once), times), denoiser, times)
         for k, v in tellings.items()

@@ -42,10 +42,8 @@ _COPIES = 0.4  # share of samples nearer to a training item than nearly all held
 _SHIFT, _SHIFT_Z = 0.25, 3.5  # of a channel's mean, in standard deviations and in standard errors
 _SETTLED = 0.125  # gain in held-out error over the last half, from which on means of samples may yet change
 _MISMATCH = 1.1  # error on training items when looked at over that of the last steps
-_WORTH, _WORTHLESS = (
-    0.03,
-    0.005,
-)  # excess error by wrong labels, below which they say nothing; to who has learned little
+_WORTH = 0.03  # excess error by wrong labels, below which they say nothing
+_WORTHLESS = 0.005  # the same, to who has learned little
 _DEAF = 0.002  # change of error by labels, below which they are not heard
 _FLAT = 0.03  # gain in held-out error over the last half, below which it has converged
 
@@ -104,7 +102,7 @@ def _diverging(s: Signs) -> Verdict | None:
     if s.returns:
         what += f" {_went_back(s)}"
     rate = f"The peak learning rate was {s.lr:.2g}; {s.usual_lr:.2g} is usual for a network of this size."
-    fault = FAULTS[0] if s.lr > s.usual_lr else ""
+    fault = "learning rate too high" if s.lr > s.usual_lr else ""
     advice = f"Train again with --lr {min(s.lr / 10, s.usual_lr):.1e}"
     return Verdict(
         "diverging", fault, (what, rate), f"{advice}, and look at the data with `reverie info` if it recurs."
@@ -128,7 +126,9 @@ def _too_fast(s: Signs) -> Verdict | None:
             *evidence,
         )
     state = "not learning" if s.skill < _LITTLE else "learning"
-    return Verdict(state, FAULTS[0], evidence, f"Train again with --lr {min(s.lr / 10, s.usual_lr):.1e}.")
+    return Verdict(
+        state, "learning rate too high", evidence, f"Train again with --lr {min(s.lr / 10, s.usual_lr):.1e}."
+    )
 
 
 def _too_little(s: Signs) -> Verdict | None:
@@ -140,7 +140,9 @@ def _too_little(s: Signs) -> Verdict | None:
     )
     if slow:
         usual = f"For a network of this size a peak learning rate of {s.usual_lr:.2g} is usual."
-        return Verdict("not learning", FAULTS[1], (reach, usual), f"Train again with --lr {s.usual_lr:.1e}.")
+        return Verdict(
+            "not learning", "learning rate too low", (reach, usual), f"Train again with --lr {s.usual_lr:.1e}."
+        )
     if s.finished:
         return Verdict("too short", "", (reach,), f"Train longer: --steps {max(500, 10 * s.steps):,}.".replace(",", ""))
     return Verdict(

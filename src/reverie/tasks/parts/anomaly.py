@@ -13,15 +13,13 @@ from torch import Tensor
 from reverie.core.denoiser import Given
 from reverie.core.noise import Noise
 from reverie.core.samplers import Step
-from reverie.model import Model
-from reverie.tasks.parts.latents import gaussian
+from reverie.model import Model, judging
+from reverie.tasks.parts.needs import gaussian
 from reverie.tasks.parts.told import conditions
+from reverie.tasks.parts.walk import slices
 
-LEVELS = (
-    0.5,
-    1.0,
-    2.0,
-)  # n = sigma / alpha in standard deviations of the data: docs/detect.md says how they were chosen
+# n = sigma / alpha in standard deviations of the data: docs/detect.md says how they were chosen
+LEVELS = (0.5, 1.0, 2.0)
 MOST_LABELS = 64  # above which no label is told: each costs as much as all of it would without
 RESAMPLES = 500
 
@@ -67,18 +65,14 @@ def denoising_errors(
     schedule = gaussian(model, "detect").schedule
     times = [schedule.time_of_noise(torch.tensor(k * model.denoiser.sigma_data)) for k in LEVELS]
     labels: list[str] | list[None] = model.classes if 0 < len(model.classes) <= MOST_LABELS else [None]
-    found, rounds = [], -(-len(x) // batch)
-    training, _ = model.denoiser.training, model.denoiser.eval()
-    try:
-        with torch.no_grad():
-            for number, start in enumerate(range(0, len(x), batch), start=1):
-                own = x[start : start + batch].to(model.device)
-                maps = [torch.stack([_error(model, own, label, t, draws, seed) for t in times], 1) for label in labels]
-                found.append(torch.stack(maps).cpu())
-                if on_step is not None:
-                    on_step(Step(number, rounds, 1.0, 0.0, own, None))
-    finally:
-        model.denoiser.train(training)
+    found, cuts = [], slices(len(x), batch)
+    with judging(model.denoiser):
+        for number, which in enumerate(cuts, start=1):
+            own = x[which].to(model.device)
+            maps = [torch.stack([_error(model, own, label, t, draws, seed) for t in times], 1) for label in labels]
+            found.append(torch.stack(maps).cpu())
+            if on_step is not None:
+                on_step(Step(number, len(cuts), 1.0, 0.0, own, None))
     return Errors.of(torch.cat(found, 1).double().numpy())
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,18 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import reverie
+from reverie import conditions
 from reverie.codecs import Codec
 from reverie.core.denoiser import Denoiser
 from reverie.core.noise import Noise
-from reverie.core.processes import Gaussian
 from reverie.core.samplers import Step
 from reverie.errors import ReverieError
 from reverie.example import some_of
 from reverie.model import Model
-from reverie.samples import Settings, safe_name
+from reverie.samples import Settings, picked, told_plainly, write_item
 from reverie.tasks.parts.inputs import Inputs
-from reverie.tasks.parts.told import Wish, wish
+from reverie.tasks.parts.items import plain_name
+from reverie.tasks.parts.provenance import origin
+from reverie.tasks.parts.told import wish
 from reverie.tasks.parts.walk import Start, walk
 
 if TYPE_CHECKING:
@@ -48,7 +46,7 @@ class Asked:
     inputs: int
     samples: int
     seed: int
-    wish: Wish
+    wish: conditions.Asked
     first: int = 0
     batch: int = 128
 
@@ -67,13 +65,12 @@ class Asked:
     ) -> Asked:
         """Read a person's words: labels and conditions are cycled over the draws, a seed of -1 picks one.
 
-        Raises ReverieError for fewer than one draw, for a label that the model does not know, and for guidance by none.
+        Raises ReverieError for fewer than one draw, and for a label or condition that the model does not know.
         """
-        if samples < 1 or batch < 1:
-            raise ReverieError(f"{samples} samples of each input in batches of {batch}; give whole numbers from 1.")
+        if samples < 1:
+            raise ReverieError(f"{samples} samples of each input; give a whole number from 1.")
         told = wish(model, inputs * samples, label, condition, pictures)
-        seed = secrets.randbelow(2**31) if seed == -1 else seed
-        return cls(model, settings, inputs, samples, seed, told, batch=batch)
+        return cls(model, settings, inputs, samples, picked(seed), told, batch=batch)
 
     @property
     def index(self) -> Tensor:
@@ -88,9 +85,13 @@ class Asked:
         return Noise(torch.full_like(index, self.seed), index)
 
     @property
-    def names(self) -> list[str] | None:
+    def labels(self) -> list[str] | None:
         """The label of each draw."""
-        return self.wish.labels
+        return self.wish.values.get("label")
+
+    def values(self, k: int) -> dict[str, Any]:
+        """What draw k is told, by name."""
+        return {name: each[k] for name, each in self.wish.values.items()}
 
     def sources(self, which: slice) -> Tensor:
         """The input of each draw of a slice."""
@@ -105,10 +106,10 @@ class Asked:
         """The first draw of each input alone."""
         return replace(self, samples=1, wish=self._told(slice(None, None, self.samples)))
 
-    def _told(self, which: slice) -> Wish:
+    def _told(self, which: slice) -> conditions.Asked:
         """What some of the draws are told."""
-        labels = None if self.wish.labels is None else self.wish.labels[which]
-        return self.wish._replace(cond=some_of(self.wish.cond, which), labels=labels)
+        values = {name: each[which] for name, each in self.wish.values.items()}
+        return replace(self.wish, cond=some_of(self.wish.cond, which), values=values)
 
     def denoiser(self, which: slice) -> Denoiser:
         """The denoiser of some draws, told what they are told and guided by it."""
@@ -144,30 +145,13 @@ def choose(
     return model.defaults.given(steps=steps, sampler=sampler, grid=grid, guidance=scale)
 
 
-def need_scores(model: Model, verb: str) -> Gaussian:
-    """The model's process, where what the model says is E[x0 | x_t] of Gaussian noise; raises ReverieError elsewhere."""
-    process = model.denoiser.process
-    if not isinstance(process, Gaussian):
-        raise ReverieError(
-            f"`{verb}` needs a model of numbers under Gaussian noise; this one has tokens ({type(process).__name__}). "
-            "Train one with --family edm, say; `complete` and `restyle` work on tokens too."
-        )
-    coupling = model.record.get("settings", {}).get("coupling", "independent")
-    if coupling.partition(":")[0] != "independent":
-        raise ReverieError(
-            f"`{verb}` needs E[x0 | x_t] of independent noise; this model was trained with --coupling {coupling}, which knows "
-            "the flow's ODE alone. Train without it; `restyle` works."
-        )
-    return process
-
-
 @dataclass
 class Edits:
     """What a verb made of each input: a sequence, over inputs, of lists of items, as the codec's files hold them.
 
     items: N lists of K draws. means: N items, where their mean tells something, or None. seen: each input as a picture of
     the outputs' size. options: what the verb was told, JSON-plain; each: the same of every input, such as an estimate.
-    labels: of every draw, input by input. notes: lines that a person should read.
+    notes: lines that a person should read.
     """
 
     verb: str
@@ -189,31 +173,29 @@ class Edits:
         """The draws of one input."""
         return self.items[k]
 
-    def describe(self, i: int) -> dict[str, Any]:
+    def _facts(self, i: int) -> dict[str, Any]:
         """What made the draws of an input, JSON-plain."""
         own = {} if self.each is None else dict(self.each[i])
-        settings, text = self.asked.settings.to_json(), self.asked.wish.text
-        own |= {} if text is None else {"condition": text}
-        return {
-            "reverie": reverie.__version__, "verb": self.verb, "input": self.inputs.names[i], "input_number": i,
-            "seed": self.asked.seed, **settings, **self.options, **own,
-        }  # fmt: skip
+        settings = self.asked.settings.to_json()
+        about = {"input": self.inputs.names[i], "input_number": i, "seed": self.asked.seed}
+        return {**about, **settings, **self.options, **own}
 
     def save(self, folder: str | Path, about: dict[str, Any] | None = None) -> list[Path]:
         """Write every draw and mean as a file of its own, named by its input, the settings inside; return the paths."""
-        folder, paths, names = Path(folder), [], self.asked.names or []
-        for i, draws in enumerate(self.items):
-            own = names[i * len(draws) : (i + 1) * len(draws)]
-            stem = f"{i:04d}-{safe_name(Path(self.inputs.names[i]).stem)}"
-            told: list[dict[str, Any]] = [{"draw": j} | ({"label": own[j]} if own else {}) for j in range(len(draws))]
-            outputs = [(str(j), draw, told[j]) for j, draw in enumerate(draws)]
-            if self.means is not None:
-                outputs.append(("mean", self.means[i], {"draw": "mean", **({"labels": own} if own else {})}))
-            for end, item, what in outputs:
-                said = self.describe(i) | what | (about or {})
-                text = {"reverie": json.dumps(said, allow_nan=False)}
-                paths.append(self.codec.write(item, folder / f"{stem}-{end}", text))
+        made, paths = origin(self.verb, self.asked.model), []
+        for i, name in enumerate(self.inputs.names):
+            for end, item, what in self._outputs(i):
+                facts = {**made, **self._facts(i), "draw": end, **what, **(about or {})}
+                paths.append(write_item(self.codec, item, Path(folder) / f"{plain_name(i, name)}-{end}", facts))
         return paths
+
+    def _outputs(self, i: int) -> Iterator[tuple[int | str, Any, dict[str, Any]]]:
+        """Each draw of an input and their mean: what its file's name ends in, the item, and what is its own."""
+        here, labels = slice(i * self.asked.samples, (i + 1) * self.asked.samples), self.asked.labels
+        for j, (draw, index) in enumerate(zip(self.items[i], self.asked.index[here].tolist(), strict=True)):
+            yield j, draw, {"index": index, **told_plainly(self.asked.values(here.start + j))}
+        if self.means is not None:
+            yield "mean", self.means[i], {} if labels is None else {"labels": labels[here]}
 
     def lines(self) -> list[str]:
         """What was done, in words."""
@@ -227,34 +209,18 @@ class Edits:
         """A row for each input: itself, its draws, their mean."""
         from reverie.pictures import grid
 
-        draws, names = min(self.asked.samples, _DRAWS), self.asked.names
+        draws, told = min(self.asked.samples, _DRAWS), self.asked.labels
         pictures: list[np.ndarray] = []
         words: list[str] = []
         for i, items in enumerate(self.items[:_ROWS]):
             labels = [f"draw {j}" for j in range(draws)]
-            if names is not None:
-                labels = [f"{j}: {names[i * len(items) + j]}" for j in range(draws)]
+            if told is not None:
+                labels = [f"{j}: {told[i * len(items) + j]}" for j in range(draws)]
             row = [self.seen[i], *(self.codec.picture(item) for item in items[:draws])]
             if self.means is not None:
                 row, labels = [*row, self.codec.picture(self.means[i])], [*labels, "mean"]
             pictures, words = [*pictures, *row], [*words, "input", *labels]
         return grid(pictures, len(pictures) // min(len(self), _ROWS), words)
-
-
-@contextmanager
-def judging(model: Model) -> Iterator[None]:
-    """The model as it is used: nothing is dropped at random, and no gradients are kept."""
-    training, _ = model.denoiser.training, model.denoiser.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.denoiser.train(training)
-
-
-def slices(count: int, batch: int) -> list[slice]:
-    """0 .. count - 1 in parts of `batch`."""
-    return [slice(k, min(k + batch, count)) for k in range(0, count, batch)]
 
 
 def decoded(codec: Codec, x: Tensor) -> list[list[Any]]:

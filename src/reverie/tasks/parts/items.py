@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import reverie
 from reverie.codecs import Codec
-from reverie.samples import safe_name
+from reverie.samples import safe_name, write_item
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -23,8 +21,9 @@ class Items:
     """Items with what made them: a sequence that can save itself.
 
     items: as the codec's files hold them. names: of the files, without suffix, all different; `folders` above them, or None.
-    facts: what is kept with each. said: what a person should read. columns: of the sheet. captions: under the pictures.
-    shown: how many the sheet shows. film: whether the items are frames, of which a GIF is written beside their folder.
+    facts: what is kept with each, the verb and the model (`origin`) first. said: what a person should read. columns: of the
+    sheet. captions: under the pictures. shown: how many the sheet shows. film: whether the items are frames, of which a GIF is
+    written beside their folder.
     """
 
     items: list[np.ndarray]
@@ -66,12 +65,7 @@ class Items:
         paths = []
         for k, item in enumerate(self.items):
             place = Path(folder) if self.folders is None else Path(folder) / safe_name(self.folders[k])
-            text = {
-                "reverie": json.dumps(
-                    {"reverie": reverie.__version__, **self.facts[k], **(about or {})}, allow_nan=False
-                )
-            }
-            paths.append(self.codec.write(item, place / self.names[k], text))
+            paths.append(write_item(self.codec, item, place / self.names[k], {**self.facts[k], **(about or {})}))
         if self.film:
             self._save_film(Path(folder))
         return paths
@@ -87,4 +81,4 @@ class Items:
 
 def plain_name(k: int, name: str) -> str:
     """The k-th item's name as that of a file without suffix: numbered, so that no two are one."""
-    return f"{k:05d}-{safe_name(Path(name).stem).replace('.', '_')}"
+    return f"{k:05d}-{safe_name(Path(name).stem)}"

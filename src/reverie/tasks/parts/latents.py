@@ -21,8 +21,10 @@ from reverie.core.samplers import Step
 from reverie.core.shapes import expand
 from reverie.errors import ReverieError
 from reverie.example import Conditions
-from reverie.model import Model
+from reverie.model import Model, judging
+from reverie.tasks.parts.needs import gaussian
 from reverie.tasks.parts.told import conditions
+from reverie.tasks.parts.walk import slices
 
 FILE = "latents.npz"
 Watcher = Callable[[Step], None] | None
@@ -45,6 +47,10 @@ class Solver:
         if tolerance is not None and not 1e-8 <= tolerance <= 0.1:
             raise ReverieError(f"tolerance = {tolerance:g}; give a number from 1e-8 to 0.1 (1e-5 is usual).")
         return cls(steps or cls.steps, tolerance)
+
+    def to_json(self) -> dict[str, Any]:
+        """What a file says of it; the ODE is the model's own, unguided."""
+        return {"tolerance": self.tolerance, "steps": None if self.tolerance else self.steps, "guidance": 1.0}
 
     @property
     def words(self) -> str:
@@ -85,8 +91,8 @@ class Latents:
     def describe(self) -> dict[str, Any]:
         """What made them, as JSON."""
         told = {} if self.labels is None else {"labels": self.labels}
-        solver = {"tolerance": self.solver.tolerance, "steps": self.solver.steps, "guidance": 1.0}
-        return {"reverie": reverie.__version__, "model_sha256": self.model, "names": self.names, **told, **solver}
+        made = {"reverie": reverie.__version__, "verb": "encode", "model_sha256": self.model, "names": self.names}
+        return {**made, **told, **self.solver.to_json()}
 
     def save(self, folder: str | Path, about: dict[str, Any] | None = None) -> list[Path]:
         """Write latents.npz (z, names, settings as JSON) and the settings beside it as latents.json; return the paths."""
@@ -150,17 +156,6 @@ class Between(Denoiser):
         return (1 - f) * self.a(x_t, t) + f * self.b(x_t, t)
 
 
-def gaussian(model: Model, verb: str) -> Gaussian:
-    """The model's process, which must be Gaussian for a verb that walks the ODE."""
-    process = model.denoiser.process
-    if not isinstance(process, Gaussian):
-        raise ReverieError(
-            f"`reverie {verb}` follows the probability-flow ODE and needs a Gaussian process; this model's is "
-            f"{type(process).__name__}. Train one of another family, e.g. --family edm."
-        )
-    return process
-
-
 def carried(
     model: Model,
     one_way: Callable[[Denoiser, Tensor], Tensor],
@@ -170,19 +165,13 @@ def carried(
     on_step: Watcher = None,
 ) -> Tensor:
     """Items or latents (N, C, *) carried one way (`Solver.up` or `.down`) in batches, told their labels; on the CPU."""
-    if batch < 1:
-        raise ReverieError(f"batch = {batch}; give a whole number from 1.")
-    parts, rounds = [], -(-len(x) // batch)
-    training, _ = model.denoiser.training, model.denoiser.eval()
-    try:
-        for number, start in enumerate(range(0, len(x), batch), start=1):
-            which = slice(start, start + batch)
+    parts, cuts = [], slices(len(x), batch)
+    with judging(model.denoiser):
+        for number, which in enumerate(cuts, start=1):
             told = conditions(model, None if labels is None else labels[which])
             parts.append(one_way(Given(model.denoiser, told), x[which].to(model.device)).cpu())
             if on_step is not None:
-                on_step(Step(number, rounds, 1.0, 0.0, parts[-1], None))
-    finally:
-        model.denoiser.train(training)
+                on_step(Step(number, len(cuts), 1.0, 0.0, parts[-1], None))
     return torch.cat(parts)
 
 

@@ -11,9 +11,16 @@ from typing import Any
 import reverie
 from reverie.errors import ReverieError
 from reverie.files import read_json, sha256
+from reverie.model import Model
 from reverie.samples import Settings
+from reverie.storage import fingerprint
 
 _SETTINGS = Settings.__dataclass_fields__
+
+
+def origin(verb: str, model: Model) -> dict[str, Any]:
+    """What everything that a verb gives says first of where it is from."""
+    return {"verb": verb, "model_sha256": fingerprint(model)}
 
 
 @dataclass(frozen=True)

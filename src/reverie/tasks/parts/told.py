@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from reverie.conditions import Asked
 from reverie.core.denoiser import Denoiser
 from reverie.errors import ReverieError, nearest
 from reverie.example import Conditions
 from reverie.model import Model
 from reverie.samples import Settings
-
-
-class Wish(NamedTuple):
-    """What n items are told. cond: encoded, empty for nothing. labels: of each, or None. text: other conditions, as asked for."""
-
-    cond: Conditions
-    labels: list[str] | None
-    text: str | None
-    notes: list[str]
 
 
 def wish(
@@ -30,19 +23,19 @@ def wish(
     label: str | None = None,
     condition: str | None = None,
     pictures: Mapping[str, Sequence[Any]] | None = None,
-) -> Wish:
+) -> Asked:
     """Read `3` or `3,5,8` (cycled) and `style=noto,age=40` for each of n items; what is not named is told to nobody.
 
-    pictures: of each item, by the name of the condition. Raises ReverieError for a label, a condition or a value that the
-    model does not know.
+    pictures: of each item, by the name of the condition. The values given back are of what is named alone. Raises ReverieError
+    for a label, a condition or a value that the model does not know.
     """
     words = None if label is None else cycled(label, n, model.classes)
     wanted = {**({} if words is None else {"label": words}), **parse_condition(condition, n), **(pictures or {})}
     if not wanted:
-        return Wish({}, None, None, [])
+        return Asked({}, {}, [])
     silent = dict.fromkeys(set(model.conditions) - set(wanted))
     asked = model.conditions.ask(n, {**silent, **wanted}, 0)
-    return Wish(asked.cond, words, condition, asked.notes)
+    return replace(asked, values={name: values for name, values in asked.values.items() if name in wanted})
 
 
 def cycled(text: str, n: int, classes: Sequence[str]) -> list[str]:

@@ -10,7 +10,8 @@ from torch import Tensor
 from reverie.core.denoiser import Denoiser
 from reverie.core.noise import Noise
 from reverie.core.samplers import Step, counted, sample
-from reverie.model import Model
+from reverie.errors import ReverieError
+from reverie.model import Model, judging
 from reverie.samples import Settings, check_seed
 
 Bend = Callable[[slice], Denoiser]  # the denoiser of some of the items, 0 .. n - 1
@@ -39,27 +40,28 @@ def walk(
     """
     check_seed(seed)
     index = torch.arange(first, first + n) if index is None else index
-    parts = []
-    rounds = -(-n // batch)
-    training, _ = model.denoiser.training, model.denoiser.eval()
-    try:
-        for number in range(rounds):
-            which = slice(number * batch, min((number + 1) * batch, n))
+    parts, cuts = [], slices(n, batch)
+    with judging(model.denoiser):
+        for number, which in enumerate(cuts):
             own = index[which]
             noise = Noise(torch.full_like(own, seed), own, temperature=settings.temperature)
             like = torch.empty(len(own), *model.codec.field.shape, device=model.device)
-            with torch.no_grad():
-                denoiser, sampler = bend(which), settings.build_sampler()
-                model.check_walk(sampler, denoiser.process)
-                times = settings.build_grid().times(denoiser.process.schedule, settings.steps)
-                if below is not None:
-                    times = torch.cat([times.new_tensor([below]), times[times < below]])
-                x = (
-                    denoiser.process.prior(like, noise, times[0])
-                    if start is None
-                    else start(which, denoiser, noise, times[0])
-                )
-                parts.append(sample(denoiser, sampler, times, x, noise, counted(on_step, number, rounds)).cpu())
-    finally:
-        model.denoiser.train(training)
+            denoiser, sampler = bend(which), settings.build_sampler()
+            model.check_walk(sampler, denoiser.process)
+            times = settings.build_grid().times(denoiser.process.schedule, settings.steps)
+            if below is not None:
+                times = torch.cat([times.new_tensor([below]), times[times < below]])
+            x = (
+                denoiser.process.prior(like, noise, times[0])
+                if start is None
+                else start(which, denoiser, noise, times[0])
+            )
+            parts.append(sample(denoiser, sampler, times, x, noise, counted(on_step, number, len(cuts))).cpu())
     return torch.cat(parts)
+
+
+def slices(count: int, batch: int) -> list[slice]:
+    """0 .. count - 1 in parts of `batch`; raises ReverieError for a batch of none."""
+    if batch < 1:
+        raise ReverieError(f"--batch {batch}: give a whole number from 1.")
+    return [slice(k, min(k + batch, count)) for k in range(0, count, batch)]

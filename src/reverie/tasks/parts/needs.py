@@ -1,0 +1,30 @@
+"""What a verb needs of a model, and what it says to one that has it not."""
+
+from __future__ import annotations
+
+from reverie.core.processes import Gaussian
+from reverie.errors import ReverieError
+from reverie.model import Model
+
+
+def gaussian(model: Model, verb: str) -> Gaussian:
+    """The model's process, which must be Gaussian; raises ReverieError elsewhere."""
+    process = model.denoiser.process
+    if not isinstance(process, Gaussian):
+        raise ReverieError(
+            f"`reverie {verb}` needs a model of numbers under Gaussian noise, that is a Gaussian process; this one's is "
+            f"{type(process).__name__}. Train one of another family, e.g. --family edm; `complete` and `restyle` take tokens too."
+        )
+    return process
+
+
+def scores(model: Model, verb: str) -> Gaussian:
+    """The model's process, where what the model says is E[x0 | x_t] of Gaussian noise; raises ReverieError elsewhere."""
+    process = gaussian(model, verb)
+    coupling = model.record.get("settings", {}).get("coupling", "independent")
+    if coupling.partition(":")[0] != "independent":
+        raise ReverieError(
+            f"`reverie {verb}` needs E[x0 | x_t] of independent noise; this model was trained with --coupling {coupling}, which "
+            "knows the flow's ODE alone. Train without it; `restyle` works."
+        )
+    return process
