@@ -131,16 +131,19 @@ def _check_reach(schedule: Schedule, levels: Tensor, names: list[str]) -> None:
 
 
 def _means(asked: Asked, x_t: Tensor, times: Tensor) -> Tensor:
-    """E[x0 | x_t] of each item, on the CPU; told the label of its first draw."""
+    """E[x0 | x_t] of each item, on the CPU: the mean over what its draws are told, one evaluation where they are told nothing."""
     import torch
 
     from reverie.model import judging
     from reverie.tasks.parts.walk import slices
 
-    once, device = asked.once(), asked.model.device
+    each = asked if asked.wish.cond else asked.once()
+    parts = []
     with judging(asked.model.denoiser):
-        parts = [once.denoiser(k)(x_t[k].to(device), times[k]).cpu() for k in slices(len(x_t), asked.batch)]
-    return torch.cat(parts)
+        for which in slices(len(x_t) * each.samples, asked.batch):
+            rows = each.sources(which)
+            parts.append(each.denoiser(which)(x_t[rows].to(asked.model.device), times[rows]).cpu())
+    return torch.cat(parts).unflatten(0, (len(x_t), each.samples)).mean(1)
 
 
 def _said(levels: Tensor, sigma: str) -> str:

@@ -52,10 +52,10 @@ def detect(
     from reverie.tasks.parts.anomaly import MOST_LABELS, denoising_errors
     from reverie.tasks.parts.findings import Findings
     from reverie.tasks.parts.inputs import read_inputs
-    from reverie.tasks.parts.needs import gaussian
+    from reverie.tasks.parts.needs import scores
     from reverie.tasks.parts.provenance import origin
 
-    gaussian(model, COMMAND)
+    scores(model, COMMAND)
     if draws < 1:
         raise ReverieError(f"--draws {draws}: give a whole number from 1.")
     check_seed(seed)
