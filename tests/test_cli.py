@@ -317,3 +317,37 @@ def test_nothing_of_the_person_s_is_overwritten_by_samples(reverie, run, tmp_pat
     assert reverie("sample", run, "-n", 1, "--steps", 1)[0] == 0
     assert (run / "generated-1").is_dir()
     assert (run / "generated-2").is_dir()
+
+
+def test_other_files_are_not_written_over_and_a_run_that_never_began_is_no_obstacle(reverie, run, tmp_path):
+    precious = tmp_path / "photo.png"
+    precious.write_bytes(b"mine")
+    for words in (
+        ["evaluate", run, "-o", precious],
+        ["compare", run, run, "-o", precious],
+        ["info", "digits", "--html", precious],
+    ):
+        code, _, err = reverie(*words)
+        assert code == 2
+        assert "give a name that ends so" in err
+    assert precious.read_bytes() == b"mine"
+    assert "whole number from 1" in reverie("evaluate", run, "-n", -1)[2]
+    assert "cores" in reverie("sample", run, "--threads", 100_000)[2]
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "run.json").write_text("{}")
+    assert "names no settings" in reverie("train", "--resume", tmp_path / "begun")[2]
+    code, _, err = reverie("train", "digits", "-o", tmp_path / "begun", *FAST)
+    assert code == 0, err
+
+
+def test_data_that_has_moved_is_taken_where_it_is_now(reverie, tmp_path):
+    photos(tmp_path / "here")
+    made = tmp_path / "run"
+    assert reverie("train", tmp_path / "here", "-o", made, "--held-out", "8", *FAST[:-4], "--batch", "8")[0] == 0
+    (tmp_path / "here").rename(tmp_path / "there")
+    code, _, err = reverie("evaluate", made, "-n", 8, "--steps", 2)
+    assert code == 2
+    assert "no longer at" in err
+    code, out, err = reverie("evaluate", made, tmp_path / "there", "-n", 8, "--steps", 2)
+    assert code == 0, err
+    assert "8 samples against 8 held-out items" in out

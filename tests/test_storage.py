@@ -119,13 +119,23 @@ def test_a_pickle_under_any_name_is_refused_and_nothing_of_it_runs(folder, tmp_p
         (lambda f: edit(f, lambda a: a["network"]["config"].update(width=80)), "are not those of the network"),
         (lambda f: edit(f, lambda a: a["network"].update(name="os.system")), "no 'os.system'"),
         (lambda f: edit(f, lambda a: a["codec"].update(height=0)), "codec|image"),
-        (lambda f: drop_tensor(f), "do not describe one model|are not those"),
+        (lambda f: drop_tensor(f), "was changed or damaged"),
+        (lambda f: flip(f / "weights.safetensors"), "was changed or damaged"),
+        (lambda f: edit(f, lambda a: a.update(sampling=None)), "do not describe one model"),
+        (lambda f: edit(f, lambda a: a.update(training=None)), "do not describe one model"),
     ],
 )
 def test_a_damaged_or_foreign_folder_is_one_clear_error(folder, damage, word):
     damage(folder)
     with pytest.raises(ReverieError, match=word):
         reverie.load(folder)
+
+
+def flip(path):
+    """One bit of the middle of a file."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
 
 
 def cut(path):

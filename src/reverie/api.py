@@ -81,7 +81,7 @@ def train(
     settings = job.settings
     with files.locked(run) if run else contextlib.nullcontext():
         if run:  # only now: data that cannot be trained on leaves no folder, and removes none
-            _begin_run(run, data, read_data, settings, overwrite)
+            _begin_run(run, data, read_data, settings)
             tracker = _followers(tracker, run, settings, None)
         trainer = Trainer(job, settings, tracker, run, Learner.of(job.model.denoiser, settings), started=started)
         return trainer.train()
@@ -129,6 +129,8 @@ def resume(
             f"{run} is not a training run: it has no run.json. Start one with `reverie train PATH -o {run}`."
         )
     about = files.read_json(run / "run.json")
+    if not isinstance(about.get("settings"), dict) or "data" not in about:
+        raise ReverieError(f"{run / 'run.json'} is damaged: it names no settings. Copy the run again, or start anew.")
     settings = TrainSettings.of(about["settings"])
     _can_be_tracked(settings, run)
     if data is None and about["data"] is None:
@@ -218,6 +220,11 @@ def evaluate(
     Raises ReverieError where the data has changed, or does not fit the model.
     """
     run = Path(run)
+    page, figures = Path(output or run / "report.html"), Path(json or run / "metrics.json")
+    files.must_end(page, ".html")
+    files.must_end(figures, ".json")
+    if n < 1:
+        raise ReverieError(f"-n {n}: give a whole number from 1; a few hundred make the figures mean something.")
     model = load(run, device=device, threads=threads)
     train_data, held = both_sides(run, model, data)
     chosen = None if features is None else registry.build("features", features)
@@ -225,7 +232,6 @@ def evaluate(
         model, train_data, held, n=n, steps=steps, sampler=sampler, guidance=guidance, temperature=temperature,
         features=chosen, seed=seed,
     )  # fmt: skip
-    page, figures = Path(output or run / "report.html"), Path(json or run / "metrics.json")
     settings = {"seed": seed, **samples.settings.to_json()}
     files.write_json(
         figures, {"reverie": reverie.__version__, "run": str(run), "sampling": settings, **judged.to_json()}
@@ -303,6 +309,7 @@ def compare(
     data: what all are compared with; by default the held-out part that they have in common. n, seed: of each, the same for all.
     Raises ReverieError for runs on different splits unless data is given, and for different kinds, shapes or classes.
     """
+    files.must_end(Path(output), ".html")
     folders = [Path(run) for run in runs]
     short = [f.resolve().name for f in folders]
     contenders = []
@@ -326,7 +333,7 @@ def _new_run(run: Path, overwrite: bool) -> Path:
     if run.exists() and (not run.is_dir() or any(p.name != files.LOCK for p in run.iterdir())):
         if not run.is_dir() or not (storage.is_run(run) or storage.is_model(run)):
             raise ReverieError(f"{run} is there already and is not a Reverie run; choose another place with -o.")
-        if not overwrite:
+        if not overwrite and (storage.is_model(run) or storage.newest_checkpoint(run)):  # else it never came to a step
             raise ReverieError(
                 f"{run} holds a run already. Go on with it: `reverie train --resume {run}`; or replace it: --overwrite."
             )
@@ -339,9 +346,9 @@ def _begun_here(run: Path) -> str:
     return "yes" if ours else ""
 
 
-def _begin_run(run: Path, path: Any, data: Data, settings: TrainSettings, overwrite: bool) -> None:
-    """Make the folder, and write what a resume needs."""
-    for old in run.iterdir() if overwrite else ():
+def _begin_run(run: Path, path: Any, data: Data, settings: TrainSettings) -> None:
+    """Make the folder, empty but for its lock (`_new_run` has let it be replaced), and write what a resume needs."""
+    for old in run.iterdir():
         if old.name != files.LOCK:  # held by this process, and only that way by no other
             shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
     place = str(path) if isinstance(path, str | Path) else None

@@ -270,6 +270,10 @@ def show_info(path: str, label_from: str, json: bool, html: Path | None = None) 
         card = run_card(place)
         out.print_json(json_text.dumps(card)) if json else out.print(table(str(place), ["", ""], _flat(card)))
         return
+    if html is not None:
+        from reverie.files import must_end
+
+        must_end(html, ".html")
     from reverie.data.card import card as data_card
     from reverie.data.card import text
     from reverie.data.source import read

@@ -148,6 +148,14 @@ def sweep(folder: Path) -> int:
     return len(left)
 
 
+def must_end(path: Path, suffix: str) -> None:
+    """Refuse a place of another kind than what will be written there: another file's name was meant, and it would be lost."""
+    if path.suffix.lower() != suffix:
+        raise ReverieError(
+            f"{path}: what is written there is {suffix}; give a name that ends so, and no other file is lost."
+        )
+
+
 @contextlib.contextmanager
 def told_plainly(path: Path) -> Iterator[None]:
     """Turn what the operating system says about writing into a sentence with the place and the way out."""

@@ -192,6 +192,7 @@ def _read(folder: Path, network: nn.Module | None) -> Model:
 
     about = migrate(files.read_json(folder / DESCRIPTION), folder)
     tensors = load_tensors(folder / WEIGHTS)
+    _check_hash(about, folder)
     try:
         net = network if network is not None else _network(about["network"], tensors, folder)
         denoiser = _denoiser(about, net, tensors)
@@ -203,15 +204,26 @@ def _read(folder: Path, network: nn.Module | None) -> Model:
             registry.from_config("codecs", about["codec"]),
             denoiser,
             conditions,
-            Settings.from_json(about["sampling"]),
-            about["training"],
-            about["data"],
+            Settings.from_json(dict(about["sampling"])),
+            dict(about["training"]),
+            dict(about["data"]),
         )
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ReverieError(
             f"{folder / DESCRIPTION} and {WEIGHTS} do not describe one model ({type(error).__name__}: {error}). "
             "The folder is damaged or was put together by hand."
         ) from error
+
+
+def _check_hash(about: dict[str, Any], folder: Path) -> None:
+    """Refuse weights that are not those that the description was written with."""
+    named = about.get("weights")
+    expected = named.get("sha256") if isinstance(named, dict) else None
+    if expected is not None and (found := files.sha256(folder / WEIGHTS)) != expected:
+        raise ReverieError(
+            f"{folder / WEIGHTS} is not the file that {DESCRIPTION} was written with (SHA-256 {found[:12]}, expected "
+            f"{str(expected)[:12]}): it was changed or damaged. Copy the folder again."
+        )
 
 
 def _check_told(net: nn.Module, conditions: Knowledge) -> None:

@@ -38,7 +38,7 @@ def main() -> None:
     except ReverieError as error:
         code = _tell(str(error))
     except typer.Exit as stop:
-        code = stop.exit_code
+        code = stop.exit_code if stop.exit_code != 130 else _tell("stopped.", 130)  # Typer's word for Ctrl-C
     except (KeyboardInterrupt, typer.Abort):
         code = _tell("stopped.", 130)
     except MemoryError:
@@ -66,6 +66,8 @@ def _foreign(error: Exception) -> int:
     if show is not None:
         context = getattr(error, "ctx", None)
         hint = f" Try `{context.command_path} --help`." if context else ""
+        if not show():
+            return 0  # `reverie` alone: its help is the answer
         return _tell(f"{show()}{hint}")
     if "allocate memory" in str(error) or type(error).__name__ == "OutOfMemoryError":
         return _tell("Out of memory. Ask for less at once: a smaller -n, --batch, --resolution or --size.")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reverie import files, storage
+from reverie import files, registry, storage
 from reverie.data.dataset import Data
 from reverie.data.split import split
 from reverie.errors import ReverieError
@@ -20,13 +20,19 @@ from reverie.training.settings import TrainSettings, parse_resolution, share_or_
 def both_sides(run: Path, model: Model, data: Any = None, way: str | None = None) -> tuple[Data, Data]:
     """Training and held-out items: of the run's own split, or with the data given in the held-out's place.
 
-    way: how a person gives data instead, for messages. Raises ReverieError where the run's data is unknown or has changed.
+    Where the run's data has moved, the data given is split as the run's was. way: how a person gives data instead, for
+    messages. Raises ReverieError where the run's data is unknown or has changed.
     """
     way = way or f"reverie evaluate {run} PATH"
     about = files.read_json(run / "run.json") if storage.is_run(run) else {}
     own = None
-    if about.get("data") is not None:
+    moved = data is not None and _gone(about.get("data"))
+    if about.get("data") is not None and not moved:
         settings = TrainSettings.of(about["settings"])
+        if _gone(about["data"]):
+            raise ReverieError(
+                f"The data of {run} is no longer at {about['data']}. Put it back, or say where it is: {way}."
+            )
         own = as_data(about["data"], None, settings)
         cut = split(own, share_or_count(settings.held_out, "held-out"), seed=0)
         if cut.hash != model.card.get("split"):
@@ -39,11 +45,17 @@ def both_sides(run: Path, model: Model, data: Any = None, way: str | None = None
         given = as_data(data, None, TrainSettings.of(told))
         if own is not None:
             return own.subset(cut.train), given
-        cut = split(given, None, seed=0)
+        asked = share_or_count(about["settings"].get("held_out"), "held-out") if moved else None
+        cut = split(given, asked, seed=0)
         return given.subset(cut.train), given.subset(cut.held_out)
     if own is None:
         raise ReverieError(f"{run} does not say where its data is; give it: {way}.")
     return own.subset(cut.train), own.subset(cut.held_out)
+
+
+def _gone(place: Any) -> bool:
+    """Whether a run's data is no longer where it was."""
+    return isinstance(place, str) and not Path(place).exists() and place not in registry.registered("datasets")
 
 
 def as_data(data: Any, labels: Any, settings: TrainSettings, conditions: Mapping[str, Any] | None = None) -> Data:

@@ -10,7 +10,8 @@ from reverie.evaluation.classifier import LabelAgreement
 from reverie.evaluation.evaluate import Evaluation, Score
 
 FEW = 200  # below this n, a score tells good from bad and little more
-TONES = {"good": "good", "fair": "fair", "poor": "poor", "none": "not measured"}
+_FEW = 50  # items, below which no word is said for a score
+TONES = {"good": "good", "fair": "fair", "poor": "poor", "none": "cannot tell"}
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,9 @@ def _score_card(evaluation: Evaluation, name: str, title: str, card: Callable[[S
 def _distance(score: Score) -> Card:
     ratio = ratio_to_floor(score)
     alike = score.low <= score.floor + 2 * score.floor_sd
-    if score.value >= score.gaussian:
+    if score.n < _FEW:
+        tone, reading = "none", f"{score.n} items are too few to tell; a few hundred are needed."
+    elif score.value >= score.gaussian:
         tone, reading = "poor", "The samples are no nearer to real ones than draws from a plain Gaussian are."
     elif alike or (ratio is not None and ratio <= 1.5):
         tone, reading = "good", "On these features the samples can hardly be told from real ones."
@@ -97,7 +100,9 @@ def _distance(score: Score) -> Card:
 
 def _variety(score: Score) -> Card:
     share = score.value / score.floor if score.floor > 0 else 0.0
-    if share >= 0.9:
+    if score.n < _FEW:
+        tone, reading = "none", f"{score.n} items are too few to tell; a few hundred are needed."
+    elif share >= 0.9:
         tone, reading = "good", "The samples cover what there is in the data about as well as real items do."
     elif share >= 0.7:
         tone, reading = "fair", "Some of what there is in the data hardly appears among the samples."
@@ -117,7 +122,9 @@ def _variety(score: Score) -> Card:
 
 def _labels(found: LabelAgreement) -> Card:
     gap = found.gap
-    if gap <= 0.03:
+    if found.samples.n < _FEW:
+        tone, reading = "none", f"{found.samples.n} items are too few to tell; a few hundred are needed."
+    elif gap <= 0.03:
         tone, reading = "good", "The samples show the class that was asked for as clearly as real items show theirs."
     elif gap <= 0.1:
         tone, reading = "fair", f"About {gap:.0%} of the samples are less clearly of their class than real items are."

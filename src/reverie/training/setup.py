@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -141,6 +142,10 @@ def set_threads(count: int) -> None:
     """Compute with this many CPU threads."""
     if count < 1:
         raise ReverieError(f"--threads {count}: give a whole number from 1.")
+    if count > (most := 16 * (os.cpu_count() or 1)):
+        raise ReverieError(
+            f"--threads {count}: this machine has {os.cpu_count()} cores; more than {most} threads only wait."
+        )
     torch.set_num_threads(count)
 
 

@@ -121,7 +121,9 @@ class Latents:
             solver = Solver.of(None if settings["tolerance"] else settings["steps"], settings["tolerance"])
             made = cls(z, list(settings["names"]), settings.get("labels"), solver, settings["model_sha256"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
-            raise ReverieError(f"{place} holds no latents that `reverie encode` wrote ({error}).") from error
+            raise ReverieError(
+                f"{place} holds no latents that `reverie encode` wrote ({type(error).__name__} while reading it)."
+            ) from error
         if z.ndim < 2 or len(z) != len(made.names) or not np.isfinite(z).all():
             raise ReverieError(f"{place} is damaged: latents of shape {z.shape} for {len(made.names)} names, or NaN.")
         return made
