@@ -175,7 +175,10 @@ def trained(kind: str, fault: str, about: dict[str, Any], seed: int, tracker: Me
     known = np.unique(told[STRANGERS:])  # a small data set may lack a class, which the network then has no number for
     meant = np.isin(labels[:STRANGERS], known) if classes else np.ones(STRANGERS, dtype=bool)
     seen = [
-        Items(torch.from_numpy(model.encode(x)), torch.from_numpy(np.searchsorted(known, y)) if classes else None)
+        Items(
+            torch.from_numpy(model.encode(x)),
+            model.condition(torch.from_numpy(np.searchsorted(known, y))) if classes else {},
+        )
         for x, y in (
             (items[:STRANGERS][meant], labels[:STRANGERS][meant]),
             (data.items[chosen], told[STRANGERS:][chosen]),
