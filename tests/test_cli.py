@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reverie import cli, registry, storage
+from reverie import api, cli, registry, storage
+from reverie.errors import ReverieError
 from reverie.tasks import tasks
 from reverie.training import verdict
+from tests.toy import data, tiny
 
 FAST = ["--steps", "2", "--size", "tiny", "--batch", "16", "--threads", "1"]
 
@@ -351,3 +353,20 @@ def test_data_that_has_moved_is_taken_where_it_is_now(reverie, tmp_path):
     code, out, err = reverie("evaluate", made, tmp_path / "there", "-n", 8, "--steps", 2)
     assert code == 0, err
     assert "8 samples against 8 held-out items" in out
+
+
+def test_a_run_that_came_while_another_was_prepared_is_not_replaced(tmp_path, monkeypatch):
+    """Between the first look at the folder and the lock another run may begin and end there."""
+    place, whole = tmp_path / "run", api.prepare
+
+    def slowly(*given):
+        job = whole(*given)
+        if not place.exists():
+            monkeypatch.setattr(api, "prepare", whole)
+            api.train(data(), place, network=tiny(), steps=1, batch=16, threads=1)
+        return job
+
+    monkeypatch.setattr(api, "prepare", slowly)
+    with pytest.raises(ReverieError, match="holds a run already"):
+        api.train(data(), place, network=tiny(), steps=2, batch=16, threads=1)
+    assert storage.load(place, tiny()).record["step"] == 1

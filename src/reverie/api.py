@@ -81,6 +81,7 @@ def train(
     settings = job.settings
     with files.locked(run) if run else contextlib.nullcontext():
         if run:  # only now: data that cannot be trained on leaves no folder, and removes none
+            _new_run(run, overwrite)  # again, under the lock: another run may have come and gone there meanwhile
             _begin_run(run, data, read_data, settings)
             tracker = _followers(tracker, run, settings, None)
         trainer = Trainer(job, settings, tracker, run, Learner.of(job.model.denoiser, settings), started=started)

@@ -158,6 +158,10 @@ class Model:
         """The network's conditions for items of a data set: all that the model knows of, as the data has them."""
         return moved(self.conditions.encode(data.columns), self.device)
 
+    def check_told(self, data: Data) -> None:
+        """Refuse data that does not tell, in the same classes, all that the model knows of; what else it tells is left alone."""
+        self.conditions.check({name: c for name, c in data.columns.items() if name in self.conditions}, "the model")
+
     def process(self, settings: Settings) -> Process:
         """The process that is walked back: the model's own, under the schedule that was asked for."""
         return self.guided({}, settings).process

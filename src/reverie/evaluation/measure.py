@@ -51,7 +51,7 @@ def measure(
         wanted = labels_like(held_out.labels, n, seed)
     if set(model.conditions) - {"label"}:  # several, or no label: those of held-out items, as they occur together
         for data in (train, held_out):
-            model.conditions.check({k: v for k, v in data.columns.items() if k in model.conditions}, "the model")
+            model.check_told(data)
         chosen = np.random.default_rng(seed).permutation(len(held_out))[:n]
         told = {name: values for name, values in held_out.told(chosen).items() if name in model.conditions}
         wanted = held_out.labels[chosen] if wanted is not None and held_out.labels is not None else None

@@ -25,14 +25,13 @@ def both_sides(run: Path, model: Model, data: Any = None, way: str | None = None
     """
     way = way or f"reverie evaluate {run} PATH"
     about = files.read_json(run / "run.json") if storage.is_run(run) else {}
-    own = None
-    moved = data is not None and _gone(about.get("data"))
+    own, moved = None, _gone(about.get("data"))
+    if moved and data is None:
+        raise ReverieError(
+            f"The data of {run} is no longer at {about['data']}. Put it back, or say where it is: {way}."
+        )
     if about.get("data") is not None and not moved:
         settings = TrainSettings.of(about["settings"])
-        if _gone(about["data"]):
-            raise ReverieError(
-                f"The data of {run} is no longer at {about['data']}. Put it back, or say where it is: {way}."
-            )
         own = as_data(about["data"], None, settings)
         cut = split(own, share_or_count(settings.held_out, "held-out"), seed=0)
         if cut.hash != model.card.get("split"):

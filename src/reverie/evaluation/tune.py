@@ -150,7 +150,7 @@ class Bench:
                 f"Tuning compares distances on {real.shape[1]} features, which takes {need:,} held-out items or more (half of "
                 f"them above the features), and n is {size:,}. Hold out more (--held-out {need}), or ask for a larger -n."
             )
-        model.conditions.check({k: v for k, v in held.columns.items() if k in model.conditions}, "the model")
+        model.check_told(held)
         asked = {name: values for name, values in held.told(range(size)).items() if name in model.conditions}
         return cls(model, real, asked, features, told)
 
