@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from reverie.codecs.pixels import Header
+from reverie.codecs.rows import Rows
 from reverie.data import pictures
 from reverie.data.columns import Column, Labels, check_length, columns, number
 from reverie.errors import ReverieError
@@ -33,7 +34,7 @@ class Indexed(Protocol):
 class Data:
     """A data set in memory.
 
-    items: an array (N, H, W, C), or a sequence of arrays (H, W, C) where sizes differ.
+    items: an array (N, H, W, C), a sequence of arrays (H, W, C) where sizes differ, or the rows of a table.
     names: N of them; what messages call the items.
     labels: (N,) int64, places in `classes`; None where there are none.
     colour: what the channels mean (see codecs.pixels.COLOURS), where files said so.
@@ -43,7 +44,7 @@ class Data:
     groups: N names of what must not be parted by a split (a person, a scene); None where every item stands for itself.
     """
 
-    items: Sequence[np.ndarray] | np.ndarray
+    items: Sequence[Any] | np.ndarray
     names: list[str]
     labels: np.ndarray | None = None
     classes: list[str] = field(default_factory=list)
@@ -73,8 +74,12 @@ class Data:
         for name, column in self.conditions.items():
             check_length(name, column, len(self.items), self.source)
         self._take_label()
-        self.found = self.found or describe(Header.of(item, self.colour) for item in self.items)
-        self.bytes = self.bytes or sum(item.nbytes for item in self.items)
+        if isinstance(self.items, Rows):
+            self.found = self.found or {self.items.words: len(self)}
+            self.bytes = self.bytes or self.items.nbytes
+        else:
+            self.found = self.found or describe(Header.of(item, self.colour) for item in self.items)
+            self.bytes = self.bytes or sum(item.nbytes for item in self.items)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -105,7 +110,7 @@ class Data:
     def subset(self, index: Sequence[int] | np.ndarray) -> Data:
         """Return the items at some places, in that order; classes keep their numbers."""
         index = np.asarray(index, dtype=np.int64)
-        items = self.items[index] if isinstance(self.items, np.ndarray) else [self.items[k] for k in index]
+        items = taken(self.items, index)
         labels = None if self.labels is None else self.labels[index]
         groups = None if self.groups is None else [self.groups[k] for k in index]
         names = [self.names[k] for k in index]
@@ -142,6 +147,13 @@ class Data:
         numbered, classes = (None, []) if labels is None else number(np.asarray(labels).tolist(), name)
         told = columns(conditions, len(pixels), name)
         return cls(pixels, names, numbered, classes, source=name, notes=notes, colour=colour, conditions=told)
+
+
+def taken(items: Any, index: np.ndarray) -> Any:
+    """The items at some places, in that order, in what held them."""
+    if isinstance(items, Rows):
+        return items.take(index)
+    return items[index] if isinstance(items, np.ndarray) else [items[k] for k in index]
 
 
 def describe(headers: Iterable[Header]) -> dict[str, int]:
