@@ -101,6 +101,6 @@ def _wishes(model: Model, text: str | None, names: Sequence[str]) -> list[Wish]:
         return [there.get(name) or Wish(model.conditions[name].kind, name, name) for name in names]
     found = parse(text, "--condition-from")
     if odd := [wish.name for wish in found if wish.name not in names]:
-        hint = f"The model's are: {nearest(odd[0], list(names))}." if names else "There is none that is not stated."
-        raise ReverieError(f"--condition-from {text}: '{odd[0]}' is no condition to be read. {hint}")
+        left = f"left to read: {nearest(odd[0], list(names))}" if names else "none is left to read"
+        raise ReverieError(f"--condition-from {text}: '{odd[0]}' is stated already, or not the model's; {left}.")
     return found
