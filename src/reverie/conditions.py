@@ -38,6 +38,10 @@ class Asked:
     values: dict[str, list[Any]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
+    def lines(self) -> list[str]:
+        """What is told, and what is odd, in words."""
+        return [f"told {', '.join(self.values) or 'nothing'}", *self.notes]
+
     def at(self, k: int) -> dict[str, Any]:
         """What sample k is told, by name."""
         return {name: each[k] for name, each in self.values.items()}

@@ -78,7 +78,7 @@ def _read(
 ) -> tuple[Inputs, Asked]:  # fmt: skip
     """The items with all that is known of each, and what the model is told of them."""
     from reverie.data.dataset import Data
-    from reverie.tasks.parts.told import read_known, stated, wish
+    from reverie.tasks.parts.told import check_brought, read_known, stated, wish
 
     if labels is not None:
         items = Data.from_arrays(items, labels, name="input")
@@ -87,13 +87,14 @@ def _read(
     if twice := sorted(said.keys() & given.told.keys()):
         raise ReverieError(f"'{twice[0]}' is in the data, and was given beside it as {said[twice[0]]}. Give it once.")
     if model.classes and label_from != "none" and "label" not in said:
-        names = ["label", *names]
         if given.labels is None:
             raise ReverieError(
                 f"The items have no labels, and the model was trained with {len(model.classes)} "
                 f"({', '.join(model.classes[:5])}). Put them into a folder for each class, name a column with --label-from "
                 "csv:COLUMN, state it with --condition label=CLASS, or vary them untold with --label-from none."
             )
+        names = ["label", *names]
+        check_brought(model, given, ["label"])
     told = wish(
         model, len(given), {n: given.told[n] for n in names} | more | stated(model, len(given), None, condition)
     )
@@ -148,8 +149,7 @@ def _collected(
     said = [
         f"{len(x) * len(given):,} variations of {len(given):,} items, seed {facts['seed']}, strength {strength:g}{level}, "
         f"{facts['steps']} steps of {facts['sampler']}, guidance {facts['guidance']:g}",
-        f"told {', '.join(told.values) or 'nothing'}",
-        *told.notes,
+        *told.lines(),
     ]
     said += [f"and the {len(given):,} items themselves"] if with_originals else []
     said += [

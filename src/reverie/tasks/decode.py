@@ -62,4 +62,4 @@ def decode(
     facts = [{**made, "input": name, **told_plainly(told.at(k))} for k, name in enumerate(found.names)]
     items = [model.codec.decode(one) for one in x.numpy()]
     names = [plain_name(k, name) for k, name in enumerate(found.names)]
-    return Items(items, names, facts, model.codec, [f"{len(items)} decoded, {solver.words}", *told.notes])
+    return Items(items, names, facts, model.codec, [f"{len(items)} decoded, {solver.words}", *told.lines()])

@@ -68,7 +68,7 @@ def detect(
     said = stated(model, 1, None, condition)
     given, names = read_known(model, items, said, label_from, condition_from)
     usual, known = _normal(model, normal, train, run, said, condition_from)
-    check_brought(usual, names)
+    check_brought(model, usual, names)
     order = np.random.default_rng(seed).permutation(len(usual))
     halves = usual.some(order[: len(usual) // 2]), usual.some(order[len(usual) // 2 :])
     _can_promise(fpr, len(halves[0]))
@@ -83,8 +83,8 @@ def detect(
     near = _distances([given.x, halves[1].x], halves[0].x if known is None else known)
     return Findings(
         given, model.codec, fpr, errors=found[0], calibration=found[1], check=found[2], near=near[0], near_check=near[1],
-        settings={**origin(COMMAND, model), "seed": seed, "draws": draws, "fpr": fpr, "told": names, "condition": condition},
-        classes=in_turn(model, told[0]), notes=told[0].notes,
+        settings={**origin(COMMAND, model), "seed": seed, "draws": draws, "fpr": fpr, "told": list(told[0].values)},
+        classes=in_turn(model, told[0]), notes=told[0].lines() if told[0].values else [],
     )  # fmt: skip
 
 

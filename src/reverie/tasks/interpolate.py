@@ -99,7 +99,7 @@ def interpolate(
     captions = ["A", *(f"{f:.2f}" for f in share.tolist()[1:-1]), "B"]
     made = [model.codec.decode(one) for one in x.numpy()]
     names = [f"frame-{k:04d}" for k in range(frames)]
-    lines = [f"{frames} frames from {ends[0].name} to {ends[1].name}, {solver.words}", *_kept(ends, x), *told.notes]
+    lines = [f"{frames} frames from {ends[0].name} to {ends[1].name}, {solver.words}", *_kept(ends, x), *told.lines()]
     return Items(made, names, facts, model.codec, lines, columns=min(frames, 16), captions=captions, film=True)
 
 

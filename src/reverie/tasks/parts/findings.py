@@ -93,7 +93,6 @@ class Findings:
             f"calibrated on {len(self.calibration.scores):,} normal items",
             f"of {seen.n:,} other normal items {seen.k:,} would be: {seen.value:.1%} [{seen.low:.1%}, {seen.high:.1%}]",
             f"AUROC {own}; 5 nearest training items {near} ({which})",
-            *([f"told {', '.join(self.settings['told'])} of each item"] if self.settings.get("told") else []),
             *self.notes,
         ]
 

@@ -81,17 +81,24 @@ def read_known(
         places = ",".join(map(str, wishes)) if isinstance(items, str | Path) else None
         given = read_inputs(model.codec, items, label_from, places)
     except Untold as error:
-        raise ReverieError(f"{error} {_WAYS}") from error
-    check_brought(given, names)
+        raise ReverieError(f"The model is told {', '.join(names)} of each item. {error} {_WAYS}") from error
+    check_brought(model, given, names)
     return given, names
 
 
-def check_brought(given: Inputs, names: Collection[str]) -> None:
-    """Refuse items that do not bring some conditions."""
+def check_brought(model: Model, given: Inputs, names: Collection[str]) -> None:
+    """Refuse items that do not bring some conditions, or bring a value that the model cannot be told."""
     if missing := [name for name in names if name not in given.told]:
         raise ReverieError(
             f"The items ({given.names[0]}, ...) do not bring '{missing[0]}', which is to be told. {_WAYS}"
         )
+    for name, known in model.conditions.vectors.items():
+        first = dict(zip(reversed(given.told[name]), reversed(given.names), strict=True)) if name in names else {}
+        for value, item in first.items():
+            try:
+                None if value is None else known.number(value, name)
+            except ReverieError as error:
+                raise ReverieError(f"{item}: {error}") from error
 
 
 def _wishes(model: Model, text: str | None, names: Sequence[str]) -> list[Wish]:
