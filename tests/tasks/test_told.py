@@ -1,18 +1,22 @@
 """What verbs are told beside labels: numbers, several labels and pictures, stated or brought by the items, on exact models."""
 
 import csv
+import inspect
 import json
+import typing
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from reverie.cli.verbs import verb
 from reverie.data.columns import Labels, Numbers
 from reverie.data.dataset import Data
 from reverie.data.source import read
 from reverie.data.wishes import parse
 from reverie.errors import ReverieError
+from reverie.tasks import tasks
 from reverie.tasks.augment import augment
 from reverie.tasks.decode import decode
 from reverie.tasks.detect import detect
@@ -65,6 +69,16 @@ def test_told_all_that_an_item_is_its_latent_is_that_of_the_centred_item(model, 
     older = decode(model, tmp_path / "z", condition="age=70")
     np.testing.assert_allclose(np.stack(older.items), moved(items, STYLES * 2, [70] * 4), atol=3e-3)
     assert older.facts[1]["conditions"] == {"style": "noto", "age": 70.0}
+
+
+def test_encode_tells_what_a_table_says_where_it_is_asked_to(tmp_path):
+    """Items at the mean of what they are have the latent 0."""
+    model = told_model("style", "age", dtype="uint8")
+    place = str(folder(tmp_path / "in", STYLES, [20, 70]))
+    found = encode(model, place, condition="style=flat|noto", condition_from="number:age", steps=24)
+    assert found.told == {"style": STYLES, "age": [20.0, 70.0]}
+    np.testing.assert_allclose(found.z, 0, atol=0.03)  # half a grey level is 0.016
+    assert np.abs(encode(model, place, steps=24).z).min() > 0.05
 
 
 def test_a_picture_that_encode_told_is_told_again_unless_it_has_changed(tmp_path):
@@ -252,6 +266,13 @@ def test_what_cannot_be_told_is_one_message(model, tmp_path):
     }.items():
         with pytest.raises(ReverieError, match=words):
             act()
+
+
+@pytest.mark.parametrize("task", tasks(), ids=lambda task: task.command)
+def test_every_verb_takes_conditions_from_the_command_line(task):
+    flags = inspect.signature(verb(task)).parameters
+    assert typing.get_args(flags["condition"].annotation)[0] == str | None
+    assert "style=noto" in typing.get_args(flags["condition"].annotation)[1].help
 
 
 def test_the_two_grammars_of_condition_know_each_other():

@@ -72,18 +72,22 @@ def detect(
     order = np.random.default_rng(seed).permutation(len(usual))
     halves = usual.some(order[: len(usual) // 2]), usual.some(order[len(usual) // 2 :])
     _can_promise(fpr, len(halves[0]))
+    sets = (given, *halves)
     told = [
         wish(model, len(one), {n: one.told[n] for n in names} | stated(model, len(one), None, condition))
-        for one in (given, *halves)
+        for one in sets
     ]
     found = [
         denoising_errors(model, one.x, draws, seed, batch, on_step, asked)
-        for one, asked in zip((given, *halves), told, strict=True)
+        for one, asked in zip(sets, told, strict=True)
     ]
     near = _distances([given.x, halves[1].x], halves[0].x if known is None else known)
     return Findings(
         given, model.codec, fpr, errors=found[0], calibration=found[1], check=found[2], near=near[0], near_check=near[1],
-        settings={**origin(COMMAND, model), "seed": seed, "draws": draws, "fpr": fpr, "told": list(told[0].values)},
+        settings={
+            **origin(COMMAND, model), "seed": seed, "draws": draws, "fpr": fpr, "told": list(told[0].values),
+            "condition": condition, "condition_from": condition_from,
+        },
         classes=in_turn(model, told[0]), notes=told[0].lines() if told[0].values else [],
     )  # fmt: skip
 

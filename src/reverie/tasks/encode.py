@@ -29,6 +29,9 @@ def encode(
         "Class to tell the model, or several, cycled. Default: none, so that the latent holds the class too.",
     ] = None,
     condition: options.Condition = None,
+    condition_from: Annotated[
+        str, "Where else the data says what the items are, as `reverie train --condition` takes it: number:age."
+    ] = "none",
     steps: options.OdeSteps = None,
     tolerance: options.Tolerance = None,
     batch: options.Batch = 128,
@@ -40,13 +43,14 @@ def encode(
     model of tokens.
     """
     from reverie.storage import fingerprint
-    from reverie.tasks.parts.inputs import read_inputs
     from reverie.tasks.parts.latents import Latents, Solver, carried
     from reverie.tasks.parts.needs import gaussian
-    from reverie.tasks.parts.told import stated, wish
+    from reverie.tasks.parts.told import read_known, stated, wish
 
     gaussian(model, COMMAND)
-    solver, given = Solver.of(steps, tolerance), read_inputs(model.codec, items)
-    told = wish(model, len(given), stated(model, len(given), label, condition))
+    solver, said = Solver.of(steps, tolerance), stated(model, 1, label, condition)
+    given, names = read_known(model, items, said, condition_from=condition_from)
+    own = {name: given.told[name] for name in names}
+    told = wish(model, len(given), own | stated(model, len(given), label, condition))
     z = carried(model, solver.up, given.x, told.cond, batch, on_step)
     return Latents(z.numpy(), given.names, told.values, solver, fingerprint(model), told.notes)
