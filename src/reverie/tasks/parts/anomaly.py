@@ -69,14 +69,13 @@ def denoising_errors(
     seed: int,
     batch: int = 128,
     on_step: Callable[[Step], None] | None = None,
-    told: Asked | None = None,
+    told: Asked = Asked(),
 ) -> Errors:
     """|x0_hat(alpha x + sigma eps) - x|^2 of items (N, C, *) at each of the levels, told the label that makes it least.
 
     told: what else is told of each. Every item meets the same `draws` noises, so that its error depends on nothing but itself,
     what is told of it, model and seed.
     """
-    told = told or Asked()
     schedule = gaussian(model, "detect").schedule
     times = [schedule.time_of_noise(torch.tensor(k * model.denoiser.sigma_data)) for k in LEVELS]
     turns = _turns(model, told, len(x))
