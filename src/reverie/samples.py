@@ -226,7 +226,7 @@ def write_item(codec: Codec, item: Any, path: Path, facts: dict[str, Any]) -> Pa
 
 def save_table(folder: Path, paths: list[Path], conditions: Mapping[str, list[Any]]) -> None:
     """Write conditions.csv, a row for each file in the folder, of the conditions (by name) that are words and numbers."""
-    names = [name for name, values in conditions.items() if all(map(_is_plain, values))]
+    names = [name for name, values in conditions.items() if all(map(is_plain, values))]
     if not names:
         return
     table = io.StringIO()
@@ -245,14 +245,14 @@ def told_plainly(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**label, **({"conditions": plain} if plain else {})}
 
 
-def _is_plain(value: Any) -> bool:
+def is_plain(value: Any) -> bool:
     """Whether a condition's value is JSON by itself, as all but pictures are."""
     return value is None or (np.ndim(value) == 0 and not isinstance(value, Path))
 
 
 def plainly(value: Any) -> Any:
     """A condition's value as JSON; what stands for a picture is which file it was, and the SHA-256 of its bytes."""
-    if _is_plain(value):
+    if is_plain(value):
         return value
     if isinstance(value, Path):
         return {"file": str(value), "sha256": sha256(value)}

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+import reverie
 from reverie.cli.verbs import verb
 from reverie.data.columns import Labels, Numbers
 from reverie.data.dataset import Data
@@ -161,6 +162,19 @@ def test_conditions_are_read_as_training_read_them_unless_told_where_they_are(tm
     arrays = read(place).items
     told = augment(model, arrays, times=2, steps=1, conditions={"style": STYLES, "age": 40})
     assert told.conditions == {"style": ["flat"] * 2 + ["noto"] * 2, "age": [40.0] * 4}
+
+
+@pytest.mark.slow
+def test_what_a_model_is_trained_to_be_told_goes_from_files_to_variations_and_back_into_training(tmp_path):
+    place = folder(tmp_path / "in", STYLES * 5, range(20, 30), ("file", "kind", "years"))
+    options = {"steps": 1, "batch": 2, "size": "tiny", "threads": 1, "device": "cpu"}
+    model = reverie.train(str(place), condition="label:style=kind,number:age=years", **options)
+    made = augment(model, str(place), times=1, steps=1)
+    made.save(tmp_path / "more")
+    again = reverie.train(str(tmp_path / "more"), condition="label:style,number:age", **options)
+    assert {n: one.kind for n, one in again.conditions.items()} == {"style": "label", "age": "number"}
+    assert again.conditions["style"].classes == model.conditions["style"].classes
+    assert made.conditions["age"] == list(range(20, 30))
 
 
 def test_pictures_that_items_bring_are_told_and_said_not_to_be_written(tmp_path):

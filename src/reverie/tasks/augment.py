@@ -78,7 +78,7 @@ def _read(
 ) -> tuple[Inputs, Asked]:  # fmt: skip
     """The items with all that is known of each, and what the model is told of them."""
     from reverie.data.dataset import Data
-    from reverie.tasks.parts.told import check_brought, read_known, stated, wish
+    from reverie.tasks.parts.told import check_brought, read_known, stated, wish_of
 
     if labels is not None:
         items = Data.from_arrays(items, labels, name="input")
@@ -95,9 +95,8 @@ def _read(
             )
         names = ["label", *names]
         check_brought(model, given, ["label"])
-    told = wish(
-        model, len(given), {n: given.told[n] for n in names} | more | stated(model, len(given), None, condition)
-    )
+    given.told |= more
+    told = wish_of(model, given, [*names, *more], condition=condition)
     given.told |= told.values
     return given, told
 
@@ -126,7 +125,7 @@ def _collected(
     model: Model, given: Inputs, told: Asked, x: list[Tensor], facts: dict[str, Any], with_originals: bool
 ) -> Items:
     """Items beside their variations, named after them, in their classes' folders."""
-    from reverie.samples import told_plainly
+    from reverie.samples import is_plain, told_plainly
     from reverie.tasks.parts.items import Items, plain_name
     from reverie.tasks.parts.provenance import origin
     from reverie.tasks.parts.strength import noise_of
@@ -152,9 +151,8 @@ def _collected(
         *told.lines(),
     ]
     said += [f"and the {len(given):,} items themselves"] if with_originals else []
-    said += [
-        f"the pictures '{name}' are not written beside them" for name in model.conditions.pictures if name in known
-    ]
+    pictures = [name for name, values in known.items() if not all(map(is_plain, values))]
+    said += [f"the pictures '{name}' are not written beside them" for name in pictures]
     folders, columns = known.pop("label", None), min(16, each * max(1, 16 // each))
     return Items(
         made, names, kept, model.codec, said, folders, columns, captions=folders, shown=8 * columns, conditions=known

@@ -59,7 +59,7 @@ def detect(
     from reverie.tasks.parts.findings import Findings
     from reverie.tasks.parts.needs import scores
     from reverie.tasks.parts.provenance import origin
-    from reverie.tasks.parts.told import check_brought, read_known, stated, wish
+    from reverie.tasks.parts.told import check_brought, read_known, stated, wish_of
 
     scores(model, COMMAND)
     if draws < 1:
@@ -73,10 +73,7 @@ def detect(
     halves = usual.some(order[: len(usual) // 2]), usual.some(order[len(usual) // 2 :])
     _can_promise(fpr, len(halves[0]))
     sets = (given, *halves)
-    told = [
-        wish(model, len(one), {n: one.told[n] for n in names} | stated(model, len(one), None, condition))
-        for one in sets
-    ]
+    told = [wish_of(model, one, names, condition=condition) for one in sets]
     found = [
         denoising_errors(model, one.x, draws, seed, batch, on_step, asked)
         for one, asked in zip(sets, told, strict=True)

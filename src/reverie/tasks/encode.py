@@ -45,12 +45,11 @@ def encode(
     from reverie.storage import fingerprint
     from reverie.tasks.parts.latents import Latents, Solver, carried
     from reverie.tasks.parts.needs import gaussian
-    from reverie.tasks.parts.told import read_known, stated, wish
+    from reverie.tasks.parts.told import read_known, stated, wish_of
 
     gaussian(model, COMMAND)
     solver, said = Solver.of(steps, tolerance), stated(model, 1, label, condition)
     given, names = read_known(model, items, said, condition_from=condition_from)
-    own = {name: given.told[name] for name in names}
-    told = wish(model, len(given), own | stated(model, len(given), label, condition))
+    told = wish_of(model, given, names, label, condition)
     z = carried(model, solver.up, given.x, told.cond, batch, on_step)
     return Latents(z.numpy(), given.names, told.values, solver, fingerprint(model), told.notes)

@@ -27,6 +27,14 @@ def wish(model: Model, n: int, wanted: Mapping[str, Sequence[Any]]) -> Asked:
     return replace(asked, values={name: values for name, values in asked.values.items() if name in wanted})
 
 
+def wish_of(
+    model: Model, given: Inputs, names: Collection[str], label: str | None = None, condition: str | None = None
+) -> Asked:
+    """What items are told: some of what is known of them, and what a person states of them."""
+    own = {name: given.told[name] for name in names}
+    return wish(model, len(given), own | stated(model, len(given), label, condition))
+
+
 def stated(model: Model, n: int, label: str | None, condition: str | None) -> dict[str, list[str]]:
     """Read `3` or `3,5,8` and `style=noto,age=40|60` as a value for each of n items, cycled where there are fewer, by name."""
     found = parse_condition(condition, n)
@@ -93,10 +101,9 @@ def check_brought(model: Model, given: Inputs, names: Collection[str]) -> None:
             f"The items ({given.names[0]}, ...) do not bring '{missing[0]}', which is to be told. {_WAYS}"
         )
     for name, known in model.conditions.vectors.items():
-        first = dict(zip(reversed(given.told[name]), reversed(given.names), strict=True)) if name in names else {}
-        for value, item in first.items():
+        for item, value in zip(given.names, given.told[name], strict=True) if name in names else ():
             try:
-                None if value is None else known.number(value, name)
+                _ = value is None or known.number(value, name)
             except ReverieError as error:
                 raise ReverieError(f"{item}: {error}") from error
 
