@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 import reverie
+from reverie.codecs.sheets import grid, on_paper
 from reverie.core.samplers import DPMSolverPP2M, Heun
 from reverie.errors import ReverieError
-from reverie.pictures import grid, on_paper
 from reverie.samples import Settings, safe_name, spelled
 from reverie.tasks.generate import generate, parse_interval
 from tests.toy import bars, data

@@ -101,7 +101,7 @@ def restyled(model: Model, n: int) -> None:
         apart = np.sqrt(((draws.astype(float) - truth) ** 2).mean((1, 2, 3))) / 127.5
         print(f"restyle {strength}: rms distance {apart.mean():.3f} (n = {n})")
         print("   asked for: " + agreement(model, draws, asked), flush=True)
-    from reverie.pictures import grid
+    from reverie.codecs.sheets import grid
 
     cells = [model.codec.picture(rows[s][k]) for k in range(8) for s in range(len(rows))]
     save(grid(cells, len(rows), ["0", "0.2", "0.4", "0.5", "0.6", "0.7", "0.8", "1"] * 8), "restyle.png")

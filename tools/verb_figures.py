@@ -18,13 +18,14 @@ from sklearn.svm import SVC
 
 import reverie
 from reverie.codecs.image import ImageCodec
+from reverie.codecs.sheets import grid
 from reverie.data.dataset import Data
 from reverie.data.split import split
 from reverie.datasets import Digits
 from reverie.evaluation.classifier import clopper_pearson
 from reverie.metrics.features import DigitNet, _digit_net
 from reverie.model import Model
-from reverie.pictures import grid, save_sheet
+from reverie.pictures import save_sheet
 from reverie.tasks.augment import augment
 from reverie.tasks.decode import decode
 from reverie.tasks.detect import detect

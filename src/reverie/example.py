@@ -5,7 +5,7 @@ The lowest room of the house: it imports torch alone, and every other room may i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -97,6 +97,21 @@ def each(f: Callable[..., Any], *states: State) -> State:
 def count(state: State) -> int:
     """How many samples a state is of."""
     return len(tensors(state)[0])
+
+
+def joined(states: Sequence[State]) -> State:
+    """Batches of states as one, in that order."""
+    return each(lambda *parts: torch.cat(parts), *states)
+
+
+def some_state(state: State, some: slice | Tensor) -> State:
+    """Some samples of a state."""
+    return each(lambda x: x[some], state)
+
+
+def to_arrays(state: State) -> Any:
+    """A state on the CPU as an array (N, *), or {field: array}."""
+    return each(lambda x: x.cpu().numpy(), state)
 
 
 def of_arrays(arrays: Any) -> State:

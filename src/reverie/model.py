@@ -20,6 +20,7 @@ from torch import Tensor
 
 from reverie import registry, storage
 from reverie.codecs import Codec
+from reverie.codecs.base import Field
 from reverie.conditions import Knowledge
 from reverie.core.denoiser import Denoiser, Given, Learned, Rescheduled
 from reverie.core.grids import Grid
@@ -31,10 +32,10 @@ from reverie.core.schedules import Schedule
 from reverie.data.dataset import Data
 from reverie.data.known import KnownLabel
 from reverie.errors import ReverieError
-from reverie.example import Conditions, moved, some_of
+from reverie.example import Conditions, State, each, joined, moved, some_of, to_arrays
 from reverie.samples import Samples, Settings, check_seed
 
-Start = Callable[[Denoiser, Noise, Tensor], Tensor]  # (denoiser, noise, time t () float64) -> x_t
+Start = Callable[[Denoiser, Noise, Tensor], State]  # (denoiser, noise, time t () float64) -> x_t
 
 
 @contextmanager
@@ -110,7 +111,7 @@ class Model:
         first: int = 0,
         batch: int = 128,
         on_step: Callable[[Step], None] | None = None,
-        spread: Callable[[Sequence[Callable[[], Tensor]]], list[Tensor]] | None = None,
+        spread: Callable[[Sequence[Callable[[], State]]], list[State]] | None = None,
     ) -> Samples:
         """Draw n new items.
 
@@ -144,12 +145,10 @@ class Model:
             told = some_of(asked.cond, slice(start, stop))
             watcher = counted(on_step, start // batch, -(-n // batch))
             jobs.append(partial(self._draw, noise, told, chosen, watcher))
-        x = torch.cat(spread(jobs) if spread else [job() for job in jobs])
-        items = [self.codec.decode(one) for one in x.numpy()]
+        x = to_arrays(joined(spread(jobs) if spread and not self.codec.joint else [job() for job in jobs]))
+        items = self.codec.decode_all(x)
         others = {k: v for k, v in asked.values.items() if k != "label"}
-        return Samples(
-            items, asked.values.get("label"), x.numpy(), self.codec, chosen, seed, first, others, asked.notes
-        )
+        return Samples(items, asked.values.get("label"), x, self.codec, chosen, seed, first, others, asked.notes)
 
     def condition(self, labels: Tensor) -> Conditions:
         """The network's conditions for class numbers (B,) of "label"; all others, where there are any, told to nobody."""
@@ -178,13 +177,23 @@ class Model:
             denoiser = Rescheduled(denoiser, registry.build("schedules", settings.schedule))
         return denoiser
 
-    def encode(self, items: Sequence[Any] | np.ndarray) -> np.ndarray:
-        """Items as the network sees them, (N, C, *) float32, or int64 tokens."""
-        return np.stack([self.codec.encode(item) for item in items])
+    def encode(self, items: Sequence[Any] | np.ndarray) -> Any:
+        """Items as the network sees them: an array (N, C, *), float32 or int64 tokens, or {field: array}."""
+        return self.codec.encode_all(items)
+
+    def empty(self, n: int) -> State:
+        """A state of n samples, of the right shapes, kinds and device, with nothing in it."""
+
+        def of(field: Field) -> Tensor:
+            kind = torch.float32 if field.classes is None else torch.int64
+            return torch.empty(n, *field.shape, dtype=kind, device=self.device)
+
+        found = {name: of(field) for name, field in self.codec.fields.items()}
+        return found if self.codec.joint else next(iter(found.values()))
 
     def _draw(
         self, noise: Noise, cond: Conditions, settings: Settings, on_step: Callable[[Step], None] | None
-    ) -> Tensor:
+    ) -> State:
         """One batch of encoded samples."""
         return self.walk(self.guided(cond, settings), noise, settings, on_step)
 
@@ -196,8 +205,8 @@ class Model:
         on_step: Callable[[Step], None] | None = None,
         start: Start | None = None,
         below: float | None = None,
-    ) -> Tensor:
-        """Walk one batch back to t = 0, encoded, (B, C, *) on the CPU: float32, or int64 tokens.
+    ) -> State:
+        """Walk one batch back to t = 0, encoded, on the CPU: (B, C, *), float32 or int64 tokens, or {field: tensor}.
 
         denoiser: from `guided`, with whatever guidance around it. noise: of each of the B. start: x_t at the first time; by
         default the prior. below: leave out the part of the grid above this time t, and start there (for starts that are not
@@ -209,9 +218,9 @@ class Model:
             times = settings.build_grid().times(process.schedule, settings.steps)
             if below is not None:
                 times = torch.cat([times.new_tensor([below]), times[times < below]])
-            like = torch.empty(len(noise.index), *self.codec.field.shape, device=self.device)
+            like = self.empty(len(noise.index))
             x = process.prior(like, noise, times[0]) if start is None else start(denoiser, noise, times[0])
-            return sample(denoiser, sampler, times, x, noise, on_step).cpu()
+            return each(Tensor.cpu, sample(denoiser, sampler, times, x, noise, on_step))
 
     def check_walk(self, sampler: Sampler, process: Process) -> None:
         """Refuse a process that the sampler cannot treat, and noise on the way for a model trained with chosen noise.

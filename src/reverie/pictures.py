@@ -1,13 +1,9 @@
-"""Contact sheets: items laid out on a page, as a person looks at them."""
+"""Sheets of samples, as a person looks at them, and where they are written."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from reverie.files import write_whole
 
@@ -15,47 +11,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from reverie.samples import Samples
-
-_GAP, _PAPER = 2, 255
-_CELL = 48  # small pictures are enlarged, by a whole factor, to about this many pixels
-
-
-def grid(
-    pictures: Sequence[np.ndarray], columns: int | None = None, labels: Sequence[str] | None = None
-) -> Image.Image:
-    """Lay out uint8 pictures (H, W, 3 or 4) in rows, enlarged without smoothing where they are small.
-
-    labels: one for each, written under it. Transparent parts show a checkerboard.
-    """
-    from PIL import Image, ImageDraw, ImageFont
-
-    columns = columns or math.ceil(math.sqrt(len(pictures)))
-    rows = math.ceil(len(pictures) / columns)
-    height, width = pictures[0].shape[:2]
-    scale = max(1, _CELL // max(height, width))
-    text = 12 if labels else 0
-    cell_h, cell_w = height * scale + text + _GAP, width * scale + _GAP
-    sheet = Image.new("RGB", (columns * cell_w + _GAP, rows * cell_h + _GAP), (_PAPER,) * 3)
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=10)
-    for k, picture in enumerate(pictures):
-        left, top = _GAP + (k % columns) * cell_w, _GAP + (k // columns) * cell_h
-        big = np.repeat(np.repeat(on_paper(picture), scale, 0), scale, 1)
-        sheet.paste(Image.fromarray(big), (left, top))
-        if labels:
-            draw.text(
-                (left, top + height * scale), labels[k][: max(3, width * scale // 6)], fill=(90, 90, 90), font=font
-            )
-    return sheet
-
-
-def on_paper(picture: np.ndarray) -> np.ndarray:
-    """uint8 (H, W, 3), what is transparent shown over a light checkerboard."""
-    if picture.shape[2] == 3:
-        return picture
-    rows, columns = np.indices(picture.shape[:2]) // 4
-    board = np.where((rows + columns) % 2, 225, 250)[..., None]
-    alpha = picture[..., 3:].astype(float) / 255
-    return np.round(alpha * picture[..., :3] + (1 - alpha) * board).astype(np.uint8)
 
 
 def free_place(path: Path) -> Path:
@@ -73,7 +28,9 @@ def sheet(samples: Samples, columns: int | None = None) -> Image.Image:
     classes = len(set(samples.labels or []))
     if columns is None and 1 < classes <= 20 and len(samples) % classes == 0:
         columns = classes  # a column for each class, where labels come in turn
-    return grid([samples.codec.picture(item) for item in samples], columns, samples.labels)
+    from PIL import Image
+
+    return Image.fromarray(samples.codec.sheet(samples.items, samples.labels, columns))
 
 
 def save_sheet(picture: Image.Image, path: Path) -> Path:

@@ -9,7 +9,7 @@ import io
 import json
 import math
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from reverie.core.grids import Grid
 from reverie.core.samplers import Sampler
 from reverie.core.schedules import Schedule
 from reverie.errors import ReverieError
+from reverie.example import each
 from reverie.files import sha256, write_text
 
 if TYPE_CHECKING:
@@ -137,16 +138,16 @@ class Samples:
     """Generated items with what made them: a sequence of items that can save itself.
 
     items: as the codec's files hold them, an image (H, W, C) in the training data's own dtype. labels: class of each, or
-    None. x: the same, encoded, (N, C, *). seed and first: item k is sample first + k of the seed.
+    None. x: the same, encoded, (N, C, *) or {field: (N, *)}. seed and first: item k is sample first + k of the seed.
     conditions: all that they were told beside labels, by name, a value for each: a class, a number, a picture or its path,
     None where nothing was told. notes: what a person should know of how it was asked for.
     model: SHA-256 of the weights, `storage.fingerprint`, where it is known. together: for each item, the first of those that
     were computed together and how many they were, on which its last bits depend.
     """
 
-    items: list[Any]
+    items: Sequence[Any]
     labels: list[str] | None
-    x: np.ndarray
+    x: Any
     codec: Codec
     settings: Settings
     seed: int
@@ -184,9 +185,9 @@ class Samples:
         """Item k alone."""
         return dataclasses.replace(
             self,
-            items=[self.items[k]],
+            items=self.items[k : k + 1],
             labels=None if self.labels is None else [self.labels[k]],
-            x=self.x[k : k + 1],
+            x=each(lambda x: x[k : k + 1], self.x),
             first=self.first + k,
             conditions={name: [values[k]] for name, values in self.conditions.items()},
             together=None if self.together is None else [self.together[k]],
@@ -207,10 +208,14 @@ class Samples:
     def save(self, folder: str | Path, about: dict[str, Any] | None = None) -> list[Path]:
         """Write every item as a file of its own, the settings inside it where the format allows; return the paths.
 
-        Labels become sub-folders and other conditions columns of conditions.csv, so that the result reads back as a data set
-        that tells the same. `about` is added to the settings.
+        Kinds whose items are one file, as the rows of a table are, are written as one. Labels become sub-folders and other
+        conditions columns of conditions.csv, so that the result reads back as a data set that tells the
+        same. `about` is added to the settings.
         """
         folder, paths = Path(folder), []
+        if self.codec.together:
+            facts = {**self.describe(0), "samples": len(self), **(about or {})}
+            return [write_item(self.codec, self.items, folder / f"seed{self.seed}", facts)]
         for k, item in enumerate(self.items):
             place = folder if self.labels is None else folder / safe_name(self.labels[k])
             facts = {**self.describe(k), **(about or {})}

@@ -9,12 +9,12 @@ import pytest
 
 from reverie import registry
 from reverie.codecs.image import ImageCodec
+from reverie.codecs.sheets import on_paper
 from reverie.core.denoiser import NetworkDenoiser
 from reverie.core.processes import Gaussian
 from reverie.evaluation.evaluate import evaluate
 from reverie.metrics.features import RandomConv
 from reverie.model import Model
-from reverie.pictures import on_paper
 from reverie.report import facts, history, words
 from reverie.report.page import PER_CLASS, sheet
 from reverie.report.tiles import EXACT

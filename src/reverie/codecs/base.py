@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from reverie.codecs.sheets import grid
 from reverie.errors import ReverieError
 
 Item = Any  # what a person holds: for images, an array (H, W, C) in the file's own dtype
@@ -37,9 +38,9 @@ class Codec(ABC):
 
     kind: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
+    together: ClassVar[bool] = False  # whether many items are one file
     joint: ClassVar[bool] = False  # whether an encoded item is {field: array}, or the array of its only field
     family: ClassVar[str] = "edm"  # of models, unless a person asks for another
-    network: ClassVar[str] = "unet"  # for numbers, unless a person asks for another
     rule: str  # how the fields were chosen, in words
 
     @property
@@ -87,7 +88,7 @@ class Codec(ABC):
     def decode(self, x: Array) -> Item:
         """Turn an array of `field.shape` into an item, clipped and rounded to the item's own type."""
 
-    def encode_all(self, items: Sequence[Item]) -> Array:
+    def encode_all(self, items: Sequence[Item] | np.ndarray) -> Array:
         """Turn items into arrays (N, *)."""
         return np.stack([self.encode(item) for item in items])
 
@@ -99,6 +100,12 @@ class Codec(ABC):
         """Encoded items as numbers in [-1, 1], float32, on which distances mean something: tokens by their order."""
         classes = self.field.classes
         return (np.clip(x, -1, 1) if classes is None else x * (2 / (classes - 1)) - 1).astype(np.float32)
+
+    def sheet(
+        self, items: Sequence[Item], labels: Sequence[str] | None = None, columns: int | None = None
+    ) -> np.ndarray:
+        """How a person looks at many items, uint8 (H, W, 3): pictures in rows, unless the kind has another way."""
+        return np.asarray(grid([self.picture(item) for item in items], columns, labels))
 
     @abstractmethod
     def picture(self, item: Item) -> np.ndarray:

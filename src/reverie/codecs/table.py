@@ -53,7 +53,9 @@ class TableCodec(Codec):
     name: ClassVar[str] = "table"
     kind: ClassVar[str] = "table"
     suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".parquet", ".xlsx")
+    together: ClassVar[bool] = True
     joint: ClassVar[bool] = True
+    family: ClassVar[str] = "mixed"
 
     columns: tuple[dict[str, Any], ...]
     rule: str = ""
@@ -142,7 +144,7 @@ class TableCodec(Codec):
         """One row as {column: value}."""
         return self.decode_all({k: v[None] for k, v in x.items()})[0]
 
-    def encode_all(self, items: Sequence[Any]) -> dict[str, np.ndarray]:
+    def encode_all(self, items: Sequence[Any] | np.ndarray) -> dict[str, np.ndarray]:
         """Rows as {field: (N, D)}; ReverieError for a column that is missing, and a category that training did not have."""
         rows = Rows.of(items)
         frame = rows.frame
@@ -192,7 +194,7 @@ class TableCodec(Codec):
         return self.sheet([item])
 
     def sheet(
-        self, items: Sequence[Any], captions: Sequence[str] | None = None, columns: int | None = None
+        self, items: Sequence[Any], labels: Sequence[str] | None = None, columns: int | None = None
     ) -> np.ndarray:
         """The first rows as a table of text, uint8 (H, W, 3)."""
         from reverie.codecs.text_table import drawn

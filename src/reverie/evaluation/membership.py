@@ -14,6 +14,7 @@ Source: Yeom et al. 2018 (Privacy Risk in Machine Learning), the loss as the att
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,9 +22,11 @@ from scipy.stats import mannwhitneyu, norm
 
 from reverie.core.denoiser import Learned
 from reverie.core.noise import Noise
-from reverie.core.times import LogNormal
+from reverie.core.processes import Product
+from reverie.core.times import LogNormal, TimeLaw
+from reverie.core.times import Uniform as Even
 from reverie.errors import ReverieError
-from reverie.example import Conditions, some_of
+from reverie.example import Conditions, count, each, of_arrays, some_of
 from reverie.model import judging
 
 LEVELS = 8  # noise levels: the middles of as many equal shares of EDM's law
@@ -84,21 +87,23 @@ def _share_below(x: np.ndarray, cuts: np.ndarray) -> np.ndarray:
     return (np.searchsorted(x, cuts, "left") + np.searchsorted(x, cuts, "right")) / (2 * len(x))
 
 
-def losses(denoiser: Learned, x: np.ndarray, cond: Conditions, seed: int = 0) -> np.ndarray:
-    """The process' divergence of each item from the denoiser's guess at each of 8 noise levels: x (N, C, *) -> (N, 8).
+def losses(denoiser: Learned, x: Any, cond: Conditions, seed: int = 0) -> np.ndarray:
+    """The process' divergence of each item from the denoiser's guess at each of 8 noise levels: x (N, *) -> (N, 8).
 
     x: encoded items. cond: their conditions, or none. Item k of any set has the same noises as item k of every other.
     """
     process, device = denoiser.process, next(denoiser.parameters()).device
     u = (torch.arange(LEVELS, dtype=torch.float64) + 0.5) / LEVELS
-    times = LogNormal().quantile(u, process.schedule, denoiser.sigma_data)
+    law: TimeLaw = Even() if isinstance(process, Product) else LogNormal()  # whose own schedule spreads the levels
+    times = law.quantile(u, process.schedule, denoiser.sigma_data)
+    state = of_arrays(x)
     parts = []
     with judging(denoiser):
-        for first in range(0, len(x), BATCH):
+        for first in range(0, count(state), BATCH):
             some = slice(first, first + BATCH)
-            x0 = torch.from_numpy(x[some]).to(device)
+            x0 = each(lambda part: part[some].to(device), state)  # noqa: B023
             told = some_of(cond, some)
-            noise, found = Noise.of(seed, len(x0), first), []
+            noise, found = Noise.of(seed, count(x0), first), []
             for k, t in enumerate(times):
                 x_t = process.diffuse(x0, t, process.draw(noise.at(_STEP + k), x0))
                 found.append(process.divergence(x0, denoiser(x_t, t, told), x_t, t).cpu())

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from reverie.codecs import Codec
+from reverie.codecs.sheets import on_paper
 from reverie.errors import ReverieError
-from reverie.pictures import on_paper
 
 EXACT = 64  # pixels a side, up to which a picture is kept bit for bit and enlarged without smoothing
 LARGEST = 192  # pixels a side that a larger picture is reduced to

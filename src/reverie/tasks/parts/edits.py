@@ -201,7 +201,7 @@ class Edits:
 
     def sheet(self) -> Image:
         """A row for each input: itself, its draws, their mean."""
-        from reverie.pictures import grid
+        from reverie.codecs.sheets import grid
 
         draws, told = min(self.asked.samples, _DRAWS), self.asked.labels
         pictures: list[np.ndarray] = []

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reverie.codecs.sheets import grid
 from reverie.core.samplers import Step
 from reverie.errors import ReverieError
 from reverie.files import write_whole
 from reverie.model import Model
-from reverie.pictures import grid
 from reverie.samples import Settings
 
 if TYPE_CHECKING:

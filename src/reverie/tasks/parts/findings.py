@@ -98,7 +98,7 @@ class Findings:
 
     def sheet(self) -> Image:
         """The strangest items, each above its heat map."""
-        from reverie.pictures import grid
+        from reverie.codecs.sheets import grid
 
         order, heat = np.argsort(-self.scores, kind="stable")[:_SHOWN], self._heat()
         pictures, captions = [], []

@@ -58,7 +58,7 @@ class Items:
 
     def sheet(self) -> Image:
         """The first of them as one picture."""
-        from reverie.pictures import grid
+        from reverie.codecs.sheets import grid
 
         captions = None if self.captions is None else self.captions[: self.shown]
         return grid([self.codec.picture(item) for item in self.items[: self.shown]], self.columns, captions)
@@ -76,7 +76,8 @@ class Items:
 
     def _save_film(self, folder: Path) -> Path:
         """The items one after the other, beside the folder."""
-        from reverie.pictures import free_place, grid
+        from reverie.codecs.sheets import grid
+        from reverie.pictures import free_place
         from reverie.tasks.parts.films import save_film
 
         frames = [grid([self.codec.picture(item)], 1) for item in self.items]

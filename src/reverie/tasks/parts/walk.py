@@ -12,11 +12,12 @@ from reverie.core.denoiser import Denoiser
 from reverie.core.noise import Noise
 from reverie.core.samplers import Step, counted
 from reverie.errors import ReverieError
+from reverie.example import State, joined
 from reverie.model import Model
 from reverie.samples import Settings, check_seed
 
 Bend = Callable[[slice], Denoiser]  # the denoiser of some of the items, 0 .. n - 1
-Start = Callable[[slice, Denoiser, Noise, Tensor], Tensor]  # (which, denoiser, noise, time t () float64) -> x_t
+Start = Callable[[slice, Denoiser, Noise, Tensor], State]  # (which, denoiser, noise, time t () float64) -> x_t
 
 
 def walk(
@@ -32,7 +33,7 @@ def walk(
     start: Start | None = None,
     below: float | None = None,
     on_step: Callable[[Step], None] | None = None,
-) -> Tensor:
+) -> State:
     """Walk n items back to t = 0 and return them encoded, on the CPU, (n, C, *).
 
     bend(which): the denoiser that sees the items of a slice, from `model.guided` with whatever guidance around it.
@@ -47,7 +48,7 @@ def walk(
         begin = None if start is None else partial(start, which)
         watcher = counted(on_step, number, len(cuts))
         parts.append(model.walk(bend(which), noise, settings, watcher, begin, below))
-    return torch.cat(parts)
+    return joined(parts)
 
 
 def slices(count: int, batch: int) -> list[slice]:
