@@ -33,6 +33,7 @@ from reverie.data.known import KnownLabel
 from reverie.errors import ReverieError
 from reverie.example import Conditions, moved, some_of
 from reverie.samples import Samples, Settings, check_seed
+from reverie.typed import checked
 
 
 @contextmanager
@@ -91,6 +92,7 @@ class Model:
         self.denoiser.to(device)
         return self
 
+    @checked
     def sample(
         self,
         n: int = 16,

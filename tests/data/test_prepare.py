@@ -376,6 +376,20 @@ def test_rows_of_an_array_are_files_at_full_depth_in_class_folders(tmp_path, dty
         assert label == k % 2
 
 
+def test_rows_with_nan_are_quarantined_as_they_were_and_the_others_keep_their_numbers(tmp_path):
+    x = np.random.default_rng(0).random((12, 8, 8)).astype(np.float32)
+    x[7, 0, :2] = np.nan, np.inf
+    np.savez(tmp_path / "a.npz", x=x, y=np.array(["cat", "dog"])[np.arange(12) % 2])
+    done = prepare(tmp_path / "a.npz", tmp_path / "clean", Rules(outliers="clip"))
+    assert ("broken", "quarantined", 1) in done.counts()
+    row = rows(tmp_path / "clean")["dog/07.tif"]
+    assert (row["rule"], row["why"]) == ("broken", "2 of 64 values are NaN or infinite")
+    with Image.open(tmp_path / "clean" / "quarantine" / "dog" / "07.tif") as kept:
+        np.testing.assert_array_equal(np.asarray(kept), x[7])
+    left = read(tmp_path / "clean")
+    assert sorted(int(name.split("/")[-1].split(".")[0]) for name in left.names) == [*range(7), *range(8, 12)]
+
+
 def test_what_is_no_folder_zip_array_or_packaged_set_is_refused(tmp_path):
     (tmp_path / "a.txt").write_text("x")
     for name, words in (("a.txt", "no folder, zip, .npy or .npz"), ("b", "There is no")):

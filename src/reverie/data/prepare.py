@@ -2,7 +2,7 @@
 
 Rules, in this order; the first one that acts on a file decides what becomes of it:
 
-    broken          it cannot be read: copied into quarantine/
+    broken          it cannot be read, or holds NaN or infinite values: copied into quarantine/
     outlier         its values are unlike all others' (see outliers.RULE): clipped, dropped or kept
     duplicate       equal to the last bit, as a model sees it, to a file earlier in the order of names: dropped
     near duplicate  nearly equal to one (see near.RULE): dropped
@@ -129,8 +129,8 @@ def _opened(place: Path, rules: Rules) -> tuple[Members, Data]:
         members = prepared.inside(Folder(place) if place.is_dir() else Zip(place))
         _safe(members)
         return members, read(place, label_from=rules.label_from, max_broken=1.0)
-    rows = Rows(place, read(place, label_from=rules.label_from))
-    return rows, rows.named()
+    rows = Rows(place, read(place, label_from=rules.label_from, finite=False))
+    return rows, rows.named().usable()
 
 
 def _free(target: Path, place: Path, overwrite: bool) -> None:

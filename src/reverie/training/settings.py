@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import typing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,7 @@ from reverie.errors import ReverieError, nearest
 from reverie.training.families import Family
 from reverie.training.plan import Plan, seconds
 from reverie.training.trackers import services
+from reverie.typed import must_be
 
 _RENAMED = {"label_dropout": "condition_dropout"}  # as runs of an older Reverie wrote them
 
@@ -108,6 +110,9 @@ class TrainSettings:
                 raise ReverieError(f"train has no option '{name}'; did you mean {nearest(name, list(known))}?")
         text = {"budget", "steps", "held_out", "max_broken", "checkpoint_every"}
         values: dict[str, Any] = {k: str(v) if k in text and v is not None else v for k, v in options.items()}
+        hints = typing.get_type_hints(cls)
+        for name, value in values.items():
+            must_be("train", name, value, hints[name])
         made = cls(**values)
         made.check()
         return made
