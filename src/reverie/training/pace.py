@@ -65,7 +65,7 @@ class Pace:
     def check(self, doing: str, ahead: float = 0.0) -> None:
         """Raise ReverieError where the budget is over with what is being done, which takes `ahead` more seconds at the least."""
         if (spent := time.monotonic() - self.started) + ahead > self.budget:
-            raise self._short(f"is over before the first step: {doing} takes {spent + ahead:.2g} s")
+            raise self._short(f"is over before the first step: {doing} takes {spent + ahead:.3g} s")
 
     def check_reading(self, done: int, total: int) -> None:
         """The same while pictures are read, as soon as their rate is known; half of what the rest seems to take is sure."""
