@@ -85,7 +85,9 @@ def test_items_with_nan_are_counted_and_named_and_the_rest_is_looked_at(tmp_path
     left = np.delete(x, [3, 17], axis=0)
     assert about["range"] == [left.min(), left.max()]
     assert "2 of 20 items hold NaN" in about["notes"][0]
-    with pytest.raises(ReverieError, match=r"item 3 holds NaN or infinite values, and 1 more of 20 do.*reverie prepare"):
+    with pytest.raises(
+        ReverieError, match=r"item 3 holds NaN or infinite values, and 1 more of 20 do.*reverie prepare"
+    ):
         read(tmp_path / "a.npz")
     with pytest.raises(ReverieError, match="all 2 items hold NaN"):
         Data.from_arrays(x[[3, 17]], finite=False).usable()

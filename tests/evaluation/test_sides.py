@@ -49,6 +49,18 @@ def test_unseen_items_have_no_such_note_and_all_seen_are_refused(run, tmp_path):
         both_sides(folder, model, str(seen))
 
 
+def test_items_that_are_changed_to_fit_are_counted_and_those_that_cannot_be_are_refused(run, tmp_path):
+    folder, model, _, _ = run
+    larger = np.random.default_rng(0).random((6, 4, 4, 1)).astype(np.float32)
+    _, held = both_sides(folder, model, str(saved(tmp_path / "larger.npy", larger)))
+    assert held.notes == ["larger.npy: 6 items of 4x4 grey float32 are made 2x2 grey float32, as the model's are"]
+    np.save(tmp_path / "colour.npy", np.random.default_rng(0).random((6, 8, 8, 3)).astype(np.float32))
+    with pytest.raises(
+        ReverieError, match=r"colour\.npy does not fit .*my run, whose items are 2x2 grey float32: .*3 channels"
+    ):
+        both_sides(folder, model, str(tmp_path / "colour.npy"))
+
+
 def test_data_that_moved_is_split_as_it_was_and_other_data_in_its_place_is_said(run, tmp_path):
     folder, model, place, cut = run
     moved = place.rename(tmp_path / "moved.npy")

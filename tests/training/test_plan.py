@@ -178,6 +178,9 @@ def test_settings_refuse_what_cannot_be_and_name_the_nearest():
         ({"schedule": "cosin"}, "cosine"),
         ({"sampler": "heun:chrn=3"}, "churn"),
         ({"batch": 0}, "above 0"),
+        ({"lr": math.inf}, "--lr inf: give a finite"),
+        ({"weight_decay": math.nan}, "--weight-decay nan: give a finite"),
+        ({"weight_decay": -1.0}, "at least 0"),
         ({"condition_dropout": 1.0}, "below 1"),
         ({"ema": "power:std=0.5"}, "0.288"),
     ]:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from reverie import files, registry, storage
-from reverie.data.dataset import Data
+from reverie.codecs.pixels import Header
+from reverie.data.dataset import Data, describe
 from reverie.data.source import Progress, read
 from reverie.data.split import digest, split
 from reverie.errors import ReverieError, quoted
@@ -54,17 +55,25 @@ def both_sides(run: Path, model: Model, data: Any = None, way: str | None = None
 
 def _given(data: Any, model: Model, settings: TrainSettings) -> Data:
     """What a person gives to compare with: read as the run's data was, straight to the model's own size."""
-    height, width = model.codec.field.shape[-2:]
+    (height, width), own = model.codec.field.shape[-2:], model.codec.found_as
     given = as_data(data, None, dataclasses.replace(settings, resolution=f"{height}x{width}"))
     broken = [f"{name}: {reason}" for name, reason in given.broken]
-    said = [f"{given.source}: skipped {len(broken):,} that cannot be read ({'; '.join(broken[:5])})"] if broken else []
-    return dataclasses.replace(given, notes=[*said, *(f"{given.source}: {note}" for note in given.notes)])
+    said = [f"skipped {len(broken):,} that cannot be read ({'; '.join(broken[:5])})"] if broken else []
+    said += given.notes
+    found = describe(Header.of(item, given.colour) for item in given.items)
+    said += [f"{n:,} items of {what} are made {own}, as the model's are" for what, n in found.items() if what != own]
+    return dataclasses.replace(given, notes=[f"{given.source}: {note}" for note in said])
 
 
 def _seen(run: Path, model: Model, train: Data, given: Data) -> Data:
     """Given data with a note of how much of it the model was trained on, to the last bit as the model sees it; all is refused."""
     known = {digest(model.codec.encode(item)) for item in train.items}
-    count = sum(digest(model.codec.encode(item)) in known for item in given.items)
+    try:
+        count = sum(digest(model.codec.encode(item)) in known for item in given.items)
+    except ReverieError as error:
+        raise ReverieError(
+            f"{given.source} does not fit {run}, whose items are {model.codec.found_as}: {error}"
+        ) from error
     if not count:
         return given
     instead = f"reverie evaluate {quoted(run)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing
 from dataclasses import dataclass, field
 from typing import Any
@@ -140,6 +141,11 @@ class TrainSettings:
         for name, value in positive.items():
             if value is not None and not value > 0:
                 raise ReverieError(f"--{name} {value} must be above 0.")
+        for name, value in self.to_json().items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ReverieError(f"--{name.replace('_', '-')} {value}: give a finite number.")
+        if self.weight_decay < 0:
+            raise ReverieError(f"--weight-decay {self.weight_decay:g} must be at least 0.")
         if not 0 <= self.seed < 2**63:
             raise ReverieError(f"--seed {self.seed}: give a whole number from 0 to 9223372036854775807.")
         if not 0 <= self.guidance < float("inf"):
