@@ -26,7 +26,7 @@ from tests.evaluation.exact import exact_model
         (int | None, [None, 4], ["4"]),
         (Sequence[str], [["a"], ("a",), np.array(["a"])], ["a", {"a": 1}, 3]),
         (Mapping[str, Any], [{}], [[], "a"]),
-        (tuple[float, float], [(0, 1), [0, 1]], ["01", 0]),
+        (tuple[float, float], [(0, 1), [0, 1], np.zeros(2)], ["01", 0, (1,), (1, 2, 3), ("a", "b")]),
         (Indexed, [[1], np.zeros(3)], [3, {"a": 1}, "a", iter([1])]),
         (Callable[[int], None], [print], [3]),
         (Any, [None, "a", 3], []),
@@ -63,7 +63,7 @@ def test_a_checked_function_is_itself_but_for_what_it_refuses():
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda m: reverie.train(None), r"train\(data=None\): data must be text, a path, a Data"),
+        (lambda m: reverie.train(None), r"train\(data=None\): data must be text, a path, a Data, an array or a list\."),
         (lambda m: reverie.train({"x": 1}), r"train\(data=\{'x': 1\}\)"),
         (lambda m: reverie.train("digits", batch="16"), r"train\(batch='16'\): batch must be a whole number or None"),
         (lambda m: reverie.train("digits", lr="1e-3"), r"lr must be a number or None"),
@@ -78,6 +78,12 @@ def test_a_checked_function_is_itself_but_for_what_it_refuses():
         (lambda m: m.sample(4, steps="8"), r"steps must be a whole number or None"),
         (lambda m: m.sample(4, step=8), r"Model\.sample has no option 'step'; did you mean steps"),
         (lambda m: m.sample(4, guidance="2"), r"guidance must be a number or None"),
+        (lambda m: reverie.train(np.zeros((9, 8, 8)), labels=3), r"labels must be a list or None"),
+        (lambda m: reverie.train(np.zeros((9, 8, 8)), conditions={"a": 3}), r"condition 'a' is 3"),
+        (lambda m: reverie.train(["a.png", "b.png"]), r"array\[0\] holds <U5 values"),
+        (lambda m: m.sample(4, interval=(3,)), r"interval must be a pair of numbers or None"),
+        (lambda m: m.sample(4, first=-1), "first from 0"),
+        (lambda m: m.save(None), r"Model\.save\(path=None\)"),
         (lambda m: m.sample(4, seed=None), r"seed must be a whole number"),
     ],
 )
@@ -89,6 +95,7 @@ def test_plausible_slips_are_one_sentence(call, said):
 def test_what_is_right_goes_through_and_settings_read_back():
     assert len(exact_model().sample(np.int64(2), steps=2, seed=1).items) == 2
     assert Model.sample.__doc__
-    made = TrainSettings.of({"budget": 5, "epochs": None, "held_out": 500, "lr": 1, "guidance": 2})
+    made = TrainSettings.of({"budget": 5, "epochs": None, "held_out": 500, "lr": 1, "guidance": 2, "seed": np.int64(3)})
+    assert type(made.seed) is int
     assert (made.budget, made.held_out) == ("5", "500")
     assert TrainSettings.of(made.to_json()) == made

@@ -49,7 +49,7 @@ def train(
     data: Source,
     output: str | Path | None = None,
     *,
-    labels: Any = None,
+    labels: Indexed | None = None,
     conditions: Mapping[str, Any] | None = None,
     network: nn.Module | None = None,
     overwrite: bool = False,
@@ -97,7 +97,7 @@ def train(
 def outlook(
     data: Source,
     *,
-    labels: Any = None,
+    labels: Indexed | None = None,
     conditions: Mapping[str, Any] | None = None,
     network: nn.Module | None = None,
     **options: Any,
@@ -117,7 +117,7 @@ def outlook(
 
 def _prepared(
     data: Source,
-    labels: Any,
+    labels: Indexed | None,
     conditions: Mapping[str, Any] | None,
     network: nn.Module | None,
     settings: TrainSettings,
@@ -140,7 +140,7 @@ def resume(
     run: str | Path,
     *,
     data: Source | None = None,
-    labels: Any = None,
+    labels: Indexed | None = None,
     conditions: Mapping[str, Any] | None = None,
     network: nn.Module | None = None,
     tracker: Tracker | None = None,

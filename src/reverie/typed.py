@@ -9,7 +9,6 @@ import types
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
 from numbers import Integral, Real
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, Union
 
 from reverie.errors import ReverieError, nearest
@@ -17,9 +16,10 @@ from reverie.errors import ReverieError, nearest
 P = ParamSpec("P")
 R = TypeVar("R")
 _WIDER: dict[Any, Any] = {int: Integral, float: Real, Sequence: Collection, tuple: Collection}  # NumPy's count as well
-_WORDS: dict[Any, str] = {
-    int: "a whole number", float: "a number", str: "text", bool: "True or False", types.NoneType: "None", Path: "a path",
-    Mapping: "a dict", Sequence: "a list", tuple: "a pair", Callable: "a function",
+_WORDS = {
+    "int": "a whole number", "float": "a number", "str": "text", "bool": "True or False", "NoneType": "None", "Path": "a path",
+    "Mapping": "a dict", "Sequence": "a list", "Indexed": "a list", "ndarray": "an array", "tuple": "a pair of numbers",
+    "Callable": "a function", "Module": "a torch.nn.Module",
 }  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def must_be(function: str, name: str, value: Any, hint: Any) -> None:
-    """Raise ReverieError where a value is not what an annotation says; what lists hold is not looked into."""
+    """Raise ReverieError where a value is not what an annotation says; of lists alone what they hold is not looked into."""
     if not fits(value, hint):
         raise ReverieError(f"{function}({name}={reprlib.repr(value)}): {name} must be {words(hint)}.")
 
@@ -57,14 +57,24 @@ def fits(value: Any, hint: Any) -> bool:
         return any(fits(value, one) for one in typing.get_args(hint))
     if type(value) in (str, bool):
         return kind is type(value)
-    return isinstance(value, _WIDER.get(kind, kind)) and issubclass(kind, Mapping) >= isinstance(value, Mapping)
+    if not isinstance(value, _WIDER.get(kind, kind)) or issubclass(kind, Mapping) < isinstance(value, Mapping):
+        return False
+    each = typing.get_args(hint) if kind is tuple else ()
+    return not each or (len(value) == len(each) and all(map(fits, value, each)))
+
+
+def plain(value: Any) -> Any:
+    """A number of another library as Python's own, which JSON can hold; anything else as it is."""
+    if isinstance(value, int | float):
+        return value
+    return int(value) if isinstance(value, Integral) else float(value) if isinstance(value, Real) else value
 
 
 def words(hint: Any) -> str:
     """An annotation as a person reads it: "text, a path or None"."""
     kind = typing.get_origin(hint) or hint
     if kind not in (Union, types.UnionType):
-        return _WORDS.get(kind, f"a {kind.__name__}")
+        return _WORDS.get(kind.__name__, f"a {kind.__name__}")
     *first, last = dict.fromkeys(words(one) for one in typing.get_args(hint))
     return f"{', '.join(first)} or {last}" if first else last
 

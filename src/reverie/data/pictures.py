@@ -25,7 +25,7 @@ def stacked(
     """
     pixels: np.ndarray | list[np.ndarray]
     if isinstance(items, np.ndarray):
-        pixels, colour = _numbers(_channels_last(items, notes, name), name), None
+        pixels, colour = _channels_last(_numbers(items, name), notes, name), None
     else:
         pixels, colour = _each(list(items), notes, name)
     if len(pixels) == 0:
@@ -56,8 +56,8 @@ def _each(items: list[Any], notes: list[str], name: str) -> tuple[np.ndarray | l
             colours.add(picture.header.colour)
             where.extend(picture.header.changes)
         else:
-            array = np.asarray(item)
-            pixels.append(_numbers(_channels_last(array[None], where, f"{name}[{k}]")[0], f"{name}[{k}]"))
+            array = _numbers(np.asarray(item), f"{name}[{k}]")
+            pixels.append(_channels_last(array[None], where, f"{name}[{k}]")[0])
             colours.add(colour_of(pixels[-1].shape[2], str(pixels[-1].dtype)))
         said.update(where)
     notes.extend(f"{n:,} items: {words}" for words, n in said.items())

@@ -14,7 +14,7 @@ from reverie.errors import ReverieError, nearest
 from reverie.training.families import Family
 from reverie.training.plan import Plan, seconds
 from reverie.training.trackers import services
-from reverie.typed import must_be
+from reverie.typed import must_be, plain
 
 _RENAMED = {"label_dropout": "condition_dropout"}  # as runs of an older Reverie wrote them
 
@@ -111,6 +111,7 @@ class TrainSettings:
                 raise ReverieError(f"train has no option '{name}'; did you mean {nearest(name, list(known))}?")
         text = {"budget", "steps", "held_out", "max_broken", "checkpoint_every"}
         values: dict[str, Any] = {k: str(v) if k in text and v is not None else v for k, v in options.items()}
+        values = {k: plain(v) for k, v in values.items()}
         hints = typing.get_type_hints(cls)
         for name, value in values.items():
             must_be("train", name, value, hints[name])
