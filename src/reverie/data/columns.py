@@ -173,7 +173,7 @@ def _column(values: Any, name: str) -> Column:
     """The column of a kind that the values themselves tell."""
     if isinstance(values, Column):
         return values
-    if not isinstance(values) or isinstance(values, str):
+    if not isinstance(values, Collection) or isinstance(values, str):
         raise ReverieError(f"The condition '{name}' is {values!r}; give a list with a value for each item.")
     kinds = {np.asarray(v).dtype.kind for v in values if v is not None}
     if any(np.ndim(np.asarray(v)) > 1 for v in values):
