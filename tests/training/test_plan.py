@@ -161,7 +161,11 @@ def test_a_budget_that_plainly_cannot_be_met_is_refused_as_soon_as_that_is_known
     slow.started -= 55
     with pytest.raises(ReverieError, match="reading the data takes"):
         slow.check_reading(101, 1000)
-    pace(1).check_reading(1, 10**9)
+    again = pace(60)
+    again._reading = again.started
+    again.check_reading(1, 1000)  # the pictures of a condition: what came before is not their rate
+    again.check_reading(20, 1000)
+    pace(50).check_reading(2, 10**9)
     pace(90).check_steps([50.0], 5)  # the first step pays for all others
     pace(84).check_steps([50.0, 1.0], 5)
     with pytest.raises(ReverieError, match="timing steps of 1 s"):

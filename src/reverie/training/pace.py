@@ -11,6 +11,7 @@ from reverie.training.settings import TrainSettings
 
 _REPLAN_AT = (0.03, 0.08, 0.15, 0.25, 0.4, 0.55, 0.7, 0.8, 0.88, 0.94, 0.97)
 _FEWEST = 10  # steps, below which there is nothing to plan
+_SOME = 20  # pictures, whose reading may tell how long others take
 _SURE = 0.1  # share of a budget that reading takes before its rate says how long the rest will
 _WORTH_IT = 0.004  # a change of the total by less than this share is left alone
 
@@ -31,7 +32,7 @@ class Pace:
     _marks: list[float] = field(default_factory=lambda: list(_REPLAN_AT))
     _since: tuple[int, float] = (0, 0.0)  # step and stepping time at the last re-plan
     _stepping: float = 0.0
-    _reading: float = 0.0  # when the first picture was there
+    _reading: float = 0.0  # when the first picture had been read
 
     @classmethod
     def of(cls, settings: TrainSettings, started: float) -> Pace | None:
@@ -70,9 +71,9 @@ class Pace:
     def check_reading(self, done: int, total: int) -> None:
         """The same while pictures are read, as soon as their rate is known; half of what the rest seems to take is sure."""
         now = time.monotonic()
-        self._reading = self._reading or now
-        if now - self.started > _SURE * self.budget:
-            rest = (total - done) * (now - self._reading) / max(done - 1, 1)
+        self._reading = now if done == 1 else self._reading  # pictures of a condition are read after the items, from 1 again
+        if done >= _SOME and now - self.started > _SURE * self.budget:
+            rest = (total - done) * (now - self._reading) / (done - 1)
             self.check("reading the data", rest / 2)
 
     def check_steps(self, took: list[float], to_time: int) -> None:
