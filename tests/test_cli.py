@@ -382,7 +382,12 @@ def test_other_files_are_not_written_over_and_a_run_that_never_began_is_no_obsta
     assert "cores" in reverie("sample", run, "--threads", 100_000)[2]
     (tmp_path / "be [b]gun").mkdir()
     (tmp_path / "be [b]gun" / "run.json").write_text("{}")
-    assert "names no settings" in reverie("train", "--resume", tmp_path / "be [b]gun")[2]
+    damaged = tmp_path / "be [b]gun" / "run.json"
+    for text in ("{}", '{"data": 3, "settings": 5}', '{"data": "digits", "settings": 5}', '{"settings": {}}'):
+        damaged.write_text(text)
+        assert f"{damaged} is damaged: it names no settings" in reverie("train", "--resume", damaged.parent)[2]
+    damaged.write_text('{"data": "digits", "settings": {"seed": "1"}}')
+    assert f"{damaged} cannot be used: train(seed='1')" in reverie("train", "--resume", damaged.parent)[2]
     code, out, err = reverie("train", "digits", "-o", tmp_path / "be [b]gun", *FAST)
     assert code == 0, err
     assert f"next:  reverie sample '{tmp_path / 'be [b]gun'}' -n 16\n" in out

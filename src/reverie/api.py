@@ -156,19 +156,16 @@ def resume(
         raise ReverieError(
             f"{run} is not a training run: it has no run.json. Start one with `reverie train PATH -o {quoted(run)}`."
         )
-    about = files.read_json(run / "run.json")
-    if not isinstance(about.get("settings"), dict) or "data" not in about:
-        raise ReverieError(f"{run / 'run.json'} is damaged: it names no settings. Copy the run again, or start anew.")
-    settings = TrainSettings.of(about["settings"])
+    place, settings = folder.begun_with(run)
     _can_be_tracked(settings, run)
-    if data is None and about["data"] is None:
+    if data is None and place is None:
         raise ReverieError(f"{run} was trained on an array; give it again: reverie.resume({str(run)!r}, data=...).")
     group = distributed.join()
     with files.locked(run) if group.leads else contextlib.nullcontext():
         newest = _checkpoint_to_go_on_from(run, group)
         if storage.is_model(run) and any(e["event"] == "done" for e in read_log(run / "metrics.jsonl")):
             raise ReverieError(f"{run} is finished. To train on: reverie train PATH --from {quoted(run)} -o NEW.")
-        job = prepare(as_data(about["data"] if data is None else data, labels, settings, conditions), settings, network)
+        job = prepare(as_data(place if data is None else data, labels, settings, conditions), settings, network)
         learner = Learner.of(job.model.denoiser, settings)
         trainer = Trainer(job, settings, Silent(), run if group.leads else None, learner, started=started)
         if newest is not None:

@@ -76,10 +76,9 @@ def train(
 
 def _as_begun(run: Path | None) -> str | None:
     """How many processes a run was started with."""
-    from reverie.files import read_json
+    from reverie.training.folder import begun_with
 
-    about = run / "run.json" if run else None
-    return read_json(about).get("settings", {}).get("devices") if about and about.is_file() else None
+    return begun_with(run)[1].devices if run and (run / "run.json").is_file() else None
 
 
 def _from_settings(function: Callable[..., Any]) -> Callable[..., Any]:

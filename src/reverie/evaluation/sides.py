@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from reverie import files, registry, storage
+from reverie import registry, storage
 from reverie.codecs.pixels import Header
 from reverie.data.dataset import Data, describe
 from reverie.data.source import Progress, read
 from reverie.data.split import digest, split
 from reverie.errors import ReverieError, quoted
 from reverie.model import Model
+from reverie.training import folder
 from reverie.training.settings import TrainSettings, parse_resolution, share_or_count
 
 
@@ -28,20 +29,17 @@ def both_sides(run: Path, model: Model, data: Any = None, way: str | None = None
     and where the model was trained on all that is given.
     """
     way = way or f"reverie evaluate {quoted(run)} PATH"
-    about = files.read_json(run / "run.json") if storage.is_run(run) else {}
-    settings = TrainSettings.of(about.get("settings") or {})
-    moved = _gone(about.get("data"))
+    place, settings = folder.begun_with(run) if storage.is_run(run) else (None, TrainSettings())
+    moved = _gone(place)
     if moved and data is None:
-        raise ReverieError(
-            f"The data of {run} is no longer at {about['data']}. Put it back, or say where it is: {way}."
-        )
+        raise ReverieError(f"The data of {run} is no longer at {place}. Put it back, or say where it is: {way}.")
     train, held = None, None
-    if about.get("data") is not None and not moved:
-        own = as_data(about["data"], None, settings)
+    if place is not None and not moved:
+        own = as_data(place, None, settings)
         cut = split(own, share_or_count(settings.held_out, "held-out"), seed=0)
         if cut.hash != model.card.get("split"):
             raise ReverieError(
-                f"The data at {about['data']} is not what {run} was trained on (split {cut.hash}, was "
+                f"The data at {place} is not what {run} was trained on (split {cut.hash}, was "
                 f"{model.card.get('split')}). Put it back, or give data to compare with: {way}."
             )
         train, held = own.subset(cut.train), dataclasses.replace(own.subset(cut.held_out), notes=[])
@@ -102,9 +100,9 @@ def _split_as(run: Path, model: Model, settings: TrainSettings, given: Data, mov
     return train, dataclasses.replace(held, notes=[said, *held.notes])
 
 
-def _gone(place: Any) -> bool:
+def _gone(place: str | None) -> bool:
     """Whether a run's data is no longer where it was."""
-    return isinstance(place, str) and not Path(place).exists() and place not in registry.registered("datasets")
+    return place is not None and not Path(place).exists() and place not in registry.registered("datasets")
 
 
 def as_data(

@@ -27,6 +27,22 @@ def free(run: Path, overwrite: bool) -> Path:
     return run
 
 
+def begun_with(run: Path) -> tuple[str | None, TrainSettings]:
+    """Where the data of a run is, None for what was held in Python, and its settings; RUN/run.json must be there.
+
+    Raises ReverieError, naming the file, where it does not hold them.
+    """
+    path = run / "run.json"
+    about = files.read_json(path)
+    data, settings = about.get("data", ""), about.get("settings")
+    if data == "" or not isinstance(data, str | None) or not isinstance(settings, dict):
+        raise ReverieError(f"{path} is damaged: it names no settings. Copy the run again, or start anew.")
+    try:
+        return data, TrainSettings.of(settings)
+    except ReverieError as error:
+        raise ReverieError(f"{path} cannot be used: {error} Copy the run again, or start anew.") from error
+
+
 def begun_here(run: Path) -> str:
     """ "yes" where torchrun, starting anew after a death, finds the run that it began itself; else nothing."""
     ours = storage.is_run(run) and files.read_json(run / "run.json").get("launch") == distributed.launch_name()
