@@ -291,10 +291,8 @@ def show_prepared(path: str, output: Path, rules: Rules, overwrite: bool) -> Non
         done = prepare(path, output, rules, overwrite)
     rows = [[f"{n:,}", action, f"by the rule: {rule}" if rule else ""] for rule, action, n in done.counts()]
     out.print(table(str(output), ["files", "", ""], rows))
-    out.print(
-        f"rows: {output / 'prepare.csv'}\nsplit: {done.cut}\nnext: reverie train {quoted(output)} -o RUN",
-        soft_wrap=True,
-    )
+    then = f"\nnext: reverie train {quoted(output)} -o RUN" if done.trainable else ""
+    out.print(f"rows: {output / 'prepare.csv'}\nsplit: {done.cut}{then}", soft_wrap=True)
 
 
 def run_card(place: Path) -> dict[str, Any]:
