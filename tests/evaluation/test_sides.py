@@ -68,3 +68,16 @@ def test_data_that_moved_is_split_as_it_was_and_other_data_in_its_place_is_said(
     assert (len(train), len(held), held.notes) == (len(cut.train), len(cut.held_out), [])
     _, held = both_sides(folder, model, str(saved(tmp_path / "other.npy", real(60, seed=7).items)))
     assert "CAUTION: other.npy is not the data" in held.notes[0]
+
+
+@pytest.mark.parametrize("kept", ["run", "model"])
+def test_data_that_was_held_in_python_is_split_as_it_was(tmp_path, kept):
+    """Also by the model's own record, where the folder of the run is not at hand."""
+    data, asked = real(60), {"held_out": "9"}
+    cut = split(data, 9)
+    model = exact_model(card={"split": cut.hash}, record={"settings": asked})
+    if kept == "run":
+        files.write_json(tmp_path / "run.json", {"data": None, "settings": asked})
+    train, held = both_sides(tmp_path, model, data)
+    assert (train.names, held.names) == ([f"item {k}" for k in cut.train], [f"item {k}" for k in cut.held_out])
+    assert held.notes == []

@@ -23,13 +23,14 @@ from reverie.training.settings import TrainSettings, parse_resolution, share_or_
 def both_sides(run: Path, model: Model, data: Any = None, way: str | None = None) -> tuple[Data, Data]:
     """Training and held-out items: of the run's own split, or with the data given in the held-out's place.
 
-    Where the run's data has moved, the data given is split as the run's was. What a person should know of given data (what
-    was skipped in reading, how much of it the model was trained on) is in the notes of the held-out side.
+    Where the run's data has moved, or was held in Python, the data given is split as the run's was. What a person should know
+    of given data (what was skipped in reading, how much of it was trained on) is in the notes of the held-out side.
     way: how a person gives data instead, for messages. Raises ReverieError where the run's data is unknown or has changed,
     and where the model was trained on all that is given.
     """
     way = way or f"reverie evaluate {quoted(run)} PATH"
-    place, settings = folder.begun_with(run) if storage.is_run(run) else (None, TrainSettings())
+    alone = TrainSettings.of(model.record.get("settings", {}))
+    place, settings = folder.begun_with(run) if storage.is_run(run) else (None, alone)
     moved = _gone(place)
     if moved and data is None:
         raise ReverieError(f"The data of {run} is no longer at {place}. Put it back, or say where it is: {way}.")
@@ -45,7 +46,7 @@ def both_sides(run: Path, model: Model, data: Any = None, way: str | None = None
         train, held = own.subset(cut.train), dataclasses.replace(own.subset(cut.held_out), notes=[])
     if data is not None:
         given = _given(data, model, settings)
-        return (train, _seen(run, model, train, given)) if train else _split_as(run, model, settings, given, moved)
+        return (train, _seen(run, model, train, given)) if train else _split_as(run, model, settings, given)
     if train is None or held is None:
         raise ReverieError(f"{run} does not say where its data is; give it: {way}.")
     return train, held
@@ -87,9 +88,9 @@ def _seen(run: Path, model: Model, train: Data, given: Data) -> Data:
     return dataclasses.replace(given, notes=[said, *given.notes])
 
 
-def _split_as(run: Path, model: Model, settings: TrainSettings, given: Data, moved: bool) -> tuple[Data, Data]:
+def _split_as(run: Path, model: Model, settings: TrainSettings, given: Data) -> tuple[Data, Data]:
     """Given data in the place of a run's own, split as that was; where it is other data, that is noted."""
-    cut = split(given, share_or_count(settings.held_out, "held-out") if moved else None, seed=0)
+    cut = split(given, share_or_count(settings.held_out, "held-out"), seed=0)
     train, held = given.subset(cut.train), given.subset(cut.held_out)
     if cut.hash == model.card.get("split"):
         return train, held

@@ -71,9 +71,8 @@ class Pace:
     def check_reading(self, done: int, total: int) -> None:
         """The same while pictures are read, as soon as their rate is known; half of what the rest seems to take is sure."""
         now = time.monotonic()
-        self._reading = (
-            now if done == 1 else self._reading
-        )  # pictures of a condition are read after the items, from 1 again
+        if done == 1:  # again for the pictures of a condition, which are read after the items
+            self._reading = now
         if done >= _SOME and now - self.started > _SURE * self.budget:
             rest = (total - done) * (now - self._reading) / (done - 1)
             self.check("reading the data", rest / 2)
