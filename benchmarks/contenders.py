@@ -125,9 +125,10 @@ def diffusers_unet() -> nn.Module:
     """
     from diffusers import UNet2DModel
 
+    from reverie.networks.base import Block
     from reverie.networks.unet import UNet
 
-    plan = UNet.sized("small", (1, SIDE, SIDE)).config
+    plan = UNet.sized("small", {"x": Block((1, SIDE, SIDE))}).config
     attend = [level in plan["attention"] for level in range(len(plan["multipliers"]))]
     return UNet2DModel(
         sample_size=SIDE,

@@ -20,6 +20,7 @@ from reverie.data.columns import Labels, Numbers, Pictures
 from reverie.data.source import read
 from reverie.errors import ReverieError
 from reverie.model import Model
+from reverie.networks.base import Block
 from reverie.networks.unet import UNet
 from reverie.tasks.generate import generate
 from reverie.tasks.parts.told import parse_condition
@@ -218,7 +219,7 @@ def saved(tmp_path_factory):
     """A model with every kind of condition, its network untrained but not silent."""
     torch.manual_seed(0)
     whole = obedient()
-    network = UNet.sized("tiny", (1, SIDE, SIDE), whole.conditions.declared)
+    network = UNet.sized("tiny", {"x": Block((1, SIDE, SIDE))}, whole.conditions.declared)
     nn.init.normal_(network.last[-1].weight, std=0.1)
     process = whole.denoiser.process
     model = Model(whole.codec, NetworkDenoiser(network, process, X0(), 0.5), whole.conditions)

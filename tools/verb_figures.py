@@ -76,8 +76,8 @@ def encode_figures(model: Model, train: Data, held: Data, seeds: list[int]) -> N
     x = torch.from_numpy(model.encode(held.items[:64]))
     for solver in (Solver(18), Solver(64), Solver(tolerance=1e-3), Solver(tolerance=1e-4), Solver(tolerance=1e-5)):
         started = time.monotonic()
-        z = carried(model, solver.up, x, None)
-        back = carried(model, solver.down, z, None)
+        z = carried(model, solver.up, x, {})
+        back = carried(model, solver.down, z, {})
         most, psnr = errors(x, back)
         again = np.stack([model.codec.encode(model.codec.decode(one)) for one in back.numpy()])
         same = (again == x.numpy()).reshape(len(x), -1).all(1).mean()
@@ -96,7 +96,7 @@ def direction_figures(model: Model, train: Data, held: Data, seeds: list[int], a
         found = encode(model, held.items[own], steps=18)
         made = []
         for column, share in enumerate(shares):
-            moved = Latents(found.z + share * (means[1] - means[0]), found.names, None, found.solver, found.model)
+            moved = Latents(found.z + share * (means[1] - means[0]), found.names, {}, found.solver, found.model)
             made.append(decode(model, moved).items)
             called[row, column] = (classified(made[-1]) == b).mean()
         strips += [model.codec.picture(items[k]) for k in range(2) for items in made]

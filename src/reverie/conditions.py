@@ -19,21 +19,36 @@ from torch import Tensor
 from reverie.codecs.image import ImageCodec
 from reverie.core.times import low_discrepancy
 from reverie.data import known as knowledge
-from reverie.data.columns import Column, Labels
+from reverie.data.columns import Column, Labels, Numbers
 from reverie.data.known import Known, KnownLabel, KnownPicture, KnownVector
 from reverie.errors import ReverieError, nearest
-from reverie.example import Condition, Conditions
+from reverie.example import Condition, Conditions, some_of
 
 MOST_ROWS = 4096  # combinations that are kept
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What n samples are told. cond: encoded. values: by name, for each sample, as a person writes it. notes: of what is odd."""
+    """What n samples are told. cond: encoded. values: by name, for each sample, as a person writes it. notes: of what is odd.
 
-    cond: Conditions
-    values: dict[str, list[Any]]
-    notes: list[str]
+    Without any, nothing is told, to however many.
+    """
+
+    cond: Conditions = field(default_factory=dict)
+    values: dict[str, list[Any]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """What is told, and what is odd, in words."""
+        return [f"told {', '.join(self.values) or 'nothing'}", *self.notes]
+
+    def at(self, k: int) -> dict[str, Any]:
+        """What sample k is told, by name."""
+        return {name: each[k] for name, each in self.values.items()}
+
+    def some(self, which: slice) -> Asked:
+        """What some of the samples are told."""
+        return Asked(some_of(self.cond, which), {name: each[which] for name, each in self.values.items()}, self.notes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +69,8 @@ class Knowledge(Mapping[str, Known]):
         known = {name: knowledge.fit(column, name, size) for name, column in columns.items()}
         if _plain(known):
             return cls._of_frequencies(known)
-        table = np.stack([columns[name].values for name in cls(known).vectors], axis=1).astype(np.float64)  # type: ignore[attr-defined]
+        vectors = [column.values for column in columns.values() if isinstance(column, Labels | Numbers)]
+        table = np.stack(vectors, axis=1).astype(np.float64)
         table = table[np.lexsort(table.T[::-1])]  # an even choice of the sorted rows keeps the first column's shares
         table = table[np.linspace(0, len(table) - 1, min(len(table), MOST_ROWS)).round().astype(int)]
         rows, counts = np.unique(table, axis=0, return_counts=True)
@@ -238,8 +254,8 @@ def _each(value: Any, n: int, name: str, one: Known) -> list[Any]:
         several = np.ndim(value) > 0
     given = list(value) if several else [value] * n
     if one.kind == KnownPicture.kind:  # a name told for several is one object, and so is read once
-        paths = {v: Path(v) for v in given if isinstance(v, str)}
-        given = [paths[v] if isinstance(v, str) else v for v in given]
+        paths = {str(v): Path(v) for v in given if isinstance(v, str | Path)}
+        given = [paths[str(v)] if isinstance(v, str | Path) else v for v in given]
     if len(given) != n:
         what = "labels" if name == "label" else f"values of '{name}'"
         raise ReverieError(f"{len(given)} {what} were given for {n} samples; give one, or one for each.")

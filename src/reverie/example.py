@@ -94,6 +94,16 @@ def each(f: Callable[..., Any], *states: State) -> State:
     return f(*states)
 
 
+def count(state: State) -> int:
+    """How many samples a state is of."""
+    return len(tensors(state)[0])
+
+
+def of_arrays(arrays: Any) -> State:
+    """A state of arrays (N, *), or of {field: array}: the same memory as tensors."""
+    return each(torch.from_numpy, arrays)
+
+
 def tensors(state: State) -> list[Tensor]:
     """The tensors that a state is made of."""
     return list(state.values()) if isinstance(state, dict) else [state]

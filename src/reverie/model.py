@@ -35,6 +35,8 @@ from reverie.example import Conditions, moved, some_of
 from reverie.samples import Samples, Settings, check_seed
 from reverie.typed import checked
 
+Start = Callable[[Denoiser, Noise, Tensor], Tensor]  # (denoiser, noise, time t () float64) -> x_t
+
 
 @contextmanager
 def judging(denoiser: Learned) -> Iterator[None]:
@@ -187,13 +189,32 @@ class Model:
     def _draw(
         self, noise: Noise, cond: Conditions, settings: Settings, on_step: Callable[[Step], None] | None
     ) -> Tensor:
-        """One batch of encoded samples, (B, C, *) on the CPU: float32, or int64 tokens."""
-        like = torch.empty(len(noise.index), *self.codec.field.shape, device=self.device)
+        """One batch of encoded samples."""
+        return self.walk(self.guided(cond, settings), noise, settings, on_step)
+
+    def walk(
+        self,
+        denoiser: Denoiser,
+        noise: Noise,
+        settings: Settings,
+        on_step: Callable[[Step], None] | None = None,
+        start: Start | None = None,
+        below: float | None = None,
+    ) -> Tensor:
+        """Walk one batch back to t = 0, encoded, (B, C, *) on the CPU: float32, or int64 tokens.
+
+        denoiser: from `guided`, with whatever guidance around it. noise: of each of the B. start: x_t at the first time; by
+        default the prior. below: leave out the part of the grid above this time t, and start there (for starts that are not
+        pure noise).
+        """
         with judging(self.denoiser):
-            denoiser, sampler = self.guided(cond, settings), settings.build_sampler()
-            self.check_walk(sampler, denoiser.process)
-            times = settings.build_grid().times(denoiser.process.schedule, settings.steps)
-            x = denoiser.process.prior(like, noise, times[0])
+            process, sampler = denoiser.process, settings.build_sampler()
+            self.check_walk(sampler, process)
+            times = settings.build_grid().times(process.schedule, settings.steps)
+            if below is not None:
+                times = torch.cat([times.new_tensor([below]), times[times < below]])
+            like = torch.empty(len(noise.index), *self.codec.field.shape, device=self.device)
+            x = process.prior(like, noise, times[0]) if start is None else start(denoiser, noise, times[0])
             return sample(denoiser, sampler, times, x, noise, on_step).cpu()
 
     def check_walk(self, sampler: Sampler, process: Process) -> None:

@@ -215,21 +215,8 @@ class Samples:
             place = folder if self.labels is None else folder / safe_name(self.labels[k])
             facts = {**self.describe(k), **(about or {})}
             paths.append(write_item(self.codec, item, place / f"seed{self.seed}-{self.first + k:05d}", facts))
-        self._save_table(folder, paths)
+        save_table(folder, paths, self.conditions)
         return paths
-
-    def _save_table(self, folder: Path, paths: list[Path]) -> None:
-        """The conditions that are words and numbers, a row for each file."""
-        names = [name for name, values in self.conditions.items() if all(map(_is_plain, values))]
-        if not names:
-            return
-        table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(["file", *names])
-        for k, path in enumerate(paths):
-            cells = [self.conditions[name][k] for name in names]
-            writer.writerow([path.relative_to(folder).as_posix(), *("" if c is None else c for c in cells)])
-        write_text(folder / "conditions.csv", table.getvalue())
 
 
 def write_item(codec: Codec, item: Any, path: Path, facts: dict[str, Any]) -> Path:
@@ -237,20 +224,36 @@ def write_item(codec: Codec, item: Any, path: Path, facts: dict[str, Any]) -> Pa
     return codec.write(item, path, {"reverie": json.dumps({"reverie": reverie.__version__, **facts}, allow_nan=False)})
 
 
+def save_table(folder: Path, paths: list[Path], conditions: Mapping[str, list[Any]]) -> None:
+    """Write conditions.csv, a row for each file in the folder, of the conditions (by name) that are words and numbers."""
+    names = [name for name, values in conditions.items() if all(map(is_plain, values))]
+    if not names:
+        return
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["file", *names])
+    for k, path in enumerate(paths):
+        cells = [conditions[name][k] for name in names]
+        writer.writerow([path.relative_to(folder).as_posix(), *("" if c is None else c for c in cells)])
+    write_text(folder / "conditions.csv", table.getvalue())
+
+
 def told_plainly(values: Mapping[str, Any]) -> dict[str, Any]:
     """What an item was told, as JSON: its label, and all else as "conditions"; a picture as its file and SHA-256."""
-    plain = {name: value if _is_plain(value) else _pictured(value) for name, value in values.items()}
+    plain = {name: plainly(value) for name, value in values.items()}
     label = {"label": plain.pop("label")} if "label" in plain else {}
     return {**label, **({"conditions": plain} if plain else {})}
 
 
-def _is_plain(value: Any) -> bool:
+def is_plain(value: Any) -> bool:
     """Whether a condition's value is JSON by itself, as all but pictures are."""
     return value is None or (np.ndim(value) == 0 and not isinstance(value, Path))
 
 
-def _pictured(value: Any) -> dict[str, str]:
-    """What stands for a picture in a file: which it was, and the SHA-256 of its bytes."""
+def plainly(value: Any) -> Any:
+    """A condition's value as JSON; what stands for a picture is which file it was, and the SHA-256 of its bytes."""
+    if is_plain(value):
+        return value
     if isinstance(value, Path):
         return {"file": str(value), "sha256": sha256(value)}
     return {"sha256": hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()}

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 import reverie
 from reverie import files, registry
 from reverie.conditions import Knowledge
-from reverie.core.denoiser import Learned, NetworkDenoiser, TokenDenoiser
-from reverie.core.processes import Categorical, Gaussian
+from reverie.core.denoiser import Learned, NetworkDenoiser, ProductDenoiser, TokenDenoiser
+from reverie.core.processes import Categorical, Gaussian, Process, Product
 from reverie.errors import ReverieError
 from reverie.networks.conditions import Told
 from reverie.samples import Settings
@@ -26,7 +26,7 @@ from reverie.samples import Settings
 if TYPE_CHECKING:
     from reverie.model import Model
 
-FORMAT = 4
+FORMAT = 5
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "model.json"
 _FORMAT_OF_TENSORS = {"format": "pt"}  # as every safetensors file of PyTorch says
@@ -50,25 +50,54 @@ def describe(model: Model) -> dict[str, Any]:
 
 def _denoiser_config(denoiser: Learned) -> dict[str, Any]:
     """Process and target as JSON; tokens have no target but the data itself."""
-    process = denoiser.process
-    about: dict[str, Any] = {"name": registry.name_of(type(process)), "schedule": registry.config(process.schedule)}
-    if isinstance(denoiser, NetworkDenoiser):
-        target = {"parameterisation": registry.config(denoiser.parameterisation), "sigma_data": denoiser.sigma_data}
-        return {"process": about, **target}
-    assert isinstance(process, Categorical)
-    return {"process": {**about, "classes": process.classes}}
+    about: dict[str, Any] = {"process": _process_config(denoiser.process)}
+    if isinstance(denoiser, NetworkDenoiser | ProductDenoiser):
+        about |= {"parameterisation": registry.config(denoiser.parameterisation), "sigma_data": denoiser.sigma_data}
+    return about
+
+
+def _process_config(process: Process) -> dict[str, Any]:
+    """A process but its tensors as JSON."""
+    name = registry.name_of(type(process))
+    if isinstance(process, Product):
+        return {"name": name, "fields": {k: _process_config(p) for k, p in process.fields.items()}}
+    classes = {"classes": process.classes} if isinstance(process, Categorical) else {}
+    return {"name": name, "schedule": registry.config(process.schedule), **classes}
+
+
+def _process(about: dict[str, Any], tensors: dict[str, Tensor], prefix: str = "process.") -> Process:
+    """What `_process_config` described, with the moments among the tensors, which are taken out."""
+    cls = registry.find("processes", about["name"])
+    if issubclass(cls, Product):
+        return cls({str(k): _process(p, tensors, f"{prefix}{k}.") for k, p in dict(about["fields"]).items()})
+    if issubclass(cls, Categorical):
+        return cls(int(about["classes"]), registry.from_config("survivals", about["schedule"]))
+    schedule = registry.from_config("schedules", about["schedule"])
+    return Gaussian(schedule, tensors.pop(f"{prefix}mean"), tensors.pop(f"{prefix}variance"))
+
+
+def _moments(process: Process, prefix: str = "process.") -> dict[str, Tensor]:
+    """The tensors of a process, by name."""
+    if isinstance(process, Product):
+        return {k: v for name, p in process.fields.items() for k, v in _moments(p, f"{prefix}{name}.").items()}
+    return (
+        {f"{prefix}mean": process.mean, f"{prefix}variance": process.variance} if isinstance(process, Gaussian) else {}
+    )
 
 
 def _denoiser(about: dict[str, Any], net: nn.Module, tensors: dict[str, Tensor]) -> Learned:
     """What `_denoiser_config` described, with a network and the moments among the tensors."""
-    process = about["process"]
-    cls = registry.find("processes", process["name"])
-    if issubclass(cls, Categorical):
-        return TokenDenoiser(net, cls(int(process["classes"]), registry.from_config("survivals", process["schedule"])))
-    schedule = registry.from_config("schedules", process["schedule"])
-    gaussian = Gaussian(schedule, tensors.pop("process.mean"), tensors.pop("process.variance"))
-    target = registry.from_config("parameterisations", about["parameterisation"])
-    return NetworkDenoiser(net, gaussian, target, float(about["sigma_data"]))
+    process = _process(about["process"], tensors)
+    if isinstance(process, Categorical):
+        return TokenDenoiser(net, process)
+    target, sigma_data = (
+        registry.from_config("parameterisations", about["parameterisation"]),
+        float(about["sigma_data"]),
+    )
+    if isinstance(process, Product):
+        return ProductDenoiser(net, process, target, sigma_data)
+    assert isinstance(process, Gaussian)
+    return NetworkDenoiser(net, process, target, sigma_data)
 
 
 def network_config(network: nn.Module) -> dict[str, Any]:
@@ -110,11 +139,8 @@ def fingerprint(model: Model) -> str:
 
 def _tensors(model: Model) -> dict[str, Tensor]:
     """All of a model that is kept in the weights file."""
-    process = model.denoiser.process
     tensors = {f"network.{k}": v for k, v in model.denoiser.network.state_dict().items()}
-    if isinstance(process, Gaussian):
-        tensors |= {"process.mean": process.mean, "process.variance": process.variance}
-    return tensors | model.conditions.tensors()
+    return tensors | _moments(model.denoiser.process) | model.conditions.tensors()
 
 
 def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -294,13 +320,18 @@ def _from_3(about: dict[str, Any]) -> dict[str, Any]:
     return {**about, "conditions": {"label": label} if classes else {}}
 
 
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2, 3: _from_3}
+def _from_4(about: dict[str, Any]) -> dict[str, Any]:
+    """Format 4 knew data of one field, described as it is today."""
+    return about
+
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4}
 
 
 def model_card(model: Model, about: dict[str, Any]) -> str:
     """The README.md of a model folder, with the front matter that model hubs read."""
     data, record = model.card, model.record
-    shape = "x".join(map(str, model.codec.field.shape))
+    shape = model.codec.shape_words
     told = "; ".join(f"{name}: {one.line()}" for name, one in model.conditions.items()) or "nothing"
     return f"""---
 library_name: reverie

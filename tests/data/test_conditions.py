@@ -101,7 +101,6 @@ def test_a_condition_called_label_is_the_labels(faces):
     [
         ("label:stile", ["no column 'stile'", "style"]),
         ("number:style", ["row 2", "'noto'", "label:style"]),
-        ("number:all", ["3 for every item"]),
         ("image:skech", ["no skech", "sketch"]),
         ("image:few", ["2 of 4 items", "2.png, 3.png"]),
         ("image:two", ["0.bmp", "0.png", "Keep one"]),
@@ -133,6 +132,14 @@ def test_a_cell_that_is_no_finite_number_is_named_with_its_row(faces, cell):
     lay(faces, {"about.csv": table([["file", "age"], *([f"{k}.png", k] for k in range(3))])})
     with pytest.raises(ReverieError, match=r"1 of 4 images have no row in about.csv \(3.png\)"):
         read(faces, condition="number:age")
+
+
+def test_a_number_that_is_one_for_all_is_read_and_refused_where_it_would_be_learned(faces):
+    """As a verb may be given items of one age."""
+    data = read(faces, condition="number:all")
+    assert data.told(range(4))["all"] == [3.0] * 4
+    with pytest.raises(ReverieError, match="3 for every item"):
+        Knowledge.fit(data.columns, (8, 8))
 
 
 def test_a_wish_is_written_as_it_is_read_and_found_from_anywhere(tmp_path, monkeypatch):

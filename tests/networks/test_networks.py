@@ -10,11 +10,14 @@ from torch import nn
 from reverie import registry
 from reverie.errors import ReverieError
 from reverie.example import Condition
+from reverie.networks.base import Block
 from reverie.networks.blocks import AdaptiveGroupNorm, Attention, LevelFeatures, padded
 from reverie.networks.plain_unet import SelfAttention, encode_time
 from reverie.networks.unet import UNet
 
-NETWORKS = [c for k, c in registry.registered("networks").items() if k != "tokens"]  # which has tests of its own
+NETWORKS = [
+    c for k, c in registry.registered("networks").items() if k not in ("tokens", "mlp")
+]  # these have tests of their own
 every_network = pytest.mark.parametrize("cls", NETWORKS, ids=registry.name_of)
 DECLARED = {
     "label": {"kind": "label", "classes": 5},
@@ -35,7 +38,7 @@ def awake(network, seed=0):
 
 def made(cls, shape=(1, 8, 8), declared=None, size="tiny"):
     torch.manual_seed(0)
-    return awake(cls.sized(size, shape, declared))
+    return awake(cls.sized(size, {"x": Block(shape)}, declared))
 
 
 def batch(n=3, shape=(1, 8, 8), seed=1, dtype=torch.float32):
@@ -53,7 +56,7 @@ def batch(n=3, shape=(1, 8, 8), seed=1, dtype=torch.float32):
 @every_network
 def test_starts_out_saying_nothing_and_learns_everywhere(cls):
     torch.manual_seed(0)
-    network = cls.sized("tiny", (1, 8, 8), DECLARED)
+    network = cls.sized("tiny", {"x": Block((1, 8, 8))}, DECLARED)
     x, level, cond = batch()
     assert torch.equal(network(x, level, cond), torch.zeros_like(x))
     cond = {k: Condition(c.value, torch.tensor([True, False, True])) for k, c in cond.items()}
@@ -129,7 +132,7 @@ def test_wrong_conditions_are_named(cls, change, words):
 )
 def test_wrong_declarations_are_named(cls, declared):
     with pytest.raises(ReverieError, match=f"Condition '{next(iter(declared))}'"):
-        cls.sized("tiny", (1, 8, 8), declared)
+        cls.sized("tiny", {"x": Block((1, 8, 8))}, declared)
 
 
 @every_network
@@ -209,9 +212,9 @@ def test_wrong_input_is_named(cls):
     with pytest.raises(ReverieError, match="found"):
         network(torch.zeros(2, 1, 8), torch.zeros(2), {})
     with pytest.raises(ReverieError, match="tiny, small, base, large"):
-        cls.sized("huge", (1, 8, 8))
+        cls.sized("huge", {"x": Block((1, 8, 8))})
     with pytest.raises(ReverieError, match="shape"):
-        cls.sized("tiny", (1,))
+        cls.sized("tiny", {"x": Block((1,))})
 
 
 @every_network
@@ -219,7 +222,8 @@ def test_the_dial_turns_one_way(cls):
     for shape in [(1, 8, 8), (3, 32, 32), (3, 64, 64)]:
         with torch.device("meta"):
             counts = [
-                sum(p.numel() for p in cls.sized(s, shape).parameters()) for s in ("tiny", "small", "base", "large")
+                sum(p.numel() for p in cls.sized(s, {"x": Block(shape)}).parameters())
+                for s in ("tiny", "small", "base", "large")
             ]
         assert all(b > 2.5 * a for a, b in zip(counts, counts[1:], strict=False)), counts
 
@@ -227,7 +231,7 @@ def test_the_dial_turns_one_way(cls):
 def test_unet_sizes_are_as_promised():
     def millions(size, shape):
         with torch.device("meta"):
-            return sum(p.numel() for p in UNet.sized(size, shape).parameters()) / 1e6
+            return sum(p.numel() for p in UNet.sized(size, {"x": Block(shape)}).parameters()) / 1e6
 
     for shape in [(1, 8, 8), (3, 32, 32)]:
         assert 0.2 <= millions("tiny", shape) <= 0.4

@@ -14,6 +14,7 @@ from reverie.core.times import Uniform as EvenTimes
 from reverie.core.weighting import Uniform as Unweighted
 from reverie.errors import ReverieError
 from reverie.example import Condition, Example
+from reverie.networks.base import Block
 from reverie.networks.tokens import TokenNetwork
 from tests.core import chain
 from tests.core.test_categorical import bound
@@ -26,7 +27,7 @@ K = 6
 def made(shape=(2, 5, 7), declared=None, states=K + 1):
     """A network whose layers that start at zero have been given values, as after some training."""
     torch.manual_seed(0)
-    network = TokenNetwork.sized("tiny", shape, declared, classes=K, states=states)
+    network = TokenNetwork.sized("tiny", {"x": Block(shape, K, states)}, declared)
     with torch.no_grad():
         for p in network.parameters():
             if not p.any():
@@ -47,7 +48,7 @@ def batch(n=3, shape=(2, 5, 7), states=K + 1):
 def test_at_first_all_classes_are_as_likely(shape):
     """The loss is then its closed form: log K for each masked token, times 1 / t for survival = 1 - t."""
     process, t = Masked(K), torch.tensor([0.2, 0.5, 0.9], dtype=torch.float64)
-    network = TokenNetwork.sized("tiny", shape, classes=K, states=process.states)
+    network = TokenNetwork.sized("tiny", {"x": Block(shape, K, process.states)})
     x, level, _ = batch(3, shape, K)
     assert torch.equal(network(x, level, {}), torch.zeros(3, K, *shape))
     eps = process.draw(Noise.of(0, 3), x)
@@ -109,7 +110,7 @@ def test_memory_can_be_asked_for_without_any():
 def test_the_dial_turns_one_way():
     for shape, k in [((1, 8, 8), 17), ((3, 32, 32), 256)]:
         with torch.device("meta"):
-            nets = [TokenNetwork.sized(s, shape, classes=k, states=k + 1) for s in ("tiny", "small", "base", "large")]
+            nets = [TokenNetwork.sized(s, {"x": Block(shape, k, k + 1)}) for s in ("tiny", "small", "base", "large")]
         counts = [sum(p.numel() for p in n.parameters()) for n in nets]
         assert all(b > 2.5 * a for a, b in zip(counts, counts[1:], strict=False)), counts
 
@@ -131,9 +132,9 @@ def test_wrong_input_is_named(x, words):
 
 def test_arguments_that_make_no_network_are_named():
     with pytest.raises(ReverieError, match="--family masked"):
-        TokenNetwork.sized("tiny", (1, 8, 8))
+        TokenNetwork.sized("tiny", {"x": Block((1, 8, 8))})
     with pytest.raises(ReverieError, match="tiny, small, base, large"):
-        TokenNetwork.sized("huge", (1, 8, 8), classes=4, states=4)
+        TokenNetwork.sized("huge", {"x": Block((1, 8, 8), 4, 4)})
     for classes, states, outputs in [(4, 3, 4), (1, 2, 1), (4, 5, 6), (4, 5, None)]:
         with pytest.raises(ReverieError, match="no network of tokens"):
             TokenNetwork(classes, states, {**SMALL, "out_channels": outputs})
@@ -185,7 +186,7 @@ def test_digits_fall_below_the_entropy_of_their_levels():
     alone = float(torch.special.entr(torch.bincount(x.flatten()).double() / x.numel()).sum())
     torch.manual_seed(0)
     process, g = Masked(17), torch.Generator().manual_seed(0)
-    network = TokenNetwork.sized("tiny", (1, 8, 8), classes=17, states=18)
+    network = TokenNetwork.sized("tiny", {"x": Block((1, 8, 8), 17, 18)})
     _, losses = train(process, network, lambda n: x[torch.randint(0, len(x), (n,), generator=g)], 50, 48, 3e-3)
     assert sum(losses[:5]) / 5 > alone + 0.5
     assert sum(losses[-10:]) / 10 < alone - 0.1

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -12,6 +13,7 @@ from reverie.core.parameterisation import EDM as Target
 from reverie.core.processes import Gaussian, Masked
 from reverie.core.schedules import EDM
 from reverie.core.survival import LogLinear
+from reverie.data.columns import Labels, Numbers, Pictures
 from reverie.model import Model
 
 SD = 0.25
@@ -45,6 +47,44 @@ def exact_model(side=8, dtype="uint8"):
     scale = {"low": -1.0, "high": 1.0} if dtype == "float32" else {}
     known = Knowledge.from_json({"label": {"kind": "label", "classes": list(MEANS), "frequencies": [0.5, 0.5]}}, {})
     return Model(ImageCodec(side, side, "grey", 1, dtype, **scale), denoiser, known)
+
+
+STYLES, AGES = ["flat", "noto"], np.array([20.0, 30.0, 40.0, 50.0, 60.0, 70.0])
+AGE = float(AGES.mean()), float(AGES.std())
+SHIFT = {"style": 0.1, "age": 0.1, "sketch": 0.3}
+
+
+class Shifted(nn.Module):
+    """EDM's F for data N(m, sd^2), m the sum of what is told: +-0.1 by style, 0.1 per sd of age, 0.3 of each sketch's pixel."""
+
+    def __init__(self):
+        super().__init__()
+        self.none = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x, level, cond):
+        n, m = torch.exp(4 * level)[:, None, None, None], torch.zeros_like(x)
+        for name, told in cond.items():
+            value = 2.0 * told.value - 1 if name == "style" else told.value
+            here = told.present.reshape(-1, 1, 1, 1)
+            m = m + SHIFT[name] * (value if value.ndim == 4 else value[:, None, None, None]) * here
+        return m * n / (SD * torch.sqrt(n**2 + SD**2)) + self.none
+
+
+def shift(style=None, age=None):
+    """The mean of an item that is told these."""
+    place = 0 if style is None else 2 * STYLES.index(style) - 1
+    return SHIFT["style"] * place + (0 if age is None else SHIFT["age"] * (age - AGE[0]) / AGE[1])
+
+
+def told_model(*names, side=8, dtype="float32"):
+    """Pictures whose pixels are independent, N(m, 0.25^2), m by `Shifted`; trained to be told what is named."""
+    items = np.zeros((12, side, side, 1), np.uint8)
+    items[6:] = 255
+    columns = {"style": Labels.of(STYLES * 6), "age": Numbers(np.tile(AGES, 2)), "sketch": Pictures(items, "grey")}
+    made = exact_model(side, dtype)
+    made.denoiser.network = Shifted()
+    made.conditions = Knowledge.fit({name: columns[name] for name in names}, (side, side))
+    return made
 
 
 def token_model(side=8):

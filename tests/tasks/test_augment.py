@@ -70,7 +70,7 @@ def test_a_model_without_labels_keeps_those_of_the_data_and_is_told_none(model):
     items = bars(4)[0]
     made = augment(plain, items, labels=["a", "b", "a", "b"], times=1, steps=2)
     assert made.folders == ["a", "b", "a", "b"]
-    assert made.lines()[1] == "told no labels"
+    assert made.lines()[1] == "told nothing"
     assert augment(plain, items, times=1, steps=2).folders is None
     assert read_inputs(plain.codec, items).labels is None
 

@@ -12,6 +12,7 @@ from reverie.errors import ReverieError
 from reverie.tasks.decode import decode
 from reverie.tasks.encode import encode
 from reverie.tasks.parts.latents import FILE, Latents, Solver, carried, errors
+from reverie.tasks.parts.told import wish
 from tests.tasks.exact import MEANS, SD, Means, exact_model, latent_of, token_model
 from tests.toy import bars
 
@@ -52,11 +53,11 @@ def test_decode_gives_items_back_the_more_exactly_the_more_steps_it_takes(items)
     model = exact_model(dtype="float32")
     model.denoiser.network = Bent(MEANS.values())
     x = torch.from_numpy(np.moveaxis(items, 3, 1)).clone()
-    worst = []
+    worst, low = [], wish(model, 6, {"label": ["low"] * 6}).cond
     for steps in (8, 16, 32):
         solver = Solver(steps)
-        up = carried(model, solver.up, x, ["low"] * 6)
-        worst.append(errors(x, carried(model, solver.down, up, ["low"] * 6))[0])
+        up = carried(model, solver.up, x, low)
+        worst.append(errors(x, carried(model, solver.down, up, low))[0])
     assert np.log2(worst[0] / worst[2]) / 2 > 1.7
 
 
@@ -85,7 +86,7 @@ def test_nothing_depends_on_the_batch(model, items):
 def test_the_latents_of_noise_are_that_noise(model):
     """Down and up again: what the ODE makes of a standard normal has it as its latent."""
     z = Noise.of(3, 2).normal(0, torch.empty(2, 1, 8, 8))
-    found = decode(model, Latents(z.numpy(), ["a", "b"], None, Solver(), reverie.storage.fingerprint(model)))
+    found = decode(model, Latents(z.numpy(), ["a", "b"], {}, Solver(), reverie.storage.fingerprint(model)))
     again = encode(model, np.stack(found.items)).z
     inside = np.abs(z.numpy()) < 3.9  # which the codec's range holds
     np.testing.assert_allclose(again[inside], z.numpy()[inside], atol=1e-3)
@@ -97,7 +98,7 @@ def test_what_does_not_fit_is_one_message(model, items, tmp_path):
     made.save(tmp_path / "z")
     (tmp_path / "bad.npz").write_bytes(b"no zip")
     other = exact_model()
-    wide = Latents(np.zeros((1, 1, 4, 4), np.float32), ["a"], None, Solver(), made.model)
+    wide = Latents(np.zeros((1, 1, 4, 4), np.float32), ["a"], {}, Solver(), made.model)
     bad = items.copy()
     bad[2, 0, 0] = np.nan
     for words, act in {

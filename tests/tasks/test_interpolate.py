@@ -76,9 +76,9 @@ def test_what_does_not_fit_is_one_message(model):
         "seed is a whole number": lambda: interpolate(model, "seed:x", "seed:3"),
         "no label 'red'": lambda: interpolate(model, "label:red", "label:low"),
         "goes with another label": lambda: interpolate(model, "label:low", "seed:3"),
-        "the ends are labels": lambda: interpolate(model, "label:low", "label:high", label="low"),
+        "the ends are values of 'label'": lambda: interpolate(model, "label:low", "label:high", label="low"),
         "holds 2 items": lambda: interpolate(model, two(), b),
-        "There is no": lambda: interpolate(model, "word:3", b),
+        "no file word:3, and no condition 'word'": lambda: interpolate(model, "word:3", b),
         "Gaussian process": lambda: interpolate(tokens, "seed:1", "seed:2"),
         "6x6": lambda: interpolate(model, two()[:1, :6, :6], b),
     }.items():

@@ -10,7 +10,7 @@ from reverie.errors import ReverieError
 from reverie.training.settings import TrainSettings
 from tests.toy import data
 
-FAMILIES = registry.registered("families")
+FAMILIES = {k: f for k, f in registry.registered("families").items() if f().reads != "fields"}  # these are of tables
 FAST = {"steps": "2", "batch": 8, "size": "tiny", "threads": 1}
 
 

@@ -265,7 +265,7 @@ def items(count, seed, channels=2):
 
 
 def test_sample_facts_tell_copies_from_unseen_items_and_measure_a_shift():
-    train, held = items(200, 0), validation.Items(torch.from_numpy(items(64, 1)))
+    train, held = items(200, 0), items(64, 1)
     copies = validation.sample_facts(train[:48], held, train)
     assert copies["near"] == 0
     assert copies["copies"] == 1

@@ -56,7 +56,7 @@ def verb(task: Task) -> Callable[..., Any]:
     asked = inspect.signature(task.function).parameters
     given, flags = [], []
     for p in asked.values():
-        if not str(p.annotation).startswith("Annotated["):
+        if not str(p.annotation).startswith(("Annotated[", "options.")):
             continue
         kind = eval(p.annotation, task.function.__globals__)  # our own source text, read without importing PyTorch
         value, meaning = typing.get_args(kind)[:2]

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from reverie.errors import ReverieError
+
 Item = Any  # what a person holds: for images, an array (H, W, C) in the file's own dtype
+Array = Any  # an encoded item or several: np.ndarray, or {field: np.ndarray} where the codec is `joint`
 
 
 class Field(NamedTuple):
     """A block of like entries: its shape without the batch, (C, *), and what its axes are called.
 
-    classes: K where every entry is a token 0 .. K - 1, None where it is a number.
+    classes: K where every entry is a token 0 .. K - 1, None where it is a number. sizes: how many of these each entry has,
+    where that differs.
     """
 
     shape: tuple[int, ...]
     axes: tuple[str, ...]
     classes: int | None = None
+    sizes: tuple[int, ...] | None = None
 
 
 class Codec(ABC):
@@ -32,12 +37,28 @@ class Codec(ABC):
 
     kind: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
+    joint: ClassVar[bool] = False  # whether an encoded item is {field: array}, or the array of its only field
+    family: ClassVar[str] = "edm"  # of models, unless a person asks for another
+    network: ClassVar[str] = "unet"  # for numbers, unless a person asks for another
     rule: str  # how the fields were chosen, in words
 
     @property
     @abstractmethod
+    def fields(self) -> dict[str, Field]:
+        """The blocks of like entries of one encoded item, by name."""
+
+    @property
     def field(self) -> Field:
-        """Shape and axes of one encoded item."""
+        """The only field; raises ReverieError for a kind of several."""
+        if self.joint:
+            raise ReverieError(f"This works on data of one field, not on a {self.kind} ({', '.join(self.fields)}).")
+        return next(iter(self.fields.values()))
+
+    @property
+    def shape_words(self) -> str:
+        """Shape and axes of all fields, for a person: "1x8x8 (channel, height, width)"."""
+        words = [f"{'x'.join(map(str, f.shape))} ({', '.join(f.axes)})" for f in self.fields.values()]
+        return words[0] if not self.joint else ", ".join(f"{k} {w}" for k, w in zip(self.fields, words, strict=True))
 
     @property
     @abstractmethod
@@ -59,14 +80,22 @@ class Codec(ABC):
         """Write one item at full depth and return the path written; `text` is kept inside where the format allows."""
 
     @abstractmethod
-    def encode(self, item: Item) -> np.ndarray:
+    def encode(self, item: Item) -> Array:
         """Turn an item into an array of `field.shape`: float32, within [-1, 1] for bounded kinds, or int64 tokens."""
 
     @abstractmethod
-    def decode(self, x: np.ndarray) -> Item:
+    def decode(self, x: Array) -> Item:
         """Turn an array of `field.shape` into an item, clipped and rounded to the item's own type."""
 
-    def numbers(self, x: np.ndarray) -> np.ndarray:
+    def encode_all(self, items: Sequence[Item]) -> Array:
+        """Turn items into arrays (N, *)."""
+        return np.stack([self.encode(item) for item in items])
+
+    def decode_all(self, x: Array) -> Sequence[Item]:
+        """Turn arrays (N, *) into items."""
+        return [self.decode(one) for one in x]
+
+    def numbers(self, x: Array) -> np.ndarray:
         """Encoded items as numbers in [-1, 1], float32, on which distances mean something: tokens by their order."""
         classes = self.field.classes
         return (np.clip(x, -1, 1) if classes is None else x * (2 / (classes - 1)) - 1).astype(np.float32)

@@ -76,9 +76,10 @@ class ImageCodec(Codec):
                 )
 
     @property
-    def field(self) -> Field:
-        """Shape and axes of one encoded item."""
-        return Field((self.channels, self.height, self.width), ("channel", "height", "width"), self.levels)
+    def fields(self) -> dict[str, Field]:
+        """The picture."""
+        axes = ("channel", "height", "width")
+        return {"pixels": Field((self.channels, self.height, self.width), axes, self.levels)}
 
     @property
     def found_as(self) -> str:

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from reverie.core.parameterisation import Parameterisation
-from reverie.core.processes import Categorical, Gaussian, Process
+from reverie.core.processes import Categorical, Gaussian, Process, Product
+from reverie.core.processes.product import Fields
+from reverie.core.readings import Numbers, Reading, Tokens
 from reverie.core.schedules import Schedule
-from reverie.core.shapes import expand, flat_mean, time_of
+from reverie.core.shapes import expand, time_of
 from reverie.core.weighting import Weighting
 from reverie.errors import ReverieError
 from reverie.example import Conditions, Example, State
-
-_LEVEL_LIMIT = 20.0  # |log_snr| told to the network; float32 tells nothing apart beyond it
 
 
 class Denoiser(nn.Module, ABC):
@@ -60,134 +60,160 @@ class Learned(Denoiser):
         """A prediction as a thing of the data's own kind, for eyes alone."""
 
 
-class NetworkDenoiser(Learned):
-    """A network as a denoiser: its input scaled to variance 1, its output read by a parameterisation.
+class OfOneField(Learned):
+    """A network that meets a state of one field by one reading."""
 
-    network(x, level, cond): x = (x_t - alpha mean) / sqrt(alpha^2 sd^2 + sigma^2), level = -log_snr / 8, which is
-    EDM's log(sigma) / 4 for alpha = 1. The data's mean is taken off before and added after, so that a network that says
-    nothing predicts between x_t and the mean.
-    process: Gaussian, with the data's fitted moments. sigma_data: standard deviation of the data about that mean.
-    Source: Karras et al. 2022, section 5, carried to any alpha and sigma.
-    """
+    def __init__(self, network: nn.Module, reading: Reading, sigma_data: float) -> None:
+        super().__init__()
+        self.network = network
+        self.process = reading.process
+        self.reading = reading
+        self.sigma_data = sigma_data
+
+    def forward(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> Tensor:
+        """The prediction; without cond, conditions that the network knows are not told."""
+        t = time_of(t).expand(len(x_t))
+        return self.reading.read(self._say(self.reading.entered(x_t, t), t, cond or {}), x_t, t)
+
+    def loss(self, example: Example, t: Tensor, eps: Tensor, weighting: Weighting) -> Tensor:
+        """The reading's error, per sample (B,)."""
+        t = time_of(t)
+        x_t, entered = self.reading.noised(example.x0, t, eps)
+        out = self._say(entered, t, example.cond)
+        return self.reading.error(out, example.x0, x_t, t, eps, weighting, example.observed)
+
+    def output_scale(self, t: Tensor) -> Tensor:
+        """The reading's."""
+        return self.reading.output_scale(t)
+
+    def baseline(self, x0: Tensor) -> float:
+        """The reading's."""
+        return self.reading.baseline(x0)
+
+    def look(self, x_t: Tensor, t: Tensor, process: Process) -> Tensor:
+        """The reading's."""
+        return self.reading.look(x_t, t, process)
+
+    def guess(self, prediction: Tensor) -> Tensor:
+        """The reading's."""
+        return self.reading.guess(prediction)
+
+    def _say(self, entered: Tensor, t: Tensor, cond: Conditions) -> Tensor:
+        """What the network says, of the shape that the reading expects."""
+        like = entered if entered.is_floating_point() else next(self.network.parameters())
+        out = self.network(entered, self.reading.level(t).to(like), cond)
+        check_output(self.reading, out, entered)
+        return out
+
+
+class NetworkDenoiser(OfOneField):
+    """A network of numbers as a denoiser: network(x, level, cond) -> (B, C, *), see `Numbers`."""
 
     process: Gaussian
 
     def __init__(
         self, network: nn.Module, process: Gaussian, parameterisation: Parameterisation, sigma_data: float
     ) -> None:
+        super().__init__(network, Numbers(process, parameterisation, sigma_data), sigma_data)
+        self.parameterisation = parameterisation
+
+
+class TokenDenoiser(OfOneField):
+    """A network of tokens as a denoiser: network(x_t, level, cond), x_t int64 (B, *) -> (B, K, *), see `Tokens`."""
+
+    process: Categorical
+
+    def __init__(self, network: nn.Module, process: Categorical) -> None:
+        super().__init__(network, Tokens(process), 1.0)
+
+
+class ProductDenoiser(Learned):
+    """A network that sees all fields of a state together: network({field: x}, level, cond) -> {field: output}.
+
+    Each field enters and is read as `Numbers` or `Tokens` are. The loss is the mean over all entries of all fields, so that
+    a column counts the same whichever block it is in. Numbers have one parameterisation and are of standard deviation
+    sigma_data. The level is that of the first field: time is common.
+    Source: Kotelnikov et al. 2023 (TabDDPM), section 3; Shi et al. 2025 (TabDiff), section 3.
+    """
+
+    process: Product
+
+    def __init__(
+        self, network: nn.Module, process: Product, parameterisation: Parameterisation, sigma_data: float
+    ) -> None:
         super().__init__()
         self.network = network
         self.process = process
         self.parameterisation = parameterisation
         self.sigma_data = sigma_data
+        self.readings: dict[str, Reading] = {
+            name: Tokens(one) if isinstance(one, Categorical) else Numbers(_gaussian(one), parameterisation, sigma_data)
+            for name, one in process.fields.items()
+        }
 
-    def forward(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> Tensor:
-        """E[x0 | x_t, cond], (B, *); without cond, conditions that the network knows are not told."""
-        t = time_of(t).expand(len(x_t))
-        mean = self.process.mean.to(x_t)
-        y = x_t - expand(self.process.schedule.alpha(t), x_t) * mean
-        schedule, target = self.process.schedule, self.parameterisation
-        out = expand(target.unit(schedule, t), y) * self._say(y, t, cond or {})
-        return mean + target.x0(schedule, t, y, out)
+    def forward(self, x_t: Fields, t: Tensor, cond: Conditions | None = None) -> Fields:
+        """{field: prediction}."""
+        t = time_of(t).expand(len(next(iter(x_t.values()))))
+        out = self._say({k: r.entered(x_t[k], t) for k, r in self.readings.items()}, t, cond or {})
+        return {k: r.read(out[k], x_t[k], t) for k, r in self.readings.items()}
 
-    def loss(self, example: Example, t: Tensor, eps: Tensor, weighting: Weighting) -> Tensor:
-        """Weighted squared error, per sample (B,), computed on the network's output.
-
-        The weight on x0 is divided by `x0_scale`, so that EDM's F, say, is compared where its target has variance 1.
-        """
-        schedule, t = self.process.schedule, time_of(t)
-        x0 = example.x0 - self.process.mean.to(example.x0)
-        unit = self.parameterisation.unit(schedule, t)
-        target = expand(1 / unit, x0) * self.parameterisation.target(schedule, t, x0, eps)
-        y = expand(schedule.alpha(t), x0) * x0 + expand(schedule.sigma(t), x0) * eps
-        error = flat_mean((self._say(y, t, example.cond) - target) ** 2, example.observed)
-        scale = self.parameterisation.x0_scale(schedule, t)
-        weight = weighting.on_x0(schedule.log_snr(t), scale, self.sigma_data) * unit**2 / scale
-        return weight.to(error) * error
+    def loss(self, example: Example, t: Tensor, eps: Fields, weighting: Weighting) -> Tensor:
+        """Mean over entries of each field's error, per sample (B,)."""
+        t, x0 = time_of(t), example.x0
+        noised = {k: r.noised(x0[k], t, eps[k]) for k, r in self.readings.items()}
+        out = self._say({k: entered for k, (_, entered) in noised.items()}, t, example.cond)
+        seen = example.observed or {}
+        errors = {
+            k: r.error(out[k], x0[k], noised[k][0], t, eps[k], weighting, seen.get(k)) for k, r in self.readings.items()
+        }
+        return self._mean(errors, x0)
 
     def output_scale(self, t: Tensor) -> Tensor:
-        """Squared error of the output per squared error of x0: EDM's F has variance 1 at every level."""
-        schedule, target = self.process.schedule, self.parameterisation
-        return target.x0_scale(schedule, t) / target.unit(schedule, t) ** 2
+        """One: fields have scales of their own, and the divergence is their sum."""
+        return torch.ones_like(time_of(t))
 
-    def baseline(self, x0: Tensor) -> float:
-        """Mean squared distance from the training data's mean."""
-        return float(((x0 - self.process.mean.to(x0)) ** 2).mean())
+    def baseline(self, x0: Fields) -> float:
+        """Sum of the fields', as the divergence is."""
+        return sum(r.baseline(x0[k]) for k, r in self.readings.items())
 
-    def look(self, x_t: Tensor, t: Tensor, process: Process) -> Tensor:
-        """x_t / alpha, drawn towards the mean until it has the data's own variance."""
-        n, mean = float(process.schedule.noise(t)), self.process.mean.to(x_t).mean()
-        shrink = self.sigma_data / (self.sigma_data**2 + n**2) ** 0.5
-        return mean + (x_t / float(process.schedule.alpha(t)) - mean) * shrink
+    def look(self, x_t: Fields, t: Tensor, process: Process) -> Fields:
+        """Field by field."""
+        assert isinstance(process, Product)
+        return {k: r.look(x_t[k], t, process.fields[k]) for k, r in self.readings.items()}
 
-    def guess(self, prediction: Tensor) -> Tensor:
-        """x0_hat itself."""
-        return prediction
+    def guess(self, prediction: Fields) -> Fields:
+        """Field by field."""
+        return {k: r.guess(prediction[k]) for k, r in self.readings.items()}
 
-    def _say(self, y: Tensor, t: Tensor, cond: Conditions) -> Tensor:
-        """What the network says to a centred input y, (B, *), in the parameterisation's units."""
-        schedule = self.process.schedule
-        scale = torch.rsqrt((schedule.alpha(t) * self.sigma_data) ** 2 + schedule.sigma(t) ** 2)
-        level = -schedule.log_snr(t).clamp(-_LEVEL_LIMIT, _LEVEL_LIMIT) / 8
-        out = self.network(expand(scale, y) * y, level.to(y), cond)
-        if out.shape != y.shape:
-            raise ReverieError(
-                f"The network gives {tuple(out.shape)} for an input of {tuple(y.shape)}; both must be the same, (B, C, *)."
-            )
+    def _mean(self, errors: Fields, x0: Fields) -> Tensor:
+        """The fields' errors (B,), each as often as it has entries."""
+        many = {k: x0[k][0].numel() for k in errors}
+        return sum(many[k] * e for k, e in errors.items()) / sum(many.values())  # type: ignore[return-value]
+
+    def _say(self, entered: Fields, t: Tensor, cond: Conditions) -> Fields:
+        weight = next(self.network.parameters())
+        level = next(iter(self.readings.values())).level(t)
+        out = self.network(entered, level.to(weight), cond)
+        for k, r in self.readings.items():
+            check_output(r, out[k], entered[k])
         return out
 
 
-class TokenDenoiser(Learned):
-    """A network that gives every class of every token a number, read as log p(x0 | x_t) by the process.
-
-    network(x_t, level, cond): x_t int64 (B, *), level = log((1 - survival) / survival) / 4 -> (B, K, *).
-    Source: Sahoo et al. 2024 (MDLM), section 3.2; Schiff et al. 2025 for the uniform process.
-    """
-
-    process: Categorical
-
-    def __init__(self, network: nn.Module, process: Categorical) -> None:
-        super().__init__()
-        self.network = network
-        self.process = process
-        self.sigma_data = 1.0
-
-    def forward(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> Tensor:
-        """log p(x0 | x_t, cond), (B, K, *)."""
-        t = time_of(t).expand(len(x_t))
-        level = torch.log(self.process.schedule.noise(t)).clamp(-_LEVEL_LIMIT, _LEVEL_LIMIT) / 4
-        weight = next(self.network.parameters())
-        out = self.network(x_t, level.to(weight), cond or {})
-        expected = (len(x_t), self.process.classes, *x_t.shape[1:])
-        if out.shape != expected:
-            raise ReverieError(f"The network gives {tuple(out.shape)} for tokens {tuple(x_t.shape)}; need {expected}.")
-        return self.process.settle(out.float() if out.dtype in (torch.float16, torch.bfloat16) else out, x_t, t)
-
-    def loss(self, example: Example, t: Tensor, eps: Tensor, weighting: Weighting) -> Tensor:
-        """The continuous-time bound on the negative log-likelihood, in nats per token, (B,): no weighting keeps it one."""
-        x_t = self.process.diffuse(example.x0, t, eps)
-        return self.process.divergence(example.x0, self(x_t, t, example.cond), x_t, t, example.observed)
-
-    def output_scale(self, t: Tensor) -> Tensor:
-        """One: nats are on one scale."""
-        return torch.ones_like(time_of(t))
-
-    def baseline(self, x0: Tensor) -> float:
-        """Mean entropy of the tokens, each place's own, in nats: the bound of a network that knows frequencies alone."""
-        rows, k = x0.flatten(1).cpu(), self.process.classes
-        counts = torch.bincount((rows + k * torch.arange(rows.shape[1])).flatten(), minlength=k * rows.shape[1])
-        return float(torch.special.entr(counts.double() / len(rows)).sum() / rows.shape[1])
-
-    def look(self, x_t: Tensor, t: Tensor, process: Process) -> Tensor:
-        """Masked tokens as the middle class."""
-        return torch.where(x_t >= self.process.classes, self.process.classes // 2, x_t)
-
-    def guess(self, prediction: Tensor) -> Tensor:
-        """The mean class, rounded: classes of pictures are levels of brightness."""
-        level = torch.arange(self.process.classes, device=prediction.device).reshape(
-            1, -1, *(1,) * (prediction.ndim - 2)
+def check_output(reading: Reading, out: Tensor, entered: Tensor) -> None:
+    """Refuse an output of another shape than the field's: (B, *) for numbers, (B, K, *) for tokens."""
+    expected = entered.shape
+    if isinstance(reading, Tokens):
+        expected = torch.Size((len(entered), reading.process.classes, *entered.shape[1:]))
+    if out.shape != expected:
+        raise ReverieError(
+            f"The network gives {tuple(out.shape)} for an input of {tuple(entered.shape)}; it must be {tuple(expected)}."
         )
-        return (prediction.exp() * level).sum(1).round().long()
+
+
+def _gaussian(process: Process) -> Gaussian:
+    if not isinstance(process, Gaussian):
+        raise ReverieError(f"A field of a {type(process).__name__} process: a network reads Gaussian and token fields.")
+    return process
 
 
 class Given(Denoiser):

@@ -15,7 +15,7 @@ from reverie.data import labels
 from reverie.data.columns import Column, Labels, Numbers, Pictures
 from reverie.data.known import picture_size
 from reverie.data.members import Folder, Members, Zip
-from reverie.data.wishes import Wish
+from reverie.data.wishes import Untold, Wish
 from reverie.errors import ReverieError, nearest
 
 Decode = Callable[
@@ -35,9 +35,12 @@ def read(wish: Wish, members: Members, names: list[str], size: tuple[int, int], 
     """Read one condition of the items called `names`.
 
     size: (height, width) of the items. decode: pictures by name, brought to a size chosen from those that they have.
-    Raises ReverieError for a column or folder that is not there, an item that it says nothing of, and what is no number.
+    Raises Untold for a column or folder that is not there, an item that it says nothing of, and what is no number.
     """
-    return {"label": _label, "number": _number, "image": _image}[wish.kind](wish, members, names, size, decode)
+    try:
+        return {"label": _label, "number": _number, "image": _image}[wish.kind](wish, members, names, size, decode)
+    except ReverieError as error:
+        raise Untold(str(error)) from error
 
 
 def _label(wish: Wish, members: Members, names: list[str], size: tuple[int, int], decode: Decode) -> Found:
@@ -70,7 +73,6 @@ def _number(wish: Wish, members: Members, names: list[str], size: tuple[int, int
         if cell and not math.isfinite(values[-1]):
             raise ReverieError(_no_number(table, line, wish, name, cell))
     column = Numbers(np.array(values, dtype=np.float64))
-    column.check(wish.name)
     empty = int(np.isnan(column.values).sum())
     notes = [f"{empty:,} of {len(names):,} cells of '{wish.place}' are empty: told as nothing known"] if empty else []
     return Found(column, notes, table)

@@ -11,7 +11,7 @@ import numpy as np
 from reverie.data import near, outliers
 from reverie.data.dataset import Data
 from reverie.data.looks import Looks, looks
-from reverie.data.split import digest, split
+from reverie.data.split import digest, digests, split
 from reverie.errors import ReverieError
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _leakage(data: Data, seen: Looks) -> dict[str, Any]:
 
 def _crossing(data: Data, seen: Looks, sides: np.ndarray) -> dict[str, Any]:
     """Items of one side that equal, or nearly equal, one of another; each is named once, with the one most like it."""
-    contents = [digest(item) for item in data.items]
+    contents = digests(data.items)
     count = {str(side): int((sides == side).sum()) for side in dict.fromkeys(sides)}
     smallest_first = sorted(count, key=lambda side: count[side])
     pairs, exact = [], 0

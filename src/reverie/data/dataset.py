@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from reverie.codecs.pixels import Header
+from reverie.codecs.rows import Rows
 from reverie.data import pictures
 from reverie.data.columns import Column, Labels, check_length, columns, number
 from reverie.errors import ReverieError
@@ -34,7 +35,7 @@ class Indexed(Protocol):
 class Data:
     """A data set in memory.
 
-    items: an array (N, H, W, C), or a sequence of arrays (H, W, C) where sizes differ.
+    items: an array (N, H, W, C), a sequence of arrays (H, W, C) where sizes differ, or the rows of a table.
     names: N of them; what messages call the items.
     labels: (N,) int64, places in `classes`; None where there are none.
     colour: what the channels mean (see codecs.pixels.COLOURS), where files said so.
@@ -44,7 +45,7 @@ class Data:
     groups: N names of what must not be parted by a split (a person, a scene); None where every item stands for itself.
     """
 
-    items: Sequence[np.ndarray] | np.ndarray
+    items: Sequence[Any] | np.ndarray
     names: list[str]
     labels: np.ndarray | None = None
     classes: list[str] = field(default_factory=list)
@@ -74,8 +75,12 @@ class Data:
         for name, column in self.conditions.items():
             check_length(name, column, len(self.items), self.source)
         self._take_label()
-        self.found = self.found or describe(Header.of(item, self.colour) for item in self.items)
-        self.bytes = self.bytes or sum(item.nbytes for item in self.items)
+        if isinstance(self.items, Rows):
+            self.found = self.found or {self.items.words: len(self)}
+            self.bytes = self.bytes or self.items.nbytes
+        else:
+            self.found = self.found or describe(Header.of(item, self.colour) for item in self.items)
+            self.bytes = self.bytes or sum(item.nbytes for item in self.items)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -106,7 +111,7 @@ class Data:
     def subset(self, index: Sequence[int] | np.ndarray) -> Data:
         """Return the items at some places, in that order; classes keep their numbers."""
         index = np.asarray(index, dtype=np.int64)
-        items = self.items[index] if isinstance(self.items, np.ndarray) else [self.items[k] for k in index]
+        items = taken(self.items, index)
         labels = None if self.labels is None else self.labels[index]
         groups = None if self.groups is None else [self.groups[k] for k in index]
         names = [self.names[k] for k in index]
@@ -115,7 +120,7 @@ class Data:
 
     def usable(self) -> Data:
         """The items without NaN or infinite values; the others are told among the broken. Raises ReverieError for none left."""
-        if not (odd := pictures.unusable(self.items)):
+        if isinstance(self.items, Rows) or not (odd := pictures.unusable(self.items)):  # a table's cells may be missing
             return self
         if len(odd) == len(self):
             raise ReverieError(f"{self.source}: all {len(self):,} items hold NaN or infinite values. Fill them in.")
@@ -158,6 +163,13 @@ class Data:
         numbered, classes = (None, []) if labels is None else number(np.asarray(labels).tolist(), name)
         told = columns(conditions, len(pixels), name)
         return cls(pixels, names, numbered, classes, source=name, notes=notes, colour=colour, conditions=told)
+
+
+def taken(items: Any, index: np.ndarray) -> Any:
+    """The items at some places, in that order, in what held them."""
+    if isinstance(items, Rows):
+        return items.take(index)
+    return items[index] if isinstance(items, np.ndarray) else [items[k] for k in index]
 
 
 def describe(headers: Iterable[Header]) -> dict[str, int]:

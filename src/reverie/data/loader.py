@@ -14,9 +14,10 @@ import torch
 from reverie.codecs import Codec
 from reverie.core.noise import Noise
 from reverie.data.columns import Column
+from reverie.data.dataset import taken
 from reverie.data.known import Known
 from reverie.errors import ReverieError
-from reverie.example import Condition, Example
+from reverie.example import Condition, Example, State, each, of_arrays
 
 _DROPOUT_KEY, _AUGMENT_KEY = 1, 3
 _CACHE_BYTES = 1 << 30  # encoded data up to this size is kept whole
@@ -57,13 +58,17 @@ class Loader:
         self.columns, self.known = columns or {}, known or {}
         self.dropout, self.augment = dropout, tuple(augment)
         self._pool = ThreadPoolExecutor(2)
-        self._cache = self._encode(range(len(items))) if self._is_small(codec.field.shape) else None
+        shapes = [field.shape for field in codec.fields.values()]
+        self._cache = self._encode(range(len(items))) if self._is_small([sum(map(math.prod, shapes))]) else None
         self._whole: dict[str, Condition] = {}
         one = {name: self._told(name, [0]) for name in self.known}
         self._whole = {
             name: self._told(name, range(len(items))) for name in one if self._is_small(one[name].value.shape[1:])
         }
-        for shape in (codec.field.shape, *(c.value.shape[1:] for c in one.values() if c.value.ndim == 4)):
+        shapes += [c.value.shape[1:] for c in one.values() if c.value.ndim == 4]
+        if augment and any(len(shape) != 3 for shape in shapes):
+            raise ReverieError(f"--augment {','.join(augment)} changes pictures; this data is none. Leave it out.")
+        for shape in shapes:
             if "rotate90" in augment and shape[-1] != shape[-2]:
                 raise ReverieError(f"rotate90 needs square data; this is {shape[-2]}x{shape[-1]}.")
 
@@ -85,7 +90,7 @@ class Loader:
         for name, told in zip(self.known, self._kept(noise).unbind(1), strict=True):
             value, present = self._told(name, chosen)
             cond[name] = Condition(self._augmented(value, noise) if value.ndim == 4 else value, present & told)
-        return Example(self._augmented(x0, noise), cond, index=index)
+        return Example(self._augmented(x0, noise) if self.augment else x0, cond, index=index)
 
     def _kept(self, noise: Noise) -> torch.Tensor:
         """Which conditions are told for each item, (B, K) bool."""
@@ -103,11 +108,17 @@ class Loader:
             return self.known[name].encode(self.columns[name].subset(places))
         return Condition(whole.value[places], whole.present[places])
 
-    def encoded(self, chosen: Sequence[int]) -> torch.Tensor:
+    def encoded(self, chosen: Sequence[int]) -> State:
         """Some of the items by number, encoded and unchanged, (B, C, *)."""
-        return self._encode(chosen) if self._cache is None else self._cache[list(chosen)]
+        if self._cache is None:
+            return self._encode(chosen)
+        places = torch.as_tensor(list(chosen), dtype=torch.int64)
+        return each(lambda x: x[places], self._cache)
 
-    def _encode(self, chosen: Sequence[int]) -> torch.Tensor:
+    def _encode(self, chosen: Sequence[int]) -> State:
+        """All at once; items of one field two at a time, as pictures are slow to decode."""
+        if self.codec.joint:
+            return of_arrays(self.codec.encode_all(taken(self.items, np.asarray(chosen, dtype=np.int64))))
         return torch.from_numpy(np.stack(list(self._pool.map(lambda k: self.codec.encode(self.items[k]), chosen))))
 
     def _augmented(self, x: torch.Tensor, noise: Noise) -> torch.Tensor:

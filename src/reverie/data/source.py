@@ -29,7 +29,7 @@ from reverie.data.columns import number
 from reverie.data.dataset import Broken, Data, describe
 from reverie.data.members import Folder, Members, Single, Zip
 from reverie.data.memory import must_fit
-from reverie.data.wishes import Wish, parse
+from reverie.data.wishes import Untold, Wish, parse
 from reverie.errors import ReverieError, nearest
 
 THREADS = 2
@@ -124,7 +124,7 @@ def _nowhere(path: Path, packaged: list[str]) -> str:
 def _own_labels(data: Data, label_from: str, wishes: list[Wish]) -> Data:
     """Let data that brings its labels keep them, or not."""
     if wishes:
-        raise ReverieError(
+        raise Untold(
             f"{data.source} is no folder of files, so --condition {wishes[0]} has nothing to read from. Leave it out, or give "
             "the values in Python: reverie.train(array, conditions={...})."
         )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from reverie.codecs.rows import Rows
 from reverie.data.dataset import Data
 from reverie.errors import ReverieError
 
@@ -31,6 +33,11 @@ def digest(item: np.ndarray) -> bytes:
     return hashlib.sha256(head + np.ascontiguousarray(item).tobytes()).digest()
 
 
+def digests(items: Sequence[Any] | np.ndarray) -> list[bytes]:
+    """What tells each item from others: its content; of the rows of a table, also which of several equal rows it is."""
+    return items.digests() if isinstance(items, Rows) else [digest(item) for item in items]
+
+
 def split(data: Data, held_out: float | int | None = None, seed: int = 0) -> Split:
     """Hold out a share (float, below 1) or an exact number (int) of the items, by the hash of their content.
 
@@ -47,7 +54,7 @@ def split(data: Data, held_out: float | int | None = None, seed: int = 0) -> Spl
     Raises ReverieError for fewer than two different items or groups, and for a share or number that leaves a side empty.
     """
     wanted = data.held_out if held_out is None else held_out
-    contents = [digest(item) for item in data.items]
+    contents = digests(data.items)
     units = contents if data.groups is None else _bound(contents, data.groups, seed)
     count = Counter(units)
     if len(count) < 2:

@@ -11,6 +11,10 @@ KINDS = ("label", "number", "image")
 WAYS = "label:COLUMN, label:folder, number:COLUMN, image:FOLDER, or any of these as KIND:NAME=COLUMN"
 
 
+class Untold(ReverieError):
+    """A condition that a person asked for, and that the data does not bring."""
+
+
 @dataclass(frozen=True)
 class Wish:
     """One condition to be read: of what kind, what it is called, and where it is: a column of a table, or a folder."""
@@ -24,8 +28,8 @@ class Wish:
         return f"{self.kind}:{self.place}" if self.name == self.place else f"{self.kind}:{self.name}={self.place}"
 
 
-def parse(text: str | None) -> list[Wish]:
-    """Read `label:style,number:age,image:sketch=PATH`; the name of a folder is its last part.
+def parse(text: str | None, flag: str = "--condition") -> list[Wish]:
+    """Read `label:style,number:age,image:sketch=PATH`; the name of a folder is its last part. flag: what messages call it.
 
     Raises ReverieError for a kind that there is not, nothing behind it, a name that is no plain word, and one given twice.
     """
@@ -33,17 +37,18 @@ def parse(text: str | None) -> list[Wish]:
     for part in filter(None, map(str.strip, (text or "").split(","))):
         kind, colon, rest = part.partition(":")
         if kind not in KINDS or not colon or not rest.strip():
-            raise ReverieError(f"--condition {part}: write {WAYS}.")
+            stated = " NAME=VALUE is for `sample` and other verbs, which are told values." if "=" in part else ""
+            raise ReverieError(f"{flag} {part}: write {WAYS}.{stated}")
         name, equals, place = (word.strip() for word in rest.rpartition("="))
         if not equals:
             name = Path(place).expanduser().resolve().stem if kind == "image" else place
         if not name.isidentifier() or not place:
             raise ReverieError(
-                f"--condition {part}: '{name}' cannot be its name; give one of letters, digits and _: {kind}:NAME={place}."
+                f"{flag} {part}: '{name}' cannot be its name; give one of letters, digits and _: {kind}:NAME={place}."
             )
         if name in [wish.name for wish in found]:
             raise ReverieError(
-                f"--condition {text}: the name '{name}' is there twice. Give each its own: {kind}:NAME={place}."
+                f"{flag} {text}: the name '{name}' is there twice. Give each its own: {kind}:NAME={place}."
             )
         found.append(Wish(kind, name, place))
     return found

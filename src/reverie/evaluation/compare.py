@@ -26,7 +26,7 @@ from scipy.stats import norm
 
 from reverie.core.samplers import Step
 from reverie.data.dataset import Data
-from reverie.data.split import digest
+from reverie.data.split import digests
 from reverie.errors import ReverieError
 from reverie.evaluation.evaluate import LEVEL, Evaluation, all_metrics
 from reverie.evaluation.measure import measure
@@ -169,7 +169,7 @@ def check(contenders: Sequence[Contender]) -> None:
                     f"{first.name} {what} {mine} and {other.name} {what} {its}, so their distances are not of one scale. Compare "
                     "runs of the same kind, size and range."
                 )
-        if [digest(i) for i in first.held_out.items] != [digest(i) for i in other.held_out.items]:
+        if digests(first.held_out.items) != digests(other.held_out.items):
             raise ReverieError(
                 f"{first.name} and {other.name} do not hold out the same items: what one is tested on, the other may have "
                 "learned from. Give data that none of them has seen: --data PATH."
@@ -240,8 +240,8 @@ def _seen(contenders: Sequence[Contender], places: np.ndarray) -> list[str]:
     """Say of each model how many of the items it is measured on are among those it learned from."""
     notes = []
     for one in contenders:
-        learned = {digest(item) for item in one.train.items}
-        if seen := sum(digest(one.held_out.items[k]) in learned for k in places):
+        learned, held_out = set(digests(one.train.items)), digests(one.held_out.items)
+        if seen := sum(held_out[k] in learned for k in places):
             notes.append(
                 f"{one.name} learned from {seen:,} of the {len(places):,} items it is measured on, which favours it."
             )

@@ -3,33 +3,70 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple, Self
 
 from torch import Tensor, nn
 
-from reverie.example import Conditions
+from reverie.errors import ReverieError
+from reverie.example import Conditions, State
 
 SIZES = ("tiny", "small", "base", "large")
+
+
+class Block(NamedTuple):
+    """One field of the data, as a network is told of it: its shape without the batch, (C, *).
+
+    Of tokens: classes, K values that data takes; states, how many a noisy one can take; sizes, the classes that each entry has
+    of these, where that is fewer.
+    """
+
+    shape: tuple[int, ...]
+    classes: int | None = None
+    states: int | None = None
+    sizes: tuple[int, ...] | None = None
+
+
+Blocks = Mapping[str, Block]
 
 
 class Network(nn.Module, ABC):
     """Maps a noisy batch to an output of the same shape, told the noise level and the conditions.
 
-    `config` is the JSON of its constructor's arguments: Network(**config) is the same architecture. Conditions are
+    Data of several fields comes, and is answered, as {field: tensor}; tokens (B, *) are answered with a number for each class,
+    (B, K, *). `config` is the JSON of its constructor's arguments: Network(**config) is the same architecture. Conditions are
     declared by name in `conditions`, e.g. {"label": {"kind": "label", "classes": 10},
     "image": {"kind": "image", "channels": 3}}.
     """
 
+    reads: ClassVar[str] = "numbers"  # or tokens; or fields, of both
     config: dict[str, Any]
 
     @classmethod
     @abstractmethod
-    def sized(cls, size: str, shape: tuple[int, ...], conditions: dict[str, dict[str, Any]] | None = None) -> Self:
-        """Choose every width from one dial: tiny, small, base or large, for data of shape (C, *).
+    def sized(cls, size: str, blocks: Blocks, conditions: dict[str, dict[str, Any]] | None = None) -> Self:
+        """Choose every width from one dial: tiny, small, base or large, for data of these fields.
 
-        Raises ReverieError for a size that is none of the four and for a shape that the network cannot take.
+        Raises ReverieError for a size that is none of the four and for data that the network cannot take.
         """
 
     @abstractmethod
-    def forward(self, x: Tensor, level: Tensor, cond: Conditions) -> Tensor:
+    def forward(self, x: State, level: Tensor, cond: Conditions) -> State:
         """x: (B, C, *), level: (B,) real numbers of order one that tell the noise, cond: by name -> (B, C, *)."""
+
+
+def the_only(blocks: Blocks, network: str, tokens: bool = False) -> Block:
+    """The field of data that has one, of numbers unless tokens are asked for; raises ReverieError for any other data."""
+    found = list(blocks.values())
+    if len(found) != 1:
+        raise ReverieError(
+            f"The network '{network}' reads data of one field; this has {len(found)} ({', '.join(blocks)}). Use 'mlp'."
+        )
+    if tokens and found[0].classes is None:
+        raise ReverieError(
+            f"The network '{network}' reads tokens, and this data is numbers. Use 'unet', or a family of tokens: "
+            "--family masked or --family uniform."
+        )
+    if not tokens and found[0].classes is not None:
+        raise ReverieError(f"The network '{network}' reads numbers, and this data is tokens. Use 'tokens'.")
+    return found[0]

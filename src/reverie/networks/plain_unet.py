@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from reverie.errors import ReverieError
 from reverie.example import Conditions
-from reverie.networks.base import SIZES, Network
+from reverie.networks.base import SIZES, Blocks, Network, the_only
 from reverie.networks.blocks import padded, silent
 from reverie.networks.conditions import Declared, Told
 
@@ -156,8 +156,9 @@ class PlainUNet(Network):
         self.last = silent(nn.Conv2d(c, channels, 1))
 
     @classmethod
-    def sized(cls, size: str, shape: tuple[int, ...], conditions: Declared | None = None) -> Self:
-        """Choose the width, and attention where there are no more than 1,024 positions; shape: (C, H, W)."""
+    def sized(cls, size: str, blocks: Blocks, conditions: Declared | None = None) -> Self:
+        """Choose the width, and attention where there are no more than 1,024 positions; for data of shape (C, H, W)."""
+        shape = the_only(blocks, "plain-unet").shape
         if size not in SIZES:
             raise ReverieError(f"There is no size '{size}'; there are {', '.join(SIZES)}.")
         if len(shape) != 3:

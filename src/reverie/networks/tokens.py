@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from reverie.errors import ReverieError
 from reverie.example import Conditions
-from reverie.networks.base import Network
+from reverie.networks.base import Block, Blocks, Network, the_only
 from reverie.networks.conditions import Declared
 from reverie.networks.unet import UNet
 
@@ -27,6 +27,7 @@ class TokenNetwork(Network):
     """
 
     name: ClassVar[str] = "tokens"
+    reads: ClassVar[str] = "tokens"
 
     def __init__(self, classes: int, states: int, body: dict[str, Any]) -> None:
         super().__init__()
@@ -42,25 +43,13 @@ class TokenNetwork(Network):
         self.body = UNet(**body)
 
     @classmethod
-    def sized(
-        cls,
-        size: str,
-        shape: tuple[int, ...],
-        conditions: Declared | None = None,
-        classes: int | None = None,
-        states: int | None = None,
-    ) -> Self:
-        """Choose every width from one dial, as the U-Net does, for tokens of shape (C, *).
-
-        classes, states: of the process; data that has none is for another network.
-        """
+    def sized(cls, size: str, blocks: Blocks, conditions: Declared | None = None) -> Self:
+        """Choose every width from one dial, as the U-Net does, for tokens of shape (C, *)."""
+        shape, classes, states, _ = the_only(blocks, "tokens", tokens=True)
         if classes is None or states is None:
-            raise ReverieError(
-                "The network 'tokens' reads tokens, and this data is numbers. Use 'unet', or a family of tokens: "
-                "--family masked or --family uniform."
-            )
+            raise ReverieError("The network 'tokens' is told how many classes and states tokens have; found none.")
         with torch.device("meta"):  # for its arguments alone
-            body = UNet.sized(size, (shape[0] * _NUMBERS, *shape[1:]), conditions).config
+            body = UNet.sized(size, {"x": Block((shape[0] * _NUMBERS, *shape[1:]))}, conditions).config
         return cls(classes, states, {**body, "out_channels": shape[0] * classes})
 
     def forward(self, x: Tensor, level: Tensor, cond: Conditions) -> Tensor:

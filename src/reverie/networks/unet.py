@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint as recompute
 
 from reverie.errors import ReverieError
 from reverie.example import Conditions
-from reverie.networks.base import SIZES, Network
+from reverie.networks.base import SIZES, Blocks, Network, the_only
 from reverie.networks.blocks import Attention, Down, LevelFeatures, Residual, Up, conv, groups_of, padded, silent
 from reverie.networks.conditions import Declared, Told
 
@@ -117,11 +117,12 @@ class UNet(Network):
         self.modulate = nn.Linear(embedded, sum(self.shares))  # scale and shift of every block from one product
 
     @classmethod
-    def sized(cls, size: str, shape: tuple[int, ...], conditions: Declared | None = None) -> Self:
+    def sized(cls, size: str, blocks: Blocks, conditions: Declared | None = None) -> Self:
         """Choose width, levels, blocks and attention for data of shape (C, *): tiny, small, base or large."""
+        shape = the_only(blocks, "unet").shape
         if size not in SIZES:
             raise ReverieError(f"There is no size '{size}'; there are {', '.join(SIZES)}.")
-        width, blocks = _DIAL[size]
+        width, depth = _DIAL[size]
         sides = shape[1:]
         if not 1 <= len(sides) <= 3:
             raise ReverieError(f"A U-Net takes data of 1, 2 or 3 dimensions (C, *); this is of shape {tuple(shape)}.")
@@ -132,7 +133,7 @@ class UNet(Network):
             dims=len(sides),
             width=width,
             multipliers=[1] + [2] * halvings,
-            blocks=blocks,
+            blocks=depth,
             attention=[i for i, n in enumerate(positions) if i and n <= _ATTEND],
             head_dim=min(64, max(32, width)),
             conditions=conditions,

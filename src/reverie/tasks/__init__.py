@@ -7,9 +7,9 @@ A task module has one public function of its own name,
 COMMAND is what it is called on the command line, and EXAMPLES are shown in its help. An Annotated parameter without a default
 is what the verb works on (an array or a path in Python, a path on the command line), or, where it goes by keyword alone,
 an option that must be given; one with a default is an option.
-Parameters without Annotated are for callers in Python only, but for `run`, the model's folder, which the command line gives
-to a task that asks for it, and `on_step`, which is told of progress. Nothing heavy is imported at the top, so that help texts
-come at once.
+Options that several verbs have are in `parts/options.py`, and written `options.Label`. Other parameters are for callers in
+Python only, but for `run`, the model's folder, which the command line gives to a task that asks for it, and `on_step`, which
+is told of progress. Nothing heavy is imported at the top, so that help texts come at once.
 """
 
 from __future__ import annotations

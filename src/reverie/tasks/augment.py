@@ -1,16 +1,18 @@
-"""`reverie augment`: variations of a data set, each with the label of the item it came from."""
+"""`reverie augment`: variations of a data set, each with the label and all that is known of the item it came from."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
 from reverie.errors import ReverieError
+from reverie.tasks.parts import options
 
 if TYPE_CHECKING:  # the command line reads this signature without importing PyTorch
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
+    from reverie.conditions import Asked
     from reverie.core.denoiser import Denoiser
     from reverie.core.noise import Noise
     from reverie.core.samplers import Step
@@ -22,6 +24,7 @@ COMMAND = "augment"
 EXAMPLES = (
     "reverie augment runs/digits digits/ --times 3 -o more",
     "reverie augment runs/digits digits/ --strength 0.7 --with-originals -o more",
+    "reverie augment runs/faces faces/ --condition-from label:style,number:age -o more",
 )
 _APART = 2**32  # samples of the seed between one variation of an item and the next
 
@@ -33,20 +36,27 @@ def augment(
     strength: Annotated[float, "How far from the item: near 0 the item itself, 1 a fresh sample of its label."] = 0.5,
     with_originals: Annotated[bool, "Write the items themselves too."] = False,
     label_from: Annotated[str, "folder, csv:COLUMN or none: what labels the items."] = "folder",
-    guidance: Annotated[float | None, "Scale of guidance towards the label; 1 is none. Default: the model's."] = None,
-    steps: Annotated[int | None, "Steps of the whole way; a strength below 1 walks a part of them."] = None,
-    seed: Annotated[int, "Start of all randomness; -1 picks one and says which."] = 0,
-    batch: Annotated[int, "How many are computed at once."] = 128,
+    condition_from: options.ConditionFrom = None,
+    condition: Annotated[
+        str | None, "What the items are where the data does not say: label=3,style=noto; | cycles several over them."
+    ] = None,
+    guidance: Annotated[
+        float | None, "Scale of guidance towards what is told; 1 is none. Default: the model's."
+    ] = None,
+    steps: options.PartSteps = None,
+    seed: options.Seed = 0,
+    batch: options.Batch = 128,
     labels: Any = None,
+    conditions: Mapping[str, Any] | None = None,
     on_step: Callable[[Step], None] | None = None,
 ) -> Items:
-    """Noise each item to a level and walk it back, told its label; written as class folders that `reverie train` reads.
+    """Noise each item to a level and walk it back, told what is known of it; written so that `reverie train` reads it again.
 
-    The level is `restyle`'s: at strength 0.5 as much noise as signal. labels: in Python, the class of each item of an array.
-    Raises ReverieError for labels that the model does not know, and for items without labels where it was trained with them.
+    Labels become class folders, other conditions columns of conditions.csv. The level is `restyle`'s: at strength 0.5 as much
+    noise as signal. labels, conditions: in Python, what the items of an array are. Raises ReverieError for what the model does
+    not know, and for items that do not bring what it was trained to be told.
     """
     from reverie.samples import picked
-    from reverie.tasks.parts.inputs import read_inputs
     from reverie.tasks.parts.needs import gaussian
 
     gaussian(model, COMMAND)
@@ -54,98 +64,96 @@ def augment(
         raise ReverieError(f"--times {times}: give a whole number from 1.")
     if not 0 < strength <= 1:
         raise ReverieError(f"--strength {strength:g}: give a number above 0 (the item) to 1 (a fresh sample).")
-    given = read_inputs(model.codec, _with_labels(items, labels), label_from)
-    told = _told(model, given, label_from)
+    given, told = _read(model, items, labels, dict(conditions or {}), label_from, condition_from, condition)
     seed = picked(seed)
     settings = model.defaults.given(steps=steps, guidance=guidance)
     x = [_varied(model, given.x, told, strength, settings, seed, j, batch, on_step) for j in range(times)]
     facts = {"seed": seed, "strength": strength, **settings.to_json()}
-    return _collected(model, given, x, facts, with_originals, told is not None)
+    return _collected(model, given, told, x, facts, with_originals)
 
 
-def _with_labels(items: Any, labels: Any) -> Any:
+def _read(
+    model: Model, items: Any, labels: Any, more: dict[str, Any], label_from: str, condition_from: str | None,
+    condition: str | None,
+) -> tuple[Inputs, Asked]:  # fmt: skip
+    """The items with all that is known of each, and what the model is told of them."""
     from reverie.data.dataset import Data
+    from reverie.tasks.parts.told import check_brought, read_known, stated, wish_of
 
-    return items if labels is None else Data.from_arrays(items, labels, name="input")
-
-
-def _told(model: Model, given: Inputs, label_from: str) -> list[str] | None:
-    """The labels that the model is told: the items' own, where it knows any."""
-    from reverie.tasks.parts.told import known_labels
-
-    if not model.classes or label_from == "none":
-        return None
-    if given.labels is None:
-        raise ReverieError(
-            f"The items have no labels, and the model was trained with {len(model.classes)} ({', '.join(model.classes[:5])}). "
-            "Put them into a folder for each class, name a column with --label-from csv:COLUMN, or vary them untold with "
-            "--label-from none."
-        )
-    return known_labels(model, given.labels)
+    if labels is not None:
+        items = Data.from_arrays(items, labels, name="input")
+    said = {**more, **stated(model, 1, None, condition)}
+    given, names = read_known(model, items, said, label_from, condition_from)
+    if twice := sorted(said.keys() & given.told.keys()):
+        raise ReverieError(f"'{twice[0]}' is in the data, and was given beside it as {said[twice[0]]}. Give it once.")
+    if model.classes and label_from != "none" and "label" not in said:
+        if given.labels is None:
+            raise ReverieError(
+                f"The items have no labels, and the model was trained with {len(model.classes)} "
+                f"({', '.join(model.classes[:5])}). Put them into a folder for each class, name a column with --label-from "
+                "csv:COLUMN, state it with --condition label=CLASS, or vary them untold with --label-from none."
+            )
+        names = ["label", *names]
+        check_brought(model, given, ["label"])
+    given.told |= more
+    told = wish_of(model, given, [*names, *more], condition=condition)
+    given.told |= told.values
+    return given, told
 
 
 def _varied(
-    model: Model, x0: Tensor, told: list[str] | None, strength: float, settings: Any, seed: int, number: int, batch: int,
+    model: Model, x0: Tensor, told: Asked, strength: float, settings: Any, seed: int, number: int, batch: int,
     on_step: Callable[[Step], None] | None,
 ) -> Tensor:  # fmt: skip
     """The number-th variation of every item, encoded, (N, C, *)."""
+    from reverie.example import some_of
     from reverie.tasks.parts.strength import time_of
-    from reverie.tasks.parts.told import bent
     from reverie.tasks.parts.walk import walk
 
     def start(which: slice, denoiser: Denoiser, noise: Noise, t: Tensor) -> Tensor:
         own = x0[which].to(model.device)
         return denoiser.process.diffuse(own, t, denoiser.process.draw(noise, own))
 
-    def bend(which: slice) -> Denoiser:
-        return bent(model, None if told is None else told[which], settings)
-
     return walk(
-        model, bend, len(x0), settings, seed=seed, first=number * _APART, batch=batch,
-        start=None if strength == 1 else start, below=time_of(model, settings, strength), on_step=on_step,
+        model, lambda which: model.guided(some_of(told.cond, which), settings), len(x0), settings, seed=seed,
+        first=number * _APART, batch=batch, start=None if strength == 1 else start,
+        below=time_of(model, settings, strength), on_step=on_step,
     )  # fmt: skip
 
 
 def _collected(
-    model: Model, given: Inputs, x: list[Tensor], facts: dict[str, Any], with_originals: bool, told: bool
+    model: Model, given: Inputs, told: Asked, x: list[Tensor], facts: dict[str, Any], with_originals: bool
 ) -> Items:
     """Items beside their variations, named after them, in their classes' folders."""
+    from reverie.samples import is_plain, told_plainly
     from reverie.tasks.parts.items import Items, plain_name
     from reverie.tasks.parts.provenance import origin
     from reverie.tasks.parts.strength import noise_of
 
-    own, made, names, kept, folders = origin(COMMAND, model), [], [], [], []
+    own, made, names, kept = origin(COMMAND, model), [], [], []
     for k, (item, name) in enumerate(zip(given.items, given.names, strict=True)):
-        label = {} if given.labels is None else {"label": given.labels[k]}
-        variations = (
-            [(item, f"{plain_name(k, name)}-original", {**own, "input": name, **label})] if with_originals else []
-        )
+        what = {**own, "input": name, **told_plainly({name: values[k] for name, values in given.told.items()})}
+        if with_originals:
+            made.append(item)
+            names.append(f"{plain_name(k, name)}-original")
+            kept.append(what)
         for j, one in enumerate(x):
-            about = {**own, **facts, "input": name, **label, "index": j * _APART + k}
-            variations.append((model.codec.decode(one[k].numpy()), f"{plain_name(k, name)}-{j + 1}", about))
-        for which, place, about in variations:
-            made.append(which)
-            names.append(place)
-            kept.append(about)
-            folders.append(label.get("label", ""))
+            made.append(model.codec.decode(one[k].numpy()))
+            names.append(f"{plain_name(k, name)}-{j + 1}")
+            kept.append({**what, **facts, "index": j * _APART + k})
+    each = len(x) + with_originals
+    known = {name: [value for value in values for _ in range(each)] for name, values in given.told.items()}
     strength = facts["strength"]
     level = f" (noise n = {noise_of(model, strength):.3g})" if strength < 1 else ""
     said = [
         f"{len(x) * len(given):,} variations of {len(given):,} items, seed {facts['seed']}, strength {strength:g}{level}, "
         f"{facts['steps']} steps of {facts['sampler']}, guidance {facts['guidance']:g}",
-        "told their labels" if told else "told no labels",
+        *told.lines(),
     ]
     said += [f"and the {len(given):,} items themselves"] if with_originals else []
-    columns = min(16, (len(x) + with_originals) * max(1, 16 // (len(x) + with_originals)))
-    captions = None if given.labels is None else folders
+    pictures = [name for name, values in known.items() if not all(map(is_plain, values))]
+    said += [f"the pictures '{name}' are not written beside them" for name in pictures]
+    folders, columns = known.pop("label", None), min(16, each * max(1, 16 // each))
     return Items(
-        made,
-        names,
-        kept,
-        model.codec,
-        said,
-        None if given.labels is None else folders,
-        columns,
-        captions,
-        shown=8 * columns,
-    )
+        made, names, kept, model.codec, said, folders, columns, captions=folders, shown=8 * columns, conditions=known
+    )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from reverie.errors import ReverieError
+from reverie.tasks.parts import options
 
 if TYPE_CHECKING:  # the command line reads this signature without importing PyTorch
     from collections.abc import Callable
@@ -16,7 +17,7 @@ if TYPE_CHECKING:  # the command line reads this signature without importing PyT
     from reverie.core.samplers import Step
     from reverie.model import Model
     from reverie.samples import Settings
-    from reverie.tasks.parts.edits import Asked, Edits
+    from reverie.tasks.parts.edits import Draws, Edits
 
 COMMAND = "complete"
 EXAMPLES = (
@@ -42,18 +43,18 @@ def complete(
     method: Annotated[
         str | None, "mmps (numbers), repaint or known; tokens know `known` alone. Default: mmps for numbers."
     ] = None,
-    label: Annotated[str | None, "Class, told to the model; several, as in 3,5,8, are cycled over the draws."] = None,
-    condition: Annotated[str | None, "What else to tell, comma-separated: style=noto,age=40; | cycles several."] = None,
-    guidance: Annotated[float | None, "Scale of classifier-free guidance towards what is told; 1 is none."] = None,
-    steps: Annotated[int | None, "Steps of the sampler. Default: the model's own."] = None,
+    label: options.Label = None,
+    condition: options.Condition = None,
+    guidance: options.Guidance = None,
+    steps: options.Steps = None,
     sampler: Annotated[
         str | None, "See `reverie list samplers`. Default: the model's own; ancestral for repaint."
     ] = None,
     time_grid: Annotated[
         str | None, "See `reverie list grids`. Default: the model's own; with jumps for repaint."
     ] = None,
-    seed: Annotated[int, "Start of all randomness; -1 picks one and says which."] = 0,
-    batch: Annotated[int, "How many are computed at once."] = 128,
+    seed: options.Seed = 0,
+    batch: options.Batch = 128,
     on_step: Callable[[Step], None] | None = None,
 ) -> Edits:
     """Fill in what a mask marks (inpainting, outpainting); known entries come back exactly as they were given.
@@ -63,7 +64,7 @@ def complete(
     """
     import torch
 
-    from reverie.tasks.parts.edits import Asked, Edits, choose, decoded, mean_of
+    from reverie.tasks.parts.edits import Draws, Edits, choose, decoded, mean_of
     from reverie.tasks.parts.inputs import read_inputs
     from reverie.tasks.parts.masks import read_mask
 
@@ -72,7 +73,7 @@ def complete(
     method, settings = _settled(
         model, method, choose(model, label or condition, guidance, steps, sampler, time_grid), sampler, time_grid
     )
-    asked = Asked.of(model, settings, len(inputs), samples, seed, label, condition, batch)
+    asked = Draws.of(model, settings, len(inputs), samples, seed, label, condition, batch)
     x = asked.walk(lambda which: _bent(asked, which, inputs.x, ~fill, method), on_step)
 
     known = (~fill)[:, None].expand_as(x)
@@ -114,7 +115,7 @@ def _settled(
     return method, settings
 
 
-def _bent(asked: Asked, which: slice, x: Tensor, known: Tensor, method: str) -> Denoiser:
+def _bent(asked: Draws, which: slice, x: Tensor, known: Tensor, method: str) -> Denoiser:
     """The denoiser of some draws that knows what is known."""
     from reverie.core.guidance import Known, Mask, MomentMatched
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from reverie.errors import ReverieError
+from reverie.tasks.parts import options
 
 if TYPE_CHECKING:  # the command line reads this signature without importing PyTorch
     from collections.abc import Callable
@@ -21,9 +22,12 @@ def decode(
     model: Model,
     latents: Annotated[Any, "What `reverie encode` wrote: a folder, or its latents.npz."],
     label: Annotated[str | None, "Class to tell the model, or several, cycled. Default: what encode told."] = None,
+    condition: Annotated[
+        str | None, "What else to tell: style=noto,age=40; | cycles several. Default: what encode told."
+    ] = None,
     steps: Annotated[int | None, "Equal steps in log n, 2 evaluations each. Default: as encode did."] = None,
-    tolerance: Annotated[float | None, "In the place of steps: error allowed in a step of an adaptive solver."] = None,
-    batch: Annotated[int, "How many are computed at once."] = 128,
+    tolerance: options.Tolerance = None,
+    batch: options.Batch = 128,
     on_step: Callable[[Step], None] | None = None,
 ) -> Items:
     """Carry latents down the probability-flow ODE to items; in Python also `Latents` that were changed on the way.
@@ -32,11 +36,13 @@ def decode(
     """
     import torch
 
+    from reverie.samples import told_plainly
     from reverie.storage import fingerprint
     from reverie.tasks.parts.items import Items, plain_name
     from reverie.tasks.parts.latents import Latents, Solver, carried
     from reverie.tasks.parts.needs import gaussian
-    from reverie.tasks.parts.told import asked_labels, known_labels
+    from reverie.tasks.parts.provenance import origin
+    from reverie.tasks.parts.told import stated, wish
 
     gaussian(model, COMMAND)
     found, own = latents if isinstance(latents, Latents) else Latents.read(latents), fingerprint(model)
@@ -49,15 +55,11 @@ def decode(
     if found.z.shape[1:] != shape:
         raise ReverieError(f"The latents are {found.z.shape[1:]} each, the model's items {shape}.")
     solver = found.solver if tolerance is None and steps is None else Solver.of(steps, tolerance)
-    labels = asked_labels(model, label, len(found))
-    if labels is None and found.labels is not None:
-        labels = known_labels(model, found.labels)
-    x = carried(model, solver.down, torch.as_tensor(found.z, dtype=torch.float32), labels, batch, on_step)
-    made = {"verb": COMMAND, "model_sha256": own, **solver.to_json()}
-    facts = [
-        {**made, "input": name, **({} if labels is None else {"label": labels[k]})}
-        for k, name in enumerate(found.names)
-    ]
+    said = stated(model, len(found), label, condition)
+    told = wish(model, len(found), {**found.known(but=said), **said})
+    x = carried(model, solver.down, torch.as_tensor(found.z, dtype=torch.float32), told.cond, batch, on_step)
+    made = {**origin(COMMAND, model), **solver.to_json()}
+    facts = [{**made, "input": name, **told_plainly(told.at(k))} for k, name in enumerate(found.names)]
     items = [model.codec.decode(one) for one in x.numpy()]
     names = [plain_name(k, name) for k, name in enumerate(found.names)]
-    return Items(items, names, facts, model.codec, [f"{len(items)} decoded, {solver.words}"])
+    return Items(items, names, facts, model.codec, [f"{len(items)} decoded, {solver.words}", *told.lines()])

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 from reverie.errors import ReverieError
+from reverie.tasks.parts import options
 
 if TYPE_CHECKING:  # the command line reads this signature without importing PyTorch
     from collections.abc import Callable
@@ -15,7 +16,7 @@ if TYPE_CHECKING:  # the command line reads this signature without importing PyT
     from reverie.core.samplers import Step
     from reverie.core.schedules import Schedule
     from reverie.model import Model
-    from reverie.tasks.parts.edits import Asked, Edits
+    from reverie.tasks.parts.edits import Draws, Edits
     from reverie.tasks.parts.walk import Start
 
 COMMAND = "denoise"
@@ -35,12 +36,12 @@ def denoise(
         str, "Standard deviation of the noise, black being -1 and white 1; or auto: estimated for each item."
     ] = "auto",
     samples: Annotated[int, "Draws of what each item may have been, beside their mean."] = 4,
-    label: Annotated[str | None, "Class, told to the model; several, as in 3,5,8, are cycled over the draws."] = None,
-    condition: Annotated[str | None, "What else to tell, comma-separated: style=noto,age=40; | cycles several."] = None,
-    guidance: Annotated[float | None, "Scale of classifier-free guidance towards what is told; 1 is none."] = None,
+    label: options.Label = None,
+    condition: options.Condition = None,
+    guidance: options.Guidance = None,
     steps: Annotated[int, "Steps from the noise level down to 0."] = 32,
-    seed: Annotated[int, "Start of all randomness; -1 picks one and says which."] = 0,
-    batch: Annotated[int, "How many are computed at once."] = 128,
+    seed: options.Seed = 0,
+    batch: options.Batch = 128,
     on_step: Callable[[Step], None] | None = None,
 ) -> Edits:
     """Remove white noise: the mean of what each item may have been, and draws of it.
@@ -54,7 +55,7 @@ def denoise(
     import torch
 
     from reverie.core.samplers import counted
-    from reverie.tasks.parts.edits import Asked, Edits, choose, decoded
+    from reverie.tasks.parts.edits import Draws, Edits, choose, decoded
     from reverie.tasks.parts.inputs import read_inputs
     from reverie.tasks.parts.needs import scores
     from reverie.tasks.parts.walk import slices
@@ -62,7 +63,7 @@ def denoise(
     schedule = scores(model, COMMAND).schedule
     inputs = read_inputs(model.codec, items)
     settings = choose(model, label or condition, guidance, steps, "dpmpp-2m-sde", "karras")
-    asked = Asked.of(model, settings, len(inputs), samples, seed, label, condition, batch)
+    asked = Draws.of(model, settings, len(inputs), samples, seed, label, condition, batch)
     levels = _levels(asked, inputs.x.to(model.device), sigma)
     times = schedule.time_of_noise(levels)
     _check_reach(schedule, levels, inputs.names)
@@ -86,12 +87,12 @@ def denoise(
     )  # fmt: skip
 
 
-def _from(x_t: Tensor, part: Asked) -> Start:
+def _from(x_t: Tensor, part: Draws) -> Start:
     """Every draw starts at the item itself, as the process scales it."""
     return lambda which, *_: x_t[part.sources(which)]
 
 
-def _levels(asked: Asked, x: Tensor, sigma: str) -> Tensor:
+def _levels(asked: Draws, x: Tensor, sigma: str) -> Tensor:
     """The noise level of each item, (N,) float64 on the CPU."""
     import torch
 
@@ -130,7 +131,7 @@ def _check_reach(schedule: Schedule, levels: Tensor, names: list[str]) -> None:
         )
 
 
-def _means(asked: Asked, x_t: Tensor, times: Tensor) -> Tensor:
+def _means(asked: Draws, x_t: Tensor, times: Tensor) -> Tensor:
     """E[x0 | x_t] of each item, on the CPU: the mean over what its draws are told, one evaluation where they are told nothing."""
     import torch
 

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 from reverie.errors import ReverieError
+from reverie.tasks.parts import options
 
 if TYPE_CHECKING:  # the command line reads this signature without importing PyTorch
     from collections.abc import Callable
@@ -17,11 +18,13 @@ if TYPE_CHECKING:  # the command line reads this signature without importing PyT
     from reverie.core.samplers import Step
     from reverie.model import Model
     from reverie.tasks.parts.findings import Findings
+    from reverie.tasks.parts.inputs import Inputs
 
 COMMAND = "detect"
 EXAMPLES = (
     "reverie detect runs/digits new/ --fpr 0.05 -o found",
     "reverie detect runs/digits labelled/ --normal more-normal-items/",
+    "reverie detect runs/faces new/ --condition-from number:age",
 )
 
 
@@ -32,15 +35,18 @@ def detect(
     normal: Annotated[Any, "Normal items that it was not trained on. Default: what the run held out."] = None,
     draws: Annotated[int, "Noises that each item meets at each of three levels, told each label in turn."] = 2,
     label_from: Annotated[str, "folder or none: where IN says what is normal and what anomalous."] = "folder",
+    condition: Annotated[str | None, "What to tell of every item, normal ones too: style=noto,label=3."] = None,
+    condition_from: options.ConditionFrom = None,
     seed: Annotated[int, "Start of the noise, and of how normal items are halved."] = 0,
-    batch: Annotated[int, "How many are computed at once."] = 128,
+    batch: options.Batch = 128,
     train: Any = None,
     run: Path | None = None,
     on_step: Callable[[Step], None] | None = None,
 ) -> Findings:
     """Score items by how badly the model takes noise off them, and flag what at most a share `fpr` of normal items reach.
 
-    A model that knows labels (up to 64) is told each of them in turn, and the one that explains the item best counts.
+    A model that knows labels (up to 64) is told each of them in turn, and the one that explains the item best counts. Its other
+    conditions are told as the items, and the normal ones, bring them.
     The threshold is the conformal one of one half of the normal items; the other half says what rate it has. k-nearest
     neighbours among the training items (k = 5) are always shown beside it. train: in Python, the items to be near to; without
     them the first half of the normal ones. Raises ReverieError for items that do not fit the model, and for a rate that so few
@@ -49,44 +55,60 @@ def detect(
     import numpy as np
 
     from reverie.samples import check_seed
-    from reverie.tasks.parts.anomaly import MOST_LABELS, denoising_errors
+    from reverie.tasks.parts.anomaly import denoising_errors, in_turn
     from reverie.tasks.parts.findings import Findings
-    from reverie.tasks.parts.inputs import read_inputs
     from reverie.tasks.parts.needs import scores
     from reverie.tasks.parts.provenance import origin
+    from reverie.tasks.parts.told import check_brought, read_known, stated, wish_of
 
     scores(model, COMMAND)
     if draws < 1:
         raise ReverieError(f"--draws {draws}: give a whole number from 1.")
     check_seed(seed)
-    given = read_inputs(model.codec, items, label_from)
-    usual, known = _normal(model, normal, train, run)
+    said = stated(model, 1, None, condition)
+    given, names = read_known(model, items, said, label_from, condition_from)
+    usual, known = _normal(model, normal, train, run, said, condition_from)
+    check_brought(model, usual, names)
     order = np.random.default_rng(seed).permutation(len(usual))
-    halves = usual[order[: len(usual) // 2]], usual[order[len(usual) // 2 :]]
+    halves = usual.some(order[: len(usual) // 2]), usual.some(order[len(usual) // 2 :])
     _can_promise(fpr, len(halves[0]))
-    found = [denoising_errors(model, x, draws, seed, batch, on_step) for x in (given.x, *halves)]
-    near = _distances([given.x, halves[1]], halves[0] if known is None else known)
+    sets = (given, *halves)
+    told = [wish_of(model, one, names, condition=condition) for one in sets]
+    found = [
+        denoising_errors(model, one.x, draws, seed, batch, on_step, asked)
+        for one, asked in zip(sets, told, strict=True)
+    ]
+    near = _distances([given.x, halves[1].x], halves[0].x if known is None else known)
     return Findings(
         given, model.codec, fpr, errors=found[0], calibration=found[1], check=found[2], near=near[0], near_check=near[1],
-        settings={**origin(COMMAND, model), "seed": seed, "draws": draws, "fpr": fpr},
-        classes=model.classes if len(model.classes) <= MOST_LABELS else [],
+        settings={
+            **origin(COMMAND, model), "seed": seed, "draws": draws, "fpr": fpr, "told": list(told[0].values),
+            "condition": condition, "condition_from": condition_from,
+        },
+        classes=in_turn(model, told[0]), notes=told[0].lines() if told[0].values else [],
     )  # fmt: skip
 
 
-def _normal(model: Model, normal: Any, train: Any, run: Path | None) -> tuple[Tensor, Tensor | None]:
-    """Normal items that the model has not seen, and those that it has, encoded."""
+def _normal(
+    model: Model, normal: Any, train: Any, run: Path | None, said: dict[str, list[str]], condition_from: str | None
+) -> tuple[Inputs, Tensor | None]:
+    """Normal items that the model has not seen, with what is known of them, and those that it has, encoded."""
     import torch
 
     from reverie.evaluation.sides import both_sides
-    from reverie.tasks.parts.inputs import read_inputs
+    from reverie.tasks.parts.inputs import Inputs, read_inputs
+    from reverie.tasks.parts.told import read_known
 
     known = None if train is None else read_inputs(model.codec, train).x
     if normal is not None:
-        return read_inputs(model.codec, normal).x, known
+        return read_known(model, normal, said, condition_from=condition_from)[0], known
     if run is None:
         raise ReverieError("Normal items are needed to calibrate on: detect(model, items, normal=held_out_items).")
     seen, held = both_sides(run, model, way="--normal PATH, with normal items that it was not trained on")
-    return torch.from_numpy(model.encode(held.items)), torch.from_numpy(model.encode(seen.items))
+    usual = Inputs(
+        list(held.items), held.names, torch.from_numpy(model.encode(held.items)), held.told(range(len(held)))
+    )
+    return usual, torch.from_numpy(model.encode(seen.items))
 
 
 def _can_promise(fpr: float, n: int) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
+from reverie.tasks.parts import options
+
 if TYPE_CHECKING:  # the command line reads this signature without importing PyTorch
     from collections.abc import Callable
 
@@ -15,6 +17,7 @@ COMMAND = "encode"
 EXAMPLES = (
     "reverie encode runs/digits photo.png -o latents",
     "reverie encode runs/digits drawings/ --steps 64 -o latents",
+    "reverie encode runs/emoji faces/ --condition style=noto -o latents",
 )
 
 
@@ -25,9 +28,13 @@ def encode(
         str | None,
         "Class to tell the model, or several, cycled. Default: none, so that the latent holds the class too.",
     ] = None,
-    steps: Annotated[int | None, "Equal steps in log n, 2 evaluations each. Default: 64."] = None,
-    tolerance: Annotated[float | None, "In the place of steps: error allowed in a step of an adaptive solver."] = None,
-    batch: Annotated[int, "How many are computed at once."] = 128,
+    condition: options.Condition = None,
+    condition_from: Annotated[
+        str, "Where else the data says what the items are, as `reverie train --condition` takes it: number:age."
+    ] = "none",
+    steps: options.OdeSteps = None,
+    tolerance: options.Tolerance = None,
+    batch: options.Batch = 128,
     on_step: Callable[[Step], None] | None = None,
 ) -> Latents:
     """Carry items up the probability-flow ODE to latents, standard normal where the model is right; no randomness.
@@ -36,13 +43,13 @@ def encode(
     model of tokens.
     """
     from reverie.storage import fingerprint
-    from reverie.tasks.parts.inputs import read_inputs
     from reverie.tasks.parts.latents import Latents, Solver, carried
     from reverie.tasks.parts.needs import gaussian
-    from reverie.tasks.parts.told import asked_labels
+    from reverie.tasks.parts.told import read_known, stated, wish_of
 
     gaussian(model, COMMAND)
-    solver, given = Solver.of(steps, tolerance), read_inputs(model.codec, items)
-    labels = asked_labels(model, label, len(given))
-    z = carried(model, solver.up, given.x, labels, batch, on_step)
-    return Latents(z.numpy(), given.names, labels, solver, fingerprint(model))
+    solver, said = Solver.of(steps, tolerance), stated(model, 1, label, condition)
+    given, names = read_known(model, items, said, condition_from=condition_from)
+    told = wish_of(model, given, names, label, condition)
+    z = carried(model, solver.up, given.x, told.cond, batch, on_step)
+    return Latents(z.numpy(), given.names, told.values, solver, fingerprint(model), told.notes)

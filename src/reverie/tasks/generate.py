@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from reverie.errors import ReverieError
+from reverie.tasks.parts import options
 
 if TYPE_CHECKING:  # the command line reads this signature without importing PyTorch
     from collections.abc import Callable
@@ -46,7 +47,7 @@ def generate(
     temperature: Annotated[float | None, "Scale of the noise: below 1 the likely, above 1 the varied."] = None,
     schedule: Annotated[str | None, "Noise schedule to sample under, if not the one it was trained with."] = None,
     seed: Annotated[int | None, "Start of all randomness; -1 picks one and says which. Default: 0."] = None,
-    batch: Annotated[int, "How many are computed at once."] = 128,
+    batch: options.Batch = 128,
     like: Annotated[
         str | None, "A file that was sampled before: draw it again; flags beside it change what they name."
     ] = None,
@@ -58,7 +59,7 @@ def generate(
     from reverie.storage import fingerprint
     from reverie.tasks.parts.films import SHOWN, Recorder, film_place, save_film
     from reverie.tasks.parts.provenance import Saved
-    from reverie.tasks.parts.told import cycled, parse_condition
+    from reverie.tasks.parts.told import stated
     from reverie.training.distributed import join
 
     place = None if film is None else film_place(film)
@@ -71,20 +72,19 @@ def generate(
         saved = Saved.read(Path(like), own)
         notes = [saved.line({"seed": seed, "label": label, **asked})]
         model = dataclasses.replace(model, defaults=saved.settings)
-        seed, label = saved.seed if seed is None else seed, saved.label if label is None else label
+        seed = saved.seed if seed is None else seed
         first = saved.index
         if n is None:  # with those that it was computed with, on which its last bits depend
             first, n = saved.together
             batch, alone = n, saved.index - first
     n = 16 if n is None else n
-    told: dict[str, list[Any]] = dict(parse_condition(condition, n))
+    told: dict[str, list[Any]] = dict(stated(model, n, label, condition))
     if like is not None:
         told |= {name: [value] * n for name, value in saved.told(but=told).items()}
     shown = slice(SHOWN) if alone is None else slice(alone, alone + 1)
     film_of = Recorder(-(-n // max(batch, 1)), shown, on_step)
     made = model.sample(
         n,
-        label=None if label is None else cycled(label, n, model.classes),
         conditions=told,
         seed=picked(seed or 0),
         first=first,

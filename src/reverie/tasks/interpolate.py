@@ -1,4 +1,4 @@
-"""`reverie interpolate`: from one item, seed or label to another, in pictures."""
+"""`reverie interpolate`: from one item, seed, label or other condition to another, in pictures."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from reverie.errors import ReverieError
+from reverie.errors import ReverieError, nearest
+from reverie.tasks.parts import options
 
 if TYPE_CHECKING:  # the command line reads this signature without importing PyTorch
     from collections.abc import Callable
 
     from torch import Tensor
 
+    from reverie.conditions import Asked
     from reverie.core.samplers import Step
     from reverie.model import Model
     from reverie.tasks.parts.items import Items
@@ -23,71 +25,82 @@ EXAMPLES = (
     "reverie interpolate runs/digits three.png eight.png --frames 16 -o way",
     "reverie interpolate runs/digits seed:3 seed:7 --label 5",
     "reverie interpolate runs/digits label:3 label:8 --seed 1",
+    "reverie interpolate runs/faces age:20 age:60 --condition style=oil",
 )
 
 
 class _End(NamedTuple):
-    """Where a way begins or ends: what it was asked as, its latent (1, C, *), label if any, and the item (1, C, *) if given."""
+    """Where a way begins or ends: what it was asked as, its latent (1, C, *), and the item (1, C, *) if one was given.
+
+    of, value: the condition that it is a value of, if it is one.
+    """
 
     name: str
     z: Tensor
-    label: str | None = None
     x: Tensor | None = None
+    of: str | None = None
+    value: str = ""
 
 
 def interpolate(
     model: Model,
-    a: Annotated[Any, "Where it begins: a file of the model's own size, seed:3 (a sample's noise) or label:3."],
-    b: Annotated[Any, "Where it ends: the same kinds; a label goes with a label."],
+    a: Annotated[
+        Any,
+        "Where it begins: a file of the model's own size, seed:3 (a sample's noise), label:3 or another condition, age:20.",
+    ],
+    b: Annotated[Any, "Where it ends: the same kinds; a condition goes with the same condition."],
     frames: Annotated[int, "How many pictures, both ends counted."] = 16,
     label: Annotated[str | None, "Class to tell the model all the way. Default: none."] = None,
-    seed: Annotated[int, "Between labels: whose noise both ends share."] = 0,
-    steps: Annotated[int | None, "Equal steps in log n, 2 evaluations each. Default: 64."] = None,
-    tolerance: Annotated[float | None, "In the place of steps: error allowed in a step of an adaptive solver."] = None,
+    condition: Annotated[str | None, "What else to tell all the way: style=noto,age=40. Default: nothing."] = None,
+    seed: Annotated[int, "Between conditions: whose noise both ends share."] = 0,
+    steps: options.OdeSteps = None,
+    tolerance: options.Tolerance = None,
     on_step: Callable[[Step], None] | None = None,
 ) -> Items:
     """Frames on the way from A to B: both inverted to latents, which are joined on the sphere (slerp) and decoded.
 
-    z_f = (sin((1 - f) w) z_a + sin(f w) z_b) / sin(w), w the angle between them. Between labels the latent stays and the
-    prediction goes over, x0_hat = (1 - f) x0_hat_a + f x0_hat_b. Deterministic. No guidance. Raises ReverieError for ends
-    that do not fit the model or each other.
+    z_f = (sin((1 - f) w) z_a + sin(f w) z_b) / sin(w), w the angle between them. Between labels (or pictures that are
+    told) the latent stays and the prediction goes over, x0_hat = (1 - f) x0_hat_a + f x0_hat_b; between numbers each frame is
+    told its own, (1 - f) a + f b. Deterministic. No guidance. Raises ReverieError for ends that do not fit the model or each
+    other.
     """
     import torch
 
+    from reverie.samples import told_plainly
     from reverie.tasks.parts.items import Items
-    from reverie.tasks.parts.latents import Between, Solver, carried
+    from reverie.tasks.parts.latents import Solver, carried
     from reverie.tasks.parts.needs import gaussian
     from reverie.tasks.parts.provenance import origin
-    from reverie.tasks.parts.told import asked_labels, conditions
+    from reverie.tasks.parts.told import stated, wish
 
     gaussian(model, COMMAND)
     if frames < 2:
         raise ReverieError(f"--frames {frames}: a way has two ends; give a whole number from 2.")
-    solver, told = Solver.of(steps, tolerance), asked_labels(model, label, frames)
-    ends = [_end(model, what, solver, told, seed) for what in (a, b)]
-    if (ends[0].label is None) != (ends[1].label is None):
+    solver, said = Solver.of(steps, tolerance), stated(model, frames, label, condition)
+    told = wish(model, frames, said)
+    first, last = told.some(slice(0, 1)), told.some(slice(frames - 1, frames))
+    ends = [_end(model, what, solver, at, seed) for what, at in ((a, first), (b, last))]
+    of = ends[0].of
+    if of != ends[1].of:
         raise ReverieError(
-            f"{ends[0].name} and {ends[1].name}: a label goes with another label, a file or seed with a file or seed."
+            f"{ends[0].name} and {ends[1].name}: a label goes with another label, any condition with another value of it, a "
+            "file or seed with a file or seed."
         )
+    if of in said:
+        raise ReverieError(f"{of} = {said[str(of)][0]}: the ends are values of '{of}' themselves. Leave it out.")
     share = torch.linspace(0, 1, frames, dtype=torch.float64)
     z = slerp(ends[0].z, ends[1].z, share)
-    if ends[0].label is not None:
-        if told is not None:
-            raise ReverieError(f"--label {label}: the ends are labels themselves. Leave it out.")
-        known = [conditions(model, [str(end.label)] * frames) for end in ends]
-        between = Between(model, known[0], known[1], share)
-        x = carried(model, lambda _, z: solver.down(between, z), z, None, frames, on_step)
+    if of is not None:
+        told, x = _across(model, of, [end.value for end in ends], said, share, z, solver, on_step)
     else:
-        x = carried(model, solver.down, z, told, frames, on_step)
+        x = carried(model, solver.down, z, told.cond, frames, on_step)
     about = {**origin(COMMAND, model), "a": ends[0].name, "b": ends[1].name, "seed": seed, **solver.to_json()}
-    facts = [
-        {**about, "share": f, **({} if told is None else {"label": told[k]})} for k, f in enumerate(share.tolist())
-    ]
+    facts = [{**about, "share": f, **told_plainly(told.at(k))} for k, f in enumerate(share.tolist())]
     captions = ["A", *(f"{f:.2f}" for f in share.tolist()[1:-1]), "B"]
     made = [model.codec.decode(one) for one in x.numpy()]
     names = [f"frame-{k:04d}" for k in range(frames)]
-    said = [f"{frames} frames from {ends[0].name} to {ends[1].name}, {solver.words}", *_kept(ends, x)]
-    return Items(made, names, facts, model.codec, said, columns=min(frames, 16), captions=captions, film=True)
+    lines = [f"{frames} frames from {ends[0].name} to {ends[1].name}, {solver.words}", *_kept(ends, x), *told.lines()]
+    return Items(made, names, facts, model.codec, lines, columns=min(frames, 16), captions=captions, film=True)
 
 
 def slerp(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
@@ -105,24 +118,45 @@ def slerp(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
     return (torch.sin((1 - f) * angle) * a + torch.sin(f * angle) * b) / math.sin(angle)
 
 
-def _end(model: Model, what: Any, solver: Solver, told: list[str] | None, seed: int) -> _End:
+def _across(
+    model: Model, of: str, values: list[str], said: dict[str, list[str]], share: Tensor, z: Tensor, solver: Solver,
+    on_step: Callable[[Step], None] | None,
+) -> tuple[Asked, Tensor]:  # fmt: skip
+    """What each frame is told, and the frames, encoded: from one value of a condition to another, with latents z (F, C, *)."""
+    from reverie.data.known import KnownNumber
+    from reverie.tasks.parts.latents import Between, carried
+    from reverie.tasks.parts.told import wish
+
+    frames, known = len(share), model.conditions[of]
+    if isinstance(known, KnownNumber):
+        a, b = (known.number(value, of) for value in values)
+        told = wish(model, frames, {**said, of: [(1 - f) * a + f * b for f in share.tolist()]})
+        return told, carried(model, solver.down, z, told.cond, frames, on_step)
+    ends = [wish(model, frames, {**said, of: [value] * frames}).cond for value in values]
+    between = Between(model, ends[0], ends[1], share)
+    return wish(model, frames, said), carried(model, lambda _, z: solver.down(between, z), z, {}, frames, on_step)
+
+
+def _end(model: Model, what: Any, solver: Solver, told: Asked, seed: int) -> _End:
     """Read one end of the way."""
     from reverie.tasks.parts.inputs import read_inputs
     from reverie.tasks.parts.latents import carried
-    from reverie.tasks.parts.told import known_labels
 
     kind, colon, word = what.partition(":") if isinstance(what, str) and not Path(what).exists() else ("", "", "")
     if colon and kind == "seed":
         if not word.isdecimal():
             raise ReverieError(f"{what}: a seed is a whole number from 0, e.g. seed:3.")
         return _End(what, _noise(model, int(word)))
-    if colon and kind == "label":
-        return _End(what, _noise(model, seed), known_labels(model, [word])[0])
+    if colon and kind in model.conditions:
+        return _End(what, _noise(model, seed), of=kind, value=word)
+    if colon:
+        known = f"did you mean {nearest(kind, ['seed', *model.conditions])}?"
+        raise ReverieError(f"There is no file {what}, and no condition '{kind}' in this model; {known}")
     given = read_inputs(model.codec, what)
     if len(given) != 1:
         raise ReverieError(f"{what} holds {len(given)} items; an end of the way is one. Name one file.")
-    z = carried(model, solver.up, given.x, None if told is None else told[:1])
-    return _End(str(what) if isinstance(what, str | Path) else given.names[0], z, None, given.x)
+    z = carried(model, solver.up, given.x, told.cond)
+    return _End(str(what) if isinstance(what, str | Path) else given.names[0], z, given.x)
 
 
 def _noise(model: Model, seed: int) -> Tensor:

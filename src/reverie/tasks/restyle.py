@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from reverie.errors import ReverieError
+from reverie.tasks.parts import options
 
 if TYPE_CHECKING:  # the command line reads this signature without importing PyTorch
     from collections.abc import Callable
@@ -32,13 +33,13 @@ def restyle(
     ] = 0.6,
     samples: Annotated[int, "Draws of each item."] = 1,
     label: Annotated[str | None, "Class to go to; several, as in 3,5,8, are cycled over the draws."] = None,
-    condition: Annotated[str | None, "What else to tell, comma-separated: style=noto,age=40; | cycles several."] = None,
-    guidance: Annotated[float | None, "Scale of classifier-free guidance towards what is told; 1 is none."] = None,
-    steps: Annotated[int | None, "Steps of the whole way down; a part is walked. Default: the model's own."] = None,
-    sampler: Annotated[str | None, "See `reverie list samplers`. Default: the model's own."] = None,
-    time_grid: Annotated[str | None, "See `reverie list grids`. Default: the model's own."] = None,
-    seed: Annotated[int, "Start of all randomness; -1 picks one and says which."] = 0,
-    batch: Annotated[int, "How many are computed at once."] = 128,
+    condition: options.Condition = None,
+    guidance: options.Guidance = None,
+    steps: options.PartSteps = None,
+    sampler: options.Sampler = None,
+    time_grid: options.TimeGrid = None,
+    seed: options.Seed = 0,
+    batch: options.Batch = 128,
     on_step: Callable[[Step], None] | None = None,
 ) -> Edits:
     """Noise each item and walk back with this model: style transfer, sketch to picture, one class to another (SDEdit).
@@ -47,7 +48,7 @@ def restyle(
     Gaussian data what comes out correlates with what went in by cos(strength 90 degrees). Of tokens, it is the share that is
     lost. Source: Meng et al. 2022 (SDEdit), section 3.2.
     """
-    from reverie.tasks.parts.edits import Asked, Edits, choose, decoded
+    from reverie.tasks.parts.edits import Draws, Edits, choose, decoded
     from reverie.tasks.parts.inputs import read_inputs
     from reverie.tasks.parts.strength import time_of
 
@@ -55,7 +56,7 @@ def restyle(
         raise ReverieError(f"--strength {strength:g}: give a number from 0 (the item itself) to 1 (a fresh draw).")
     inputs = read_inputs(model.codec, items)
     settings = choose(model, label or condition, guidance, steps, sampler, time_grid)
-    asked = Asked.of(model, settings, len(inputs), samples, seed, label, condition, batch)
+    asked = Draws.of(model, settings, len(inputs), samples, seed, label, condition, batch)
 
     if strength == 0:
         made = [[item] * samples for item in inputs.items]

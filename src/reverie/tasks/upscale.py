@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from reverie.errors import ReverieError
+from reverie.tasks.parts import options
 
 if TYPE_CHECKING:  # the command line reads this signature without importing PyTorch
     from collections.abc import Callable
@@ -16,7 +17,7 @@ if TYPE_CHECKING:  # the command line reads this signature without importing PyT
     from reverie.core.guidance import Downsample
     from reverie.core.samplers import Step
     from reverie.model import Model
-    from reverie.tasks.parts.edits import Asked, Edits
+    from reverie.tasks.parts.edits import Draws, Edits
 
 COMMAND = "upscale"
 EXAMPLES = (
@@ -37,14 +38,14 @@ def upscale(
         str,
         "trained, by a model that was told small pictures (--condition image:...); mmps, pigdm or dps by any; or auto.",
     ] = "auto",
-    label: Annotated[str | None, "Class, told to the model; several, as in 3,5,8, are cycled over the draws."] = None,
-    condition: Annotated[str | None, "What else to tell, comma-separated: style=noto,age=40; | cycles several."] = None,
-    guidance: Annotated[float | None, "Scale of classifier-free guidance towards what is told; 1 is none."] = None,
-    steps: Annotated[int | None, "Steps of the sampler. Default: the model's own."] = None,
-    sampler: Annotated[str | None, "See `reverie list samplers`. Default: the model's own."] = None,
-    time_grid: Annotated[str | None, "See `reverie list grids`. Default: the model's own."] = None,
-    seed: Annotated[int, "Start of all randomness; -1 picks one and says which."] = 0,
-    batch: Annotated[int, "How many are computed at once."] = 128,
+    label: options.Label = None,
+    condition: options.Condition = None,
+    guidance: options.Guidance = None,
+    steps: options.Steps = None,
+    sampler: options.Sampler = None,
+    time_grid: options.TimeGrid = None,
+    seed: options.Seed = 0,
+    batch: options.Batch = 128,
     on_step: Callable[[Step], None] | None = None,
 ) -> Edits:
     """Draw large pictures that the small one is the block means of (super-resolution).
@@ -57,7 +58,7 @@ def upscale(
     import torch
 
     from reverie.core.guidance import Downsample
-    from reverie.tasks.parts.edits import Asked, Edits, choose, decoded, mean_of
+    from reverie.tasks.parts.edits import Draws, Edits, choose, decoded, mean_of
     from reverie.tasks.parts.inputs import read_inputs, resized
 
     _, height, width = model.codec.field.shape
@@ -72,7 +73,7 @@ def upscale(
     shown = [item for item in inputs.items for _ in range(samples)]
     told = {name: shown} if method == "trained" and name else None
     settings = choose(model, label or condition or name, guidance, steps, sampler, time_grid)
-    asked = Asked.of(model, settings, len(inputs), samples, seed, label, condition, batch, told)
+    asked = Draws.of(model, settings, len(inputs), samples, seed, label, condition, batch, told)
     if method == "trained":
         x = asked.walk(asked.denoiser, on_step)
     else:
@@ -133,7 +134,7 @@ def consistent(x: Tensor, y: Tensor, blocks: Downsample) -> Tensor:
     return x.clamp(-1, 1)
 
 
-def _bent(asked: Asked, which: slice, y: Tensor, blocks: Downsample, method: str) -> Denoiser:
+def _bent(asked: Draws, which: slice, y: Tensor, blocks: Downsample, method: str) -> Denoiser:
     """The denoiser of some draws that has seen the small picture."""
     from reverie.core.guidance import DPS, MomentMatched, PiGDM
 

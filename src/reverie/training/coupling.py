@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reverie.example import Example
+from reverie.errors import ReverieError
+from reverie.example import Example, count
 
 
 class Coupling(ABC):
@@ -57,6 +58,11 @@ class OptimalTransport(Coupling):
         """The assignment problem, solved exactly for each set of items with equal conditions."""
         from scipy.optimize import linear_sum_assignment
 
+        if isinstance(example.x0, dict):
+            raise ReverieError(
+                "--coupling optimal-transport pairs noise with data of one field of numbers; leave it out."
+            )
+
         x0 = example.x0.detach().flatten(1).double().cpu()
         noise = eps.detach().flatten(1).double().cpu()
         order = torch.arange(len(x0))
@@ -71,7 +77,7 @@ def _alike(example: Example) -> list[Tensor]:
     """Places in the batch, in groups that share all their conditions."""
     told = [torch.where(_rows(c.present) > 0, _rows(c.value), -1.0) for c in example.cond.values()]
     if not told:
-        return [torch.arange(len(example.x0))]
+        return [torch.arange(count(example.x0))]
     rows = torch.cat([torch.cat([t, _rows(c.present)], 1) for t, c in zip(told, example.cond.values(), strict=True)], 1)
     _, group = np.unique(rows.numpy(), axis=0, return_inverse=True)
     return [torch.from_numpy(np.flatnonzero(group.ravel() == k)) for k in range(int(group.max()) + 1)]

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Family:
     """The choices of a published kind of model, as a person would type them; a new one is a few lines of data.
 
-    process: `gaussian`, or one of the token processes, for which parameterisation means nothing and `schedule` is a survival.
+    process: `gaussian`; one of the token processes, for which parameterisation means nothing and `schedule` is a survival; or
+    `product`, for data of several fields, numbers under `schedule` and masked tokens under `survival`.
     steps, sampler, grid: how it samples unless told otherwise; None for the sampler's usual number of steps.
     """
 
@@ -22,6 +23,12 @@ class Family:
     sampler: str = "heun"
     grid: str = "uniform"
     steps: int | None = None
+    survival: str = "log-linear"
+
+    @property
+    def reads(self) -> str:
+        """What its networks read, see `reverie.networks.Network`."""
+        return {"gaussian": "numbers", "product": "fields"}.get(self.process, "tokens")
 
 
 @dataclass(frozen=True)
@@ -149,3 +156,18 @@ class Uniform(Family):
     parameterisation: str | None = None
     architecture: str = "tokens"
     sampler: str = "ancestral"
+
+
+@dataclass(frozen=True)
+class Mixed(Family):
+    """Numbers under Gaussian noise and categories that are masked, on one clock: for tables.
+
+    Source: Kotelnikov et al. 2023 (TabDDPM); Shi et al. 2025 (TabDiff), section 3, whose masked categories and EDM targets these
+    are; the noise schedule is EDM's law of training levels, so that even times suit both.
+    """
+
+    process: str = "product"
+    schedule: str = "log-normal"
+    architecture: str = "mlp"
+    sampler: str = "ancestral"
+    steps: int | None = 100

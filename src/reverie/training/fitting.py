@@ -41,11 +41,11 @@ class Fit:
             f"in {self.accumulate} parts, with the same result"
         )
 
-    def check(self, batch: int, shape: tuple[int, ...], parameters: int) -> None:
+    def check(self, batch: int, shape: str, parameters: int) -> None:
         """Raise ReverieError where there is no room."""
         if self.fits or self.need is None or self.free is None:
             return
-        items = f"{-(-batch // self.accumulate)} items of {'x'.join(map(str, shape))}"
+        items = f"{-(-batch // self.accumulate)} items of {shape}"
         raise ReverieError(
             f"A training step needs about {self.need / 2**30:.1f} GiB ({items} at once, {parameters:,} weights) and "
             f"{self.free / 2**30:.1f} GiB are free. Give a smaller --resolution or --size, or more --accumulate."

@@ -14,7 +14,7 @@ from reverie.core.noise import Noise
 from reverie.core.times import TimeLaw
 from reverie.core.weighting import Weighting
 from reverie.errors import ReverieError
-from reverie.example import Example, State, each
+from reverie.example import Example, State, count, each
 from reverie.training.coupling import Coupling
 from reverie.training.distributed import ALONE, Group, join
 from reverie.training.ema import Average
@@ -104,7 +104,7 @@ class Learner:
 
     def noise(self, example: Example) -> Noise:
         """The randomness of a batch."""
-        index = example.index if example.index is not None else torch.arange(len(example.x0))
+        index = example.index if example.index is not None else torch.arange(count(example.x0))
         return Noise(torch.full_like(index, self.seed), index)
 
     def _gradient(self, example: Example, t: Tensor, eps: State, batch: int) -> Tensor:

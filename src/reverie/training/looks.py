@@ -6,10 +6,13 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
 from reverie.errors import ReverieError
+from reverie.example import each
 from reverie.pictures import save_sheet
 from reverie.samples import Samples
 from reverie.training import validation
@@ -46,7 +49,7 @@ class Looks:
             labels = validation.label_errors(denoiser, self.job.held_out, times)
         facts: dict[str, object] = {k: validation.weighted(v, denoiser, times) for k, v in found.items()}
         facts["bands"] = found
-        facts["items"] = len(self.job.held_out.x)
+        facts["items"] = len(self.job.held_out)
         facts["noise"] = [float(n) for n in denoiser.process.schedule.noise(times)]
         facts["baseline"] = denoiser.baseline(self.job.held_out.x)
         facts["measures"] = {"error": denoiser.process.error, "level": denoiser.process.level}
@@ -64,7 +67,7 @@ class Looks:
         raw = self._sampled(16)
         with self.averaged():
             averaged = self._sampled(16)
-            facts = self._inspected(averaged.x)
+            facts = self._inspected(averaged)
         assert self.run is not None
         facts["elapsed"] = elapsed
         for name, samples in (("raw", raw), ("ema", averaged)):
@@ -80,13 +83,19 @@ class Looks:
             told = self.job.asked.told(np.arange(first, first + n) % len(self.job.asked))
         return self.job.model.sample(n, conditions=told, seed=self.job.settings.seed, first=first)
 
-    def _inspected(self, drawn: np.ndarray) -> dict[str, object]:
+    def _inspected(self, drawn: Samples) -> dict[str, object]:
         """How items drawn compare with the data; more are drawn for it where the sampler takes few steps."""
         model, loader = self.job.model, self.job.loader
+        found = self._numbers(drawn.x)
         if model.defaults.steps <= _FEW_STEPS:
-            drawn = np.concatenate([drawn, self._sampled(_MORE_DRAWN, len(drawn)).x])
-        training = loader.encoded(range(min(len(loader), _COMPARED))).numpy()
-        return {"compared": validation.sample_facts(drawn, self.job.held_out, training)}
+            found = np.concatenate([found, self._numbers(self._sampled(_MORE_DRAWN, len(drawn)).x)])
+        training, held_out = loader.encoded(range(min(len(loader), _COMPARED))), self.job.held_out.x
+        as_arrays = (each(torch.Tensor.numpy, state) for state in (held_out, training))
+        return {"compared": validation.sample_facts(found, *map(self._numbers, as_arrays))}
+
+    def _numbers(self, x: Any) -> np.ndarray:
+        """Encoded items as one array: of several fields, as the codec compares them."""
+        return self.job.model.codec.numbers(x) if isinstance(x, dict) else x
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:

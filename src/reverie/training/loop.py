@@ -222,9 +222,9 @@ class Trainer:
         """Look at fewer items where a short budget asks for it; how many never changes the training."""
         share = _LOOKING * pace.budget / (len(LOOKS) * pace.cost["look"])
         if share < 1:
-            before = len(self.job.held_out.x)
+            before = len(self.job.held_out)
             self._look_at(int(share * before))
-            pace.cost["look"] *= len(self.job.held_out.x) / before
+            pace.cost["look"] *= len(self.job.held_out) / before
         if self.pictures and len(self.pictures) * pace.cost["picture"] > _LOOKING * pace.budget:
             self.pictures = self.pictures[-1:]
 
@@ -269,7 +269,7 @@ class Trainer:
             return max(self.pace.budget - self.elapsed, 0.0)
         assert self.plan is not None
         to_come = self._to_come(self.plan.progress(self.learner.step))
-        looked = len(self.job.held_out.x) + len(self.job.training.x)
+        looked = len(self.job.held_out) + len(self.job.training)
         steps = self.plan.total - self.learner.step
         items = 3 * steps * self.job.batch  # passes of an item: one forwards, and backwards as long as two
         items += to_come["look"] * BANDS * 2 * looked + to_come["picture"] * self.looks.drawing
@@ -302,7 +302,7 @@ class Trainer:
             "split": self.job.split.hash,
             "elapsed": self.elapsed,
             "step_time": self.step_time,
-            "looks": [len(self.job.held_out.x), len(self.job.training.x)],
+            "looks": [len(self.job.held_out), len(self.job.training)],
             "pictures": self.pictures,
         }
         keep = self.settings.keep

@@ -17,7 +17,7 @@ from reverie.core.denoiser import Learned
 from reverie.core.noise import Noise
 from reverie.core.weighting import Uniform
 from reverie.data.memory import available
-from reverie.example import Example, each
+from reverie.example import Example, count, each
 
 _LASTING = 5  # weights, their gradient, two moments, the average: all of one size
 _WRITING = 8  # while a checkpoint is written: those, and a copy of weights and moments
@@ -61,10 +61,10 @@ def training_memory(denoiser: Learned, example: Example, accumulate: int = 1) ->
     PyTorch's meta device, which has shapes but no memory, every tensor counted while it lives. None for a network of a
     person's own that cannot be walked without numbers.
     """
-    eps = denoiser.process.draw(Noise.of(0, len(example.x0)), example.x0)
+    eps = denoiser.process.draw(Noise.of(0, count(example.x0)), example.x0)
     meta, where = copy.deepcopy(denoiser).to("meta"), torch.device("meta")
     x, eps = example.to(where), each(lambda e: e.to(where), eps)
-    t = torch.full((len(example.x0),), 0.5, dtype=torch.float64)
+    t = torch.full((count(example.x0),), 0.5, dtype=torch.float64)
     try:
         with _Living() as living:
             meta.loss(x, t, eps, Uniform()).mean().backward()

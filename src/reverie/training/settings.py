@@ -170,7 +170,7 @@ class TrainSettings:
     def _check_choices(self) -> None:
         """Refuse choices that do not exist, and those that do not go with the family's process."""
         family = self.kind
-        tokens = family.process != "gaussian"
+        tokens = family.reads == "tokens"
         if tokens and self.parameterisation is not None:
             raise ReverieError(
                 f"--parameterisation {self.parameterisation} goes with Gaussian families; --family {self.family} predicts the "
@@ -181,7 +181,7 @@ class TrainSettings:
                 raise ReverieError(
                     f"--{choice} {given} would make the bound that --family {self.family} is trained on no bound. Leave it out."
                 )
-        self._check_coupling(tokens)
+        self._check_coupling(family.reads)
         rooms = {
             "times": "times",
             "weightings": "weighting",
@@ -194,18 +194,18 @@ class TrainSettings:
                 registry.build(room, text)
         registry.build("ema", self.ema)
         registry.build("couplings", self.coupling)
-        network = registry.find("networks", str(self.chosen("architecture")))
-        if (registry.name_of(network) == "tokens") != tokens:
+        network: Any = registry.find("networks", str(self.chosen("architecture")))
+        if network.reads != family.reads:
             raise ReverieError(
-                f"--architecture {self.architecture} does not go with --family {self.family or 'edm'}: the network "
-                "'tokens' is for token families (masked, uniform), every other one for numbers. Leave it out."
+                f"--architecture {self.architecture} does not go with --family {self.family or 'edm'}: this network reads "
+                f"{network.reads}, and the family is one of {family.reads}. Leave it out."
             )
 
-    def _check_coupling(self, tokens: bool) -> None:
+    def _check_coupling(self, reads: str) -> None:
         """Chosen noise gives the flow's ODE, and a prediction that is no score: walks that draw noise would go wrong."""
         if self.coupling.partition(":")[0] == "independent":
             return
-        if tokens:
+        if reads != "numbers":
             raise ReverieError(
                 f"--coupling {self.coupling} pairs Gaussian noise with items; --family {self.family} has tokens. Leave it out."
             )

@@ -18,16 +18,18 @@ from torch import Tensor, nn
 from reverie import registry, storage
 from reverie.codecs import Codec
 from reverie.conditions import Knowledge
-from reverie.core.denoiser import Learned, NetworkDenoiser, TokenDenoiser
+from reverie.core.denoiser import Learned, NetworkDenoiser, ProductDenoiser, TokenDenoiser
 from reverie.core.grids import Trailing
-from reverie.core.processes import Gaussian, Process
+from reverie.core.processes import Categorical, Gaussian, Process, Product
 from reverie.core.schedules import BetaChain
 from reverie.data.dataset import Data
 from reverie.data.loader import Loader
 from reverie.data.memory import must_fit
 from reverie.data.split import Split, split
 from reverie.errors import ReverieError
+from reverie.example import of_arrays
 from reverie.model import Model
+from reverie.networks.base import Block
 from reverie.samples import Settings, sampler_class
 from reverie.training.fitting import SIZES, fit, worth_its_time
 from reverie.training.memory import peak_memory
@@ -66,17 +68,17 @@ def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = Non
     cut = split(data, share_or_count(settings.held_out, "held-out"), seed=0)
     train, held = data.subset(cut.train), data.subset(cut.held_out)
     start = storage.load(Path(settings.init_from), network) if settings.init_from else None
-    settings = _as_started(settings, start) if start else settings
+    settings = _as_started(settings, start) if start else _of_kind(settings, data.kind)
     codec = start.codec if start else _codec(train, settings)
-    batch = settings.batch or default_batch(codec.field.shape, len(train))
+    batch = settings.batch or default_batch(codec, len(train))
     if len(train) < batch:
         raise ReverieError(
             f"{data.source} leaves {len(train)} items to train after {len(held)} are held out, fewer than a batch of "
             f"{batch}. Add data, or give a smaller --batch or --held-out."
         )
     seen = sum(min(len(side), ITEMS) for side in (train, held))  # looks keep these encoded, 4 bytes an entry
-    what = f"{data.source}: a batch of {batch:,} and {seen:,} items to look at, at {'x'.join(map(str, codec.field.shape[1:]))},"
-    must_fit(4 * (batch + seen) * math.prod(codec.field.shape), what)
+    what = f"{data.source}: a batch of {batch:,} and {seen:,} items to look at, of {codec.shape_words},"
+    must_fit(4 * (batch + seen) * _entries(codec), what)
     notes = [*data.notes, *_broken(data), *([codec.rule] if codec.rule else [])]
     augment = [a.strip() for a in (settings.augment or "").split(",") if a.strip()]
     conditions = start.conditions if start else Knowledge.fit(train.columns, _sides(codec))
@@ -89,7 +91,7 @@ def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = Non
         room = fit(model.denoiser, loader, batch, settings.accumulate, device)
         if room.fits and (settings.size != "auto" or worth_its_time(model.denoiser, loader, batch, chosen)):
             break
-    room.check(batch, codec.field.shape[1:], model.parameters)
+    room.check(batch, codec.shape_words, model.parameters)
     if room.accumulate > 1:
         notes += [] if settings.accumulate else [room.note(batch)]
         chosen = replace(chosen, accumulate=room.accumulate)
@@ -112,13 +114,15 @@ def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = Non
     return Job(model, loader, on_held, on_train, asked, cut, batch, lr, notes, chosen, memory)
 
 
-def default_batch(shape: tuple[int, ...], count: int) -> int:
-    """128 items of up to 16x16, fewer of larger ones down to 16; never more than a fifth of the data.
+def default_batch(codec: Codec, count: int) -> int:
+    """128 items of up to 16x16, fewer of larger ones down to 16; 512 rows; never more than a fifth of the data.
 
     A short budget does not change it: on digits in the time of 268 steps of 128 (Frechet distance 4.20, 4.15) 391 steps of 64 did
     worse (4.65, 5.41; seeds 0 and 1).
     """
-    pixels = int(np.prod(shape[1:]))
+    if codec.joint:
+        return max(min(512, count // 5), 2)
+    pixels = int(np.prod(codec.field.shape[1:]))
     size = 128 if pixels <= 256 else 64 if pixels <= 1024 else 32 if pixels <= 4096 else 16
     return max(min(size, count // 5), 2)
 
@@ -155,17 +159,23 @@ def set_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
-def moments(loader: Loader) -> tuple[Tensor, Tensor, float]:
-    """Mean and variance of each entry over the training data, and the root mean variance, in float64."""
+def moments(loader: Loader, field: str | None = None) -> tuple[Tensor, Tensor, float]:
+    """Mean and variance of each entry over the training data, of one field, and the root mean variance, in float64."""
     count = len(loader)
     total = square = torch.zeros(1, dtype=torch.float64)
-    most = max(1, min(1024, _AT_ONCE // int(np.prod(loader.codec.field.shape))))
+    most = max(1, min(1024, _AT_ONCE // _entries(loader.codec)))
     for first in range(0, count, most):
-        x = loader.encoded(range(first, min(first + most, count))).double()
+        state = loader.encoded(range(first, min(first + most, count)))
+        x = (state if field is None else state[field]).double()
         total, square = total + x.sum(0), square + (x**2).sum(0)
     mean = total / count
     variance = (square / count - mean**2).clamp(min=0)
     return mean.float(), variance.float(), float(variance.mean().sqrt())
+
+
+def _entries(codec: Codec) -> int:
+    """How many numbers or tokens one encoded item has."""
+    return sum(math.prod(field.shape) for field in codec.fields.values())
 
 
 def _sizes(settings: TrainSettings) -> Iterator[TrainSettings]:
@@ -175,6 +185,8 @@ def _sizes(settings: TrainSettings) -> Iterator[TrainSettings]:
 
 def _sides(codec: Codec) -> tuple[int, int]:
     """Height and width of an item."""
+    if codec.joint:
+        return 0, 0
     height, width = codec.field.shape[-2:]
     return height, width
 
@@ -182,7 +194,7 @@ def _sides(codec: Codec) -> tuple[int, int]:
 def _looked_at(model: Model, data: Data, at_once: int) -> Items:
     """The first few items, encoded with what is known of them; the split has shuffled them already."""
     some = data.subset(np.arange(min(len(data), ITEMS)))
-    return Items(torch.from_numpy(model.encode(some.items)), model.conditions.encode(some.columns), at_once)
+    return Items(of_arrays(model.encode(some.items)), model.conditions.encode(some.columns), at_once)
 
 
 def _told_notes(conditions: Knowledge, count: int) -> list[str]:
@@ -208,7 +220,7 @@ def _broken(data: Data) -> list[str]:
 def _codec(train: Data, settings: TrainSettings) -> Codec:
     """The codec of this kind of data, fitted; told what the person and the files said."""
     cls: Any = registry.find("codecs", train.kind)
-    tokens = True if settings.kind.process != "gaussian" else None
+    tokens = True if settings.kind.reads == "tokens" else None
     wish = {"resolution": parse_resolution(settings.resolution), "colour": train.colour, "levels": tokens}
     given = {k: v for k, v in wish.items() if v is not None}
     if unknown := given.keys() - inspect.signature(cls.fit).parameters.keys():
@@ -219,42 +231,70 @@ def _codec(train: Data, settings: TrainSettings) -> Codec:
     return cls.fit(train.items, **given)
 
 
+def _of_kind(settings: TrainSettings, kind: str) -> TrainSettings:
+    """Settings with the family that suits a kind of data where none was asked for; one that cannot read it is refused."""
+    codec: Any = registry.find("codecs", kind)
+    if settings.family is None and codec.family != registry.name_of(type(settings.kind)):
+        settings = replace(settings, family=codec.family)
+    if codec.joint != (settings.kind.reads == "fields"):
+        raise ReverieError(
+            f"--family {settings.family} is for {'data of one field' if codec.joint else 'data of several fields'}, and this is "
+            f"{'several' if codec.joint else 'one'} ({kind}). Leave it out: {codec.family} is what suits it."
+        )
+    return settings
+
+
 def _fresh(
     codec: Codec, train: Data, conditions: Knowledge, settings: TrainSettings, network: nn.Module | None
 ) -> Model:
     """An untrained model: moments of the data, and a network of the asked size."""
-    loader = Loader(train.items, codec, 0)
-    mean, variance, sigma_data = moments(loader)
-    if not sigma_data > 1e-6:
-        raise ReverieError("All items of the training data are the same: there is nothing to learn.")
+    process, sigma_data = _process(codec, Loader(train.items, codec, 0), settings)
     torch.manual_seed(settings.seed)
-    denoiser = _denoiser(codec, mean, variance, sigma_data, conditions.declared, settings, network)
-    return Model(codec, denoiser, conditions)
-
-
-def _denoiser(
-    codec: Codec,
-    mean: Tensor,
-    variance: Tensor,
-    sigma_data: float,
-    conditions: dict[str, dict[str, Any]],
-    settings: TrainSettings,
-    network: nn.Module | None,
-) -> Learned:
-    """An untrained network as the denoiser of the family's process."""
-    field = codec.field
-    cls: Any = registry.find("networks", str(settings.chosen("architecture")))
-    if field.classes is None:
-        if network is None:
-            network = cls.sized(settings.size, field.shape, conditions)
-        schedule = registry.build("schedules", str(settings.chosen("schedule")))
-        target = parameterisation(str(settings.chosen("parameterisation")), sigma_data)
-        return NetworkDenoiser(network, Gaussian(schedule, mean, variance), target, sigma_data)
-    survival = registry.build("survivals", str(settings.chosen("schedule")))
-    process = registry.find("processes", settings.kind.process)(field.classes, survival)
     if network is None:
-        network = cls.sized(settings.size, field.shape, conditions, classes=field.classes, states=process.states)
-    return TokenDenoiser(network, process)
+        cls: Any = registry.find("networks", str(settings.chosen("architecture")))
+        network = cls.sized(settings.size, blocks(codec, process), conditions.declared)
+    return Model(codec, _denoiser(process, sigma_data, settings, network), conditions)
+
+
+def blocks(codec: Codec, process: Process) -> dict[str, Block]:
+    """The fields of a codec, as a network is told of them."""
+    found = {}
+    for name, field in codec.fields.items():
+        own = process.fields[name] if isinstance(process, Product) else process
+        found[name] = Block(
+            field.shape, field.classes, own.states if isinstance(own, Categorical) else None, field.sizes
+        )
+    return found
+
+
+def _process(codec: Codec, loader: Loader, settings: TrainSettings) -> tuple[Process, float]:
+    """The family's process with the moments of the data, and the standard deviation of its numbers, 1 where there are none."""
+    family, scales = settings.kind, []
+
+    def of(name: str, classes: int | None) -> Process:
+        if classes is not None:
+            survival = settings.chosen("schedule") if family.reads == "tokens" else family.survival
+            kind = family.process if family.reads == "tokens" else "masked"
+            return registry.find("processes", kind)(classes, registry.build("survivals", str(survival)))
+        mean, variance, scale = moments(loader, name if codec.joint else None)
+        scales.append(scale)
+        return Gaussian(registry.build("schedules", str(settings.chosen("schedule"))), mean, variance)
+
+    found = {name: of(name, field.classes) for name, field in codec.fields.items()}
+    if not all(scale > 1e-6 for scale in scales):
+        raise ReverieError("All items of the training data are the same: there is nothing to learn.")
+    return (Product(found) if codec.joint else next(iter(found.values()))), (scales[0] if scales else 1.0)
+
+
+def _denoiser(process: Process, sigma_data: float, settings: TrainSettings, network: nn.Module) -> Learned:
+    """A network as the denoiser of a process."""
+    if isinstance(process, Categorical):
+        return TokenDenoiser(network, process)
+    target = parameterisation(str(settings.chosen("parameterisation")), sigma_data)
+    if isinstance(process, Product):
+        return ProductDenoiser(network, process, target, sigma_data)
+    assert isinstance(process, Gaussian)
+    return NetworkDenoiser(network, process, target, sigma_data)
 
 
 def _defaults(settings: TrainSettings, process: Process) -> Settings:

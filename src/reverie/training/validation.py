@@ -10,7 +10,7 @@ import torch
 from reverie.core.denoiser import Learned
 from reverie.core.noise import Noise
 from reverie.core.times import TimeLaw
-from reverie.example import Conditions, moved, some_of
+from reverie.example import Conditions, State, count, each, moved, some_of
 from reverie.metrics.distances import nearest
 from reverie.model import judging
 
@@ -24,13 +24,17 @@ _STEP = 1
 class Items:
     """A fixed set of encoded items to measure on, and what is told of them; `at_once` of them go through the network together."""
 
-    x: torch.Tensor
+    x: State
     cond: Conditions = field(default_factory=dict)
     at_once: int = ITEMS
 
-    def first(self, count: int) -> Items:
+    def __len__(self) -> int:
+        """How many there are."""
+        return count(self.x)
+
+    def first(self, most: int) -> Items:
         """Fewer of them."""
-        return Items(self.x[:count], some_of(self.cond, slice(count)), self.at_once)
+        return Items(each(lambda x: x[:most], self.x), some_of(self.cond, slice(most)), self.at_once)
 
 
 def bands(times: TimeLaw, denoiser: Learned) -> torch.Tensor:
@@ -42,18 +46,19 @@ def bands(times: TimeLaw, denoiser: Learned) -> torch.Tensor:
 def errors(denoiser: Learned, items: Items, times: torch.Tensor) -> list[float]:
     """Mean squared error of x0 at each time, over all items, each with its own fixed noise."""
     device = next(denoiser.parameters()).device
-    x0, cond = items.x.to(device), moved(items.cond, device)
+    x0, cond = each(lambda x: x.to(device), items.x), moved(items.cond, device)
     found = []
     process = denoiser.process
     with judging(denoiser):
         for k, t in enumerate(times):
-            x_t = process.diffuse(x0, t, process.draw(Noise.of(_SEED, len(x0)).at(_STEP + k), x0))
+            x_t = process.diffuse(x0, t, process.draw(Noise.of(_SEED, len(items)).at(_STEP + k), x0))
             total = 0.0
-            for first in range(0, len(x0), items.at_once):
+            for first in range(0, len(items), items.at_once):
                 some = slice(first, first + items.at_once)
-                x0_hat = denoiser(x_t[some], t, some_of(cond, some))
-                total += float(process.divergence(x0[some], x0_hat, x_t[some], t).sum())
-            found.append(total / len(x0))
+                true, noisy = (each(lambda x: x[some], state) for state in (x0, x_t))  # noqa: B023
+                x0_hat = denoiser(noisy, t, some_of(cond, some))
+                total += float(process.divergence(true, x0_hat, noisy, t).sum())
+            found.append(total / len(items))
     return found
 
 
@@ -68,8 +73,8 @@ def label_errors(denoiser: Learned, items: Items, times: torch.Tensor) -> dict[s
     On the first half of the items and the same noises, so that the three differ by what is told alone; empty where nothing
     is told, or the same of all. What is wrong for an item is what the next one is told, around the end, that is told another.
     """
-    items = items.first(max(16, len(items.x) // 2))
-    wrong = _of_another(items.cond, len(items.x))
+    items = items.first(max(16, len(items) // 2))
+    wrong = _of_another(items.cond, len(items))
     if wrong is None:
         return {}
     tellings: dict[str, Conditions] = {"told": items.cond, "untold": {}, "wrong": some_of(items.cond, wrong)}
@@ -95,8 +100,8 @@ def _of_another(cond: Conditions, count: int) -> torch.Tensor | None:
     return another
 
 
-def sample_facts(drawn: np.ndarray, held_out: Items, training: np.ndarray) -> dict[str, float]:
-    """How drawn items (N, C, *) compare with held-out ones and with those trained on, all encoded.
+def sample_facts(drawn: np.ndarray, held_out: np.ndarray, training: np.ndarray) -> dict[str, float]:
+    """How drawn items compare with held-out ones and with those trained on, all as numbers (N, C, *).
 
     shift: the largest difference of a channel's mean from the training items', in standard deviations of that channel.
     shift_z: the same in standard errors of the means of N items. spread: standard deviation over the training items'.
@@ -108,7 +113,7 @@ def sample_facts(drawn: np.ndarray, held_out: Items, training: np.ndarray) -> di
     sd = flat["data"].std((0, 2)) + 1e-12
     difference = np.abs(own["drawn"].mean(0) - own["data"].mean(0))
     standard = own["data"].std(0) * np.sqrt(1 / len(drawn) + 1 / len(training)) + 1e-12
-    rows = [v.reshape(len(v), -1) for v in (drawn, held_out.x.numpy(), training)]
+    rows = [v.reshape(len(v), -1) for v in (drawn, held_out, training)]
     made, unseen = (nearest(r, rows[2], 1)[0][:, 0] for r in rows[:2])
     return {
         "shift": float((difference / sd).max()),

@@ -10,12 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reverie.conditions import Asked
 from reverie.core.denoiser import Given
 from reverie.core.noise import Noise
 from reverie.core.samplers import Step
+from reverie.example import Condition, Conditions, moved, some_of
 from reverie.model import Model, judging
 from reverie.tasks.parts.needs import gaussian
-from reverie.tasks.parts.told import conditions
+from reverie.tasks.parts.told import wish
 from reverie.tasks.parts.walk import slices
 
 # n = sigma / alpha in standard deviations of the data: docs/detect.md says how they were chosen
@@ -55,31 +57,52 @@ class Errors:
         return (self.maps / usual.reshape(1, -1, *(1,) * (self.maps.ndim - 2))).mean(1)
 
 
+def in_turn(model: Model, told: Asked) -> list[str]:
+    """The labels that the model is told one after the other: none where it has none, too many, or is told one already."""
+    return model.classes if len(model.classes) <= MOST_LABELS and "label" not in told.values else []
+
+
 def denoising_errors(
-    model: Model, x: Tensor, draws: int, seed: int, batch: int = 128, on_step: Callable[[Step], None] | None = None
+    model: Model,
+    x: Tensor,
+    draws: int,
+    seed: int,
+    batch: int = 128,
+    on_step: Callable[[Step], None] | None = None,
+    told: Asked = Asked(),
 ) -> Errors:
     """|x0_hat(alpha x + sigma eps) - x|^2 of items (N, C, *) at each of the levels, told the label that makes it least.
 
-    Every item meets the same `draws` noises, so that its error depends on nothing but itself, model and seed.
+    told: what else is told of each. Every item meets the same `draws` noises, so that its error depends on nothing but itself,
+    what is told of it, model and seed.
     """
     schedule = gaussian(model, "detect").schedule
     times = [schedule.time_of_noise(torch.tensor(k * model.denoiser.sigma_data)) for k in LEVELS]
-    labels: list[str] | list[None] = model.classes if 0 < len(model.classes) <= MOST_LABELS else [None]
+    turns = _turns(model, told, len(x))
     found, cuts = [], slices(len(x), batch)
     with judging(model.denoiser):
         for number, which in enumerate(cuts, start=1):
             own = x[which].to(model.device)
-            maps = [torch.stack([_error(model, own, label, t, draws, seed) for t in times], 1) for label in labels]
+            conds = [moved(some_of(cond, which), model.device) for cond in turns]
+            maps = [torch.stack([_error(model, own, cond, t, draws, seed) for t in times], 1) for cond in conds]
             found.append(torch.stack(maps).cpu())
             if on_step is not None:
                 on_step(Step(number, len(cuts), 1.0, 0.0, own, None))
     return Errors.of(torch.cat(found, 1).double().numpy())
 
 
-def _error(model: Model, x: Tensor, label: str | None, t: Tensor, draws: int, seed: int) -> Tensor:
+def _turns(model: Model, told: Asked, n: int) -> list[Conditions]:
+    """What n items are told, with each label in turn."""
+    labels = in_turn(model, told)
+    if not labels:
+        return [told.cond]
+    plain = told.cond or wish(model, n, {"label": labels[:1] * n}).cond
+    return [{**plain, "label": Condition.of(torch.full((n,), k))} for k in range(len(labels))]
+
+
+def _error(model: Model, x: Tensor, cond: Conditions, t: Tensor, draws: int, seed: int) -> Tensor:
     """The mean squared error at time t over draws and channels, (N, *)."""
-    told = conditions(model, None if label is None else [label] * len(x))
-    denoiser, total = Given(model.denoiser, told), torch.zeros_like(x)
+    denoiser, total = Given(model.denoiser, cond), torch.zeros_like(x)
     for k in range(draws):
         eps = Noise.of(seed, 1, k).normal(0, x[:1]).expand_as(x)
         total += (denoiser(denoiser.process.diffuse(x, t, eps), t) - x) ** 2

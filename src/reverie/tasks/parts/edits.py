@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reverie import conditions
 from reverie.codecs import Codec
+from reverie.conditions import Asked
 from reverie.core.denoiser import Denoiser
 from reverie.core.noise import Noise
 from reverie.core.samplers import Step
@@ -23,7 +23,7 @@ from reverie.samples import Settings, picked, told_plainly, write_item
 from reverie.tasks.parts.inputs import Inputs
 from reverie.tasks.parts.items import plain_name
 from reverie.tasks.parts.provenance import origin
-from reverie.tasks.parts.told import wish
+from reverie.tasks.parts.told import stated, wish
 from reverie.tasks.parts.walk import Start, walk
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _APART = 2**32  # draws that an input has of its own before the next one's begin
 
 
 @dataclass(frozen=True)
-class Asked:
+class Draws:
     """What is drawn: `samples` draws for each of some inputs, draw k of all being of input k // samples.
 
     wish: what each draw is told. first: number of the first input. batch: how many are computed at once. index: which sample
@@ -46,7 +46,7 @@ class Asked:
     inputs: int
     samples: int
     seed: int
-    wish: conditions.Asked
+    wish: Asked
     first: int = 0
     batch: int = 128
 
@@ -62,14 +62,17 @@ class Asked:
         condition: str | None = None,
         batch: int = 128,
         pictures: Mapping[str, Sequence[Any]] | None = None,
-    ) -> Asked:
+    ) -> Draws:
         """Read a person's words: labels and conditions are cycled over the draws, a seed of -1 picks one.
 
         Raises ReverieError for fewer than one draw, and for a label or condition that the model does not know.
         """
         if samples < 1:
             raise ReverieError(f"{samples} samples of each input; give a whole number from 1.")
-        told = wish(model, inputs * samples, label, condition, pictures)
+        said, own = stated(model, inputs * samples, label, condition), pictures or {}
+        if twice := sorted(said.keys() & own.keys()):
+            raise ReverieError(f"--condition {twice[0]}=...: that is what the inputs are. Leave it out.")
+        told = wish(model, inputs * samples, {**said, **own})
         return cls(model, settings, inputs, samples, picked(seed), told, batch=batch)
 
     @property
@@ -89,27 +92,18 @@ class Asked:
         """The label of each draw."""
         return self.wish.values.get("label")
 
-    def values(self, k: int) -> dict[str, Any]:
-        """What draw k is told, by name."""
-        return {name: each[k] for name, each in self.wish.values.items()}
-
     def sources(self, which: slice) -> Tensor:
         """The input of each draw of a slice."""
         return torch.arange(which.start, which.stop) // self.samples
 
-    def part(self, which: slice) -> Asked:
+    def part(self, which: slice) -> Draws:
         """The same of some of the inputs."""
         here = slice(which.start * self.samples, which.stop * self.samples)
-        return replace(self, inputs=which.stop - which.start, wish=self._told(here), first=self.first + which.start)
+        return replace(self, inputs=which.stop - which.start, wish=self.wish.some(here), first=self.first + which.start)
 
-    def once(self) -> Asked:
+    def once(self) -> Draws:
         """The first draw of each input alone."""
-        return replace(self, samples=1, wish=self._told(slice(None, None, self.samples)))
-
-    def _told(self, which: slice) -> conditions.Asked:
-        """What some of the draws are told."""
-        values = {name: each[which] for name, each in self.wish.values.items()}
-        return replace(self.wish, cond=some_of(self.wish.cond, which), values=values)
+        return replace(self, samples=1, wish=self.wish.some(slice(None, None, self.samples)))
 
     def denoiser(self, which: slice) -> Denoiser:
         """The denoiser of some draws, told what they are told and guided by it."""
@@ -157,7 +151,7 @@ class Edits:
     verb: str
     inputs: Inputs
     codec: Codec
-    asked: Asked
+    asked: Draws
     items: list[list[Any]]
     seen: list[np.ndarray]
     options: dict[str, Any]
@@ -193,7 +187,7 @@ class Edits:
         """Each draw of an input and their mean: what its file's name ends in, the item, and what is its own."""
         here, labels = slice(i * self.asked.samples, (i + 1) * self.asked.samples), self.asked.labels
         for j, (draw, index) in enumerate(zip(self.items[i], self.asked.index[here].tolist(), strict=True)):
-            yield j, draw, {"index": index, **told_plainly(self.asked.values(here.start + j))}
+            yield j, draw, {"index": index, **told_plainly(self.asked.wish.at(here.start + j))}
         if self.means is not None:
             yield "mean", self.means[i], {} if labels is None else {"labels": labels[here]}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ class Findings:
     """Items with their scores, beside those of normal items that calibrate the threshold and of others that check it.
 
     near, near_check: the mean distance to the 5 nearest training items of the items and of the check half. classes: that the
-    model was told in turn, none where it was told nothing.
+    model was told in turn, none where it was not. notes: what a person should know of what was told.
     """
 
     given: Inputs
@@ -44,6 +44,7 @@ class Findings:
     near_check: np.ndarray
     settings: dict[str, Any]
     classes: list[str]
+    notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         """How many items."""
@@ -92,6 +93,7 @@ class Findings:
             f"calibrated on {len(self.calibration.scores):,} normal items",
             f"of {seen.n:,} other normal items {seen.k:,} would be: {seen.value:.1%} [{seen.low:.1%}, {seen.high:.1%}]",
             f"AUROC {own}; 5 nearest training items {near} ({which})",
+            *self.notes,
         ]
 
     def sheet(self) -> Image:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reverie import registry
 from reverie.codecs import Codec
 from reverie.data.dataset import Data
 from reverie.errors import ReverieError
@@ -21,27 +21,37 @@ class Inputs:
     """Items as they were given and as the network sees them.
 
     items: N of them, as the codec's files hold them. names: what messages call them. x: (N, C, *) float32 in [-1, 1], or
-    int64 tokens. labels: class names, where the data has them.
+    int64 tokens. told: what the data says of each beside itself, N values by name, labels among it.
     """
 
     items: list[Any]
     names: list[str]
     x: Tensor
-    labels: list[str] | None = None
+    told: dict[str, list[Any]] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> list[str] | None:
+        """Class names, where the data has them."""
+        return self.told.get("label")
 
     def __len__(self) -> int:
         """How many there are."""
         return len(self.items)
 
+    def some(self, index: np.ndarray) -> Inputs:
+        """Those at some places, in that order."""
+        told = {name: [values[k] for k in index] for name, values in self.told.items()}
+        return Inputs([self.items[k] for k in index], [self.names[k] for k in index], self.x[index], told)
 
-def read_inputs(codec: Codec, given: Any, label_from: str = "none") -> Inputs:
+
+def read_inputs(codec: Codec, given: Any, label_from: str = "none", condition: str | None = None) -> Inputs:
     """Read what a verb works on: a file, folder, zip, .npy or .npz, a packaged data set, an array, an item, a list, or Data.
 
-    codec: the model's, or one like it of another size (`resized`). label_from: as in training.
+    codec: the model's, or one like it of another size (`resized`). label_from, condition: as in training.
     Raises ReverieError for what cannot be read, for NaN, and for items of another size, colour or depth than the codec's:
     nothing is resized, recoloured or left out.
     """
-    data = _read(codec, given, label_from)
+    data = _read(codec, given, label_from, condition)
     if odd := {k: n for k, n in data.found.items() if k != codec.found_as}:
         words = ", ".join(f"{n:,} of {k}" for k, n in odd.items())
         raise ReverieError(
@@ -52,16 +62,16 @@ def read_inputs(codec: Codec, given: Any, label_from: str = "none") -> Inputs:
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         k = int(np.flatnonzero(~np.isfinite(x.reshape(len(x), -1)).all(1))[0])
         raise ReverieError(f"{data.names[k]} holds NaN or infinite values. Fill them in, or leave it out.")
-    labels = None if data.labels is None else [data.classes[k] for k in data.labels]
-    return Inputs(list(data.items), data.names, torch.from_numpy(x), labels)
+    return Inputs(list(data.items), data.names, torch.from_numpy(x), data.told(range(len(data))))
 
 
 def resized(codec: Codec, height: int, width: int) -> Codec:
     """The same codec for pictures of another size."""
-    return dataclasses.replace(codec, height=height, width=width)  # type: ignore[type-var]
+    made: Codec = registry.from_config("codecs", {**registry.config(codec), "height": height, "width": width})
+    return made
 
 
-def _read(codec: Codec, given: Any, label_from: str) -> Data:
+def _read(codec: Codec, given: Any, label_from: str, condition: str | None) -> Data:
     channels, *sides = codec.field.shape
     if isinstance(given, Data):
         return given
@@ -70,7 +80,8 @@ def _read(codec: Codec, given: Any, label_from: str) -> Data:
             raise ReverieError("The path of what to work on is empty; name a file, a folder or a packaged data set.")
         from reverie.data.source import read
 
-        return read(given, label_from=label_from, max_broken=0, resolution=(sides[0], sides[-1]))
+        size = sides[0], sides[-1]
+        return read(given, label_from=label_from, max_broken=0, resolution=size, condition=condition)
     if isinstance(given, np.ndarray) and given.shape[1:] == (*sides, channels) and sides[0] <= 4:
         # so few rows could be channels, but for the codec, which knows
         return Data(given, [f"input[{k}]" for k in range(len(given))], source="input")

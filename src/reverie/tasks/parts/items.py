@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reverie.codecs import Codec
-from reverie.samples import safe_name, write_item
+from reverie.samples import safe_name, save_table, write_item
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -21,9 +21,10 @@ class Items:
     """Items with what made them: a sequence that can save itself.
 
     items: as the codec's files hold them. names: of the files, without suffix, all different; `folders` above them, or None.
-    facts: what is kept with each, the verb and the model (`origin`) first. said: what a person should read. columns: of the
-    sheet. captions: under the pictures. shown: how many the sheet shows. film: whether the items are frames, of which a GIF is
-    written beside their folder.
+    facts: what is kept with each, the verb and the model (`origin`) first. said: what a person should read. conditions: by
+    name, a value for each, written as conditions.csv where they are words or numbers. columns: of the sheet. captions: under
+    the pictures. shown: how many the sheet shows. film: whether the items are frames, of which a GIF is written beside their
+    folder.
     """
 
     items: list[np.ndarray]
@@ -36,6 +37,8 @@ class Items:
     captions: list[str] | None = None
     shown: int = 256
     film: bool = False
+    conditions: dict[str, list[Any]] = field(default_factory=dict)
+    film_at: Path | None = field(default=None, init=False)  # where it was written last
 
     def __len__(self) -> int:
         """How many there are."""
@@ -51,7 +54,7 @@ class Items:
 
     def lines(self) -> list[str]:
         """What a person should read."""
-        return self.said
+        return [*self.said, *([] if self.film_at is None else [f"film: {self.film_at}"])]
 
     def sheet(self) -> Image:
         """The first of them as one picture."""
@@ -66,17 +69,18 @@ class Items:
         for k, item in enumerate(self.items):
             place = Path(folder) if self.folders is None else Path(folder) / safe_name(self.folders[k])
             paths.append(write_item(self.codec, item, place / self.names[k], {**self.facts[k], **(about or {})}))
+        save_table(Path(folder), paths, self.conditions)
         if self.film:
-            self._save_film(Path(folder))
+            self.film_at = self._save_film(Path(folder))
         return paths
 
-    def _save_film(self, folder: Path) -> None:
+    def _save_film(self, folder: Path) -> Path:
         """The items one after the other, beside the folder."""
         from reverie.pictures import free_place, grid
         from reverie.tasks.parts.films import save_film
 
         frames = [grid([self.codec.picture(item)], 1) for item in self.items]
-        self.said.append(f"film: {save_film(frames, free_place(folder.with_name(folder.name + '.gif')))}")
+        return save_film(frames, free_place(folder.with_name(folder.name + ".gif")))
 
 
 def plain_name(k: int, name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,11 @@ from reverie.core.processes import Gaussian
 from reverie.core.samplers import Step
 from reverie.core.shapes import expand
 from reverie.errors import ReverieError
-from reverie.example import Conditions
+from reverie.example import Conditions, moved, some_of
 from reverie.model import Model, judging
+from reverie.samples import plainly
 from reverie.tasks.parts.needs import gaussian
-from reverie.tasks.parts.told import conditions
+from reverie.tasks.parts.provenance import restored
 from reverie.tasks.parts.walk import slices
 
 FILE = "latents.npz"
@@ -50,7 +51,17 @@ class Solver:
 
     def to_json(self) -> dict[str, Any]:
         """What a file says of it; the ODE is the model's own, unguided."""
-        return {"tolerance": self.tolerance, "steps": None if self.tolerance else self.steps, "guidance": 1.0}
+        return {"tolerance": self.tolerance, "steps": self._fixed, "guidance": 1.0}
+
+    @property
+    def _fixed(self) -> int | None:
+        """Its steps, where they are all alike."""
+        return None if self.tolerance else self.steps
+
+    @property
+    def _errors(self) -> tuple[float, float]:
+        """Relative and absolute error of a step; fixed steps know none."""
+        return (self.tolerance or 0.0,) * 2
 
     @property
     def words(self) -> str:
@@ -59,27 +70,23 @@ class Solver:
 
     def up(self, denoiser: Denoiser, x: Tensor) -> Tensor:
         """Data to latents, (B, *)."""
-        if self.tolerance is None:
-            return encode_ode(denoiser, x, steps=self.steps)
-        return encode_ode(denoiser, x, self.tolerance, self.tolerance)
+        return encode_ode(denoiser, x, *self._errors, steps=self._fixed)
 
     def down(self, denoiser: Denoiser, z: Tensor) -> Tensor:
         """Latents to data, (B, *)."""
-        if self.tolerance is None:
-            return decode_ode(denoiser, z, steps=self.steps)
-        return decode_ode(denoiser, z, self.tolerance, self.tolerance)
+        return decode_ode(denoiser, z, *self._errors, steps=self._fixed)
 
 
 @dataclass
 class Latents:
-    """Latents with what they are of: z (N, C, *) float32; names of the items; the labels that the model was told, or None.
+    """Latents with what they are of: z (N, C, *) float32; names of the items; N values of what the model was told, by name.
 
     model: SHA-256 of the weights that they belong to. notes: what a person should read.
     """
 
     z: np.ndarray
     names: list[str]
-    labels: list[str] | None
+    told: dict[str, list[Any]]
     solver: Solver
     model: str
     notes: list[str] = field(default_factory=list)
@@ -90,7 +97,9 @@ class Latents:
 
     def describe(self) -> dict[str, Any]:
         """What made them, as JSON."""
-        told = {} if self.labels is None else {"labels": self.labels}
+        plain = {name: [plainly(value) for value in values] for name, values in self.told.items()}
+        told: dict[str, Any] = {"labels": plain.pop("label")} if "label" in plain else {}
+        told |= {"conditions": plain} if plain else {}
         made = {"reverie": reverie.__version__, "verb": "encode", "model_sha256": self.model, "names": self.names}
         return {**made, **told, **self.solver.to_json()}
 
@@ -119,7 +128,9 @@ class Latents:
             with np.load(place, allow_pickle=False) as found:
                 z, settings = found["z"], json.loads(str(found["settings"]))
             solver = Solver.of(None if settings["tolerance"] else settings["steps"], settings["tolerance"])
-            made = cls(z, list(settings["names"]), settings.get("labels"), solver, settings["model_sha256"])
+            told: dict[str, list[Any]] = {"label": settings["labels"]} if "labels" in settings else {}
+            told |= settings.get("conditions", {})
+            made = cls(z, list(settings["names"]), told, solver, settings["model_sha256"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
             raise ReverieError(
                 f"{place} holds no latents that `reverie encode` wrote ({type(error).__name__} while reading it)."
@@ -128,9 +139,14 @@ class Latents:
             raise ReverieError(f"{place} is damaged: latents of shape {z.shape} for {len(made.names)} names, or NaN.")
         return made
 
+    def known(self, but: Collection[str]) -> dict[str, list[Any]]:
+        """What the model was told, but some; raises ReverieError for a picture that is no longer as it was."""
+        own = {name: values for name, values in self.told.items() if name not in but}
+        return {name: [restored(value, name, "A latent") for value in values] for name, values in own.items()}
+
     def lines(self) -> list[str]:
         """How many, and how near to the standard normal that they should be."""
-        told = "nothing told" if self.labels is None else f"told {', '.join(sorted(set(self.labels)))}"
+        told = f"told {', '.join(self.told)}" if self.told else "nothing told"
         spread = f"mean {self.z.mean():.3f}, standard deviation {self.z.std():.3f} (a standard normal: 0, 1)"
         return [f"{len(self)} latents, {self.solver.words}, {told}", spread, *self.notes]
 
@@ -149,7 +165,8 @@ class Between(Denoiser):
 
     def __init__(self, model: Model, a: Conditions, b: Conditions, share: Tensor) -> None:
         super().__init__()
-        self.a, self.b, self.share = Given(model.denoiser, a), Given(model.denoiser, b), share
+        self.a, self.b = (Given(model.denoiser, moved(cond, model.device)) for cond in (a, b))
+        self.share = share
         self.process = gaussian(model, "interpolate")
 
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
@@ -162,15 +179,15 @@ def carried(
     model: Model,
     one_way: Callable[[Denoiser, Tensor], Tensor],
     x: Tensor,
-    labels: Sequence[str] | None,
+    cond: Conditions,
     batch: int = 128,
     on_step: Watcher = None,
 ) -> Tensor:
-    """Items or latents (N, C, *) carried one way (`Solver.up` or `.down`) in batches, told their labels; on the CPU."""
+    """Items or latents (N, C, *) carried one way (`Solver.up` or `.down`) in batches, told their conditions; on the CPU."""
     parts, cuts = [], slices(len(x), batch)
     with judging(model.denoiser):
         for number, which in enumerate(cuts, start=1):
-            told = conditions(model, None if labels is None else labels[which])
+            told = moved(some_of(cond, which), model.device)
             parts.append(one_way(Given(model.denoiser, told), x[which].to(model.device)).cpu())
             if on_step is not None:
                 on_step(Step(number, len(cuts), 1.0, 0.0, parts[-1], None))

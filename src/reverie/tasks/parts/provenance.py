@@ -60,18 +60,9 @@ class Saved:
             raise ReverieError(f"The settings in {path} are damaged ({type(error).__name__}: {error}).") from error
 
     def told(self, but: Collection[str]) -> dict[str, Any]:
-        """Its conditions beside the label, but some; a picture is the file that it was, if that is there and unchanged."""
-        own = {name: value for name, value in self.conditions.items() if name not in but}
-        return {name: self._picture(name, value) if isinstance(value, dict) else value for name, value in own.items()}
-
-    def _picture(self, name: str, about: dict[str, Any]) -> Path:
-        place = Path(about.get("file", ""))
-        if not place.is_file() or sha256(place) != about.get("sha256"):
-            raise ReverieError(
-                f"{self.path} was drawn from a picture '{name}' ({about.get('file', 'an array')}) that is no longer as it was. "
-                f"Give it again: --condition {name}=FILE."
-            )
-        return place
+        """Its label and other conditions, but some; a picture is the file that it was, if that is there and unchanged."""
+        label = {} if self.label is None else {"label": self.label}
+        return {n: restored(v, n, str(self.path)) for n, v in {**label, **self.conditions}.items() if n not in but}
 
     def line(self, asked: dict[str, Any]) -> str:
         """What is drawn, in words, and what was asked for beside it (None: nothing)."""
@@ -79,6 +70,19 @@ class Saved:
         changed = [f"{k} {v} (it had {had[k]})" for k, v in asked.items() if v is not None and v != had[k]]
         again = f"like {self.path}: sample {self.index} of seed {self.seed}"
         return again + (f", but {', '.join(changed)}" if changed else ", again")
+
+
+def restored(value: Any, name: str, whose: str) -> Any:
+    """A condition's value as it was before `samples.plainly`; raises ReverieError for a picture that is not as it was."""
+    if not isinstance(value, dict):
+        return value
+    place = Path(value.get("file", ""))
+    if not place.is_file() or sha256(place) != value.get("sha256"):
+        raise ReverieError(
+            f"{whose} was made from a picture '{name}' ({value.get('file', 'an array')}) that is no longer as it was. "
+            f"Give it again: --condition {name}=FILE."
+        )
+    return place
 
 
 def read_made(path: Path) -> dict[str, Any]:

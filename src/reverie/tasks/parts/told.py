@@ -1,41 +1,48 @@
-"""What a person tells a model of the items that a verb works on, as words and as the network's conditions."""
+"""What a model is told of the items that a verb works on: what a person states, and what the items bring themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from reverie.conditions import Asked
-from reverie.core.denoiser import Denoiser
+from reverie.data.wishes import KINDS, Untold, Wish, parse
 from reverie.errors import ReverieError, nearest
-from reverie.example import Conditions
 from reverie.model import Model
-from reverie.samples import Settings
+from reverie.tasks.parts.inputs import Inputs, read_inputs
+
+_WAYS = "Say where it is with --condition-from, state it with --condition NAME=VALUE, or tell nothing: --condition-from none."
 
 
-def wish(
-    model: Model,
-    n: int,
-    label: str | None = None,
-    condition: str | None = None,
-    pictures: Mapping[str, Sequence[Any]] | None = None,
-) -> Asked:
-    """Read `3` or `3,5,8` (cycled) and `style=noto,age=40` for each of n items; what is not named is told to nobody.
+def wish(model: Model, n: int, wanted: Mapping[str, Sequence[Any]]) -> Asked:
+    """What n items are told: n values of each condition by name; what is not named is told to nobody, and not given back.
 
-    pictures: of each item, by the name of the condition. The values given back are of what is named alone. Raises ReverieError
-    for a label, a condition or a value that the model does not know.
+    Raises ReverieError for a condition, a value or a number of values that does not fit the model.
     """
-    words = None if label is None else cycled(label, n, model.classes)
-    wanted = {**({} if words is None else {"label": words}), **parse_condition(condition, n), **(pictures or {})}
     if not wanted:
-        return Asked({}, {}, [])
-    silent = dict.fromkeys(set(model.conditions) - set(wanted))
-    asked = model.conditions.ask(n, {**silent, **wanted}, 0)
+        return Asked()
+    asked = model.conditions.ask(n, {**dict.fromkeys(model.conditions), **wanted}, 0)
     return replace(asked, values={name: values for name, values in asked.values.items() if name in wanted})
+
+
+def wish_of(
+    model: Model, given: Inputs, names: Collection[str], label: str | None = None, condition: str | None = None
+) -> Asked:
+    """What items are told: some of what is known of them, and what a person states of them."""
+    own = {name: given.told[name] for name in names}
+    return wish(model, len(given), own | stated(model, len(given), label, condition))
+
+
+def stated(model: Model, n: int, label: str | None, condition: str | None) -> dict[str, list[str]]:
+    """Read `3` or `3,5,8` and `style=noto,age=40|60` as a value for each of n items, cycled where there are fewer, by name."""
+    found = parse_condition(condition, n)
+    if label is not None and "label" in found:
+        raise ReverieError(
+            f"The label was given twice, as --label {label} and in --condition {condition}. Give it once."
+        )
+    return found if label is None else {"label": cycled(label, n, model.classes), **found}
 
 
 def cycled(text: str, n: int, classes: Sequence[str]) -> list[str]:
@@ -58,40 +65,56 @@ def parse_condition(text: str | None, n: int) -> dict[str, list[str]]:
             found.setdefault(name, []).extend(word.strip() for word in value.split("|"))
         elif name:
             found[name][-1] += f",{part}"
-    if text and (not found or "" in found or any("" in values for values in found.values())):
-        raise ReverieError(f"--condition {text}: write NAME=VALUE, and a comma between several: style=noto,age=40|60.")
+    column = (text or "").strip().partition(":")[0] in KINDS
+    if text and (column or not found or "" in found or any("" in values for values in found.values())):
+        read = " KIND:COLUMN is for `reverie train`, which reads them of each item." if column else ""
+        raise ReverieError(
+            f"--condition {text}: write NAME=VALUE, and a comma between several: style=noto,age=40|60.{read}"
+        )
     return {name: [values[k % len(values)] for k in range(n)] for name, values in found.items()}
 
 
-def asked_labels(model: Model, text: str | None, n: int) -> list[str] | None:
-    """A label for each of n items from `3` or `3,5,8` (cycled); None where nothing is to be told."""
-    return None if text is None else known_labels(model, cycled(text, n, model.classes))
+def read_known(
+    model: Model, items: Any, but: Collection[str], label_from: str = "none", condition_from: str | None = None
+) -> tuple[Inputs, list[str]]:
+    """Items with what is known of each, and which of the model's conditions beside the label they are to be told as their own.
+
+    but: those that a person states instead. condition_from: `KIND:COLUMN,...`, where they are in a data set of files; without
+    it as in training, or else by their names; "none" tells none of them. Raises ReverieError for one that is not there.
+    """
+    open_ = [name for name in model.conditions if name != "label" and name not in but]
+    wishes = [] if condition_from == "none" else _wishes(model, condition_from, open_)
+    names = [wish.name for wish in wishes]
+    try:
+        places = ",".join(map(str, wishes)) if isinstance(items, str | Path) else None
+        given = read_inputs(model.codec, items, label_from, places)
+    except Untold as error:
+        raise ReverieError(f"The model is told {', '.join(names)} of each item. {error} {_WAYS}") from error
+    check_brought(model, given, names)
+    return given, names
 
 
-def known_labels(model: Model, labels: Sequence[str]) -> list[str]:
-    """The labels themselves; raises ReverieError for one that the model does not know."""
-    odd = sorted(set(labels) - set(model.classes))
-    if odd and not model.classes:
-        raise ReverieError(f"This model was trained without labels, so '{odd[0]}' means nothing to it.")
-    if odd:
+def check_brought(model: Model, given: Inputs, names: Collection[str]) -> None:
+    """Refuse items that do not bring some conditions, or bring a value that the model cannot be told."""
+    if missing := [name for name in names if name not in given.told]:
         raise ReverieError(
-            f"There is no label '{odd[0]}' in this model. The nearest of its {len(model.classes)} labels: "
-            f"{nearest(odd[0], model.classes)}."
+            f"The items ({given.names[0]}, ...) do not bring '{missing[0]}', which is to be told. {_WAYS}"
         )
-    return list(labels)
+    for name, known in model.conditions.vectors.items():
+        for item, value in zip(given.names, given.told[name], strict=True) if name in names else ():
+            try:
+                _ = value is None or known.number(value, name)
+            except ReverieError as error:
+                raise ReverieError(f"{item}: {error}") from error
 
 
-def conditions(model: Model, labels: Sequence[str] | None) -> Conditions:
-    """What the network is told of items with these labels (known ones); nothing where there are none."""
-    if labels is None:
-        return {}
-    return model.condition(_numbers(model, labels))
-
-
-def bent(model: Model, labels: Sequence[str] | None, settings: Settings) -> Denoiser:
-    """The denoiser that a sampler walks items with these labels (known ones) with, guided as the settings say."""
-    return model.guided(conditions(model, labels), settings)
-
-
-def _numbers(model: Model, labels: Sequence[str]) -> Tensor:
-    return torch.tensor([model.classes.index(word) for word in labels])
+def _wishes(model: Model, text: str | None, names: Sequence[str]) -> list[Wish]:
+    """Where the named conditions are to be read: all those of the text, or as training read them, or by their names."""
+    if text is None:
+        there = {wish.name: wish for wish in parse(model.record.get("settings", {}).get("condition"))}
+        return [there.get(name) or Wish(model.conditions[name].kind, name, name) for name in names]
+    found = parse(text, "--condition-from")
+    if odd := [wish.name for wish in found if wish.name not in names]:
+        left = f"left to read: {nearest(odd[0], list(names))}" if names else "none is left to read"
+        raise ReverieError(f"--condition-from {text}: '{odd[0]}' is stated already, or not the model's; {left}.")
+    return found

@@ -1,0 +1,287 @@
+"""The columns of a table: what each holds, and how its cells become numbers and tokens, and cells again.
+
+A `Number` goes through the distribution function of the training data to a normal variable, so that every column looks the
+same to a network whatever its units and tails; what stands there often (a dominant value, the ages of a census) has a
+stretch of its own, and comes back exactly. A `Category` is a token. A `Fixed` column has one value, which is written back.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from reverie.errors import ReverieError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_LEVELS = 32  # distinct values of a number that is learned as a token
+MOST_CLASSES = 1000  # distinct words of a category; with more it is a name or free text
+_KNOTS = 512  # of a number's distribution function, beside the values that stand there often
+_OFTEN = 0.005  # share of the rows from which a value has a stretch of its own
+_LEAST_SD = 0.3  # of an encoded number before it is brought to variance 1, for columns of almost one value
+_DAY = 86_400
+MISSING = "(missing)"
+
+
+@dataclass(frozen=True)
+class Cells(ABC):
+    """One column, as plain JSON. dtype: pandas' own name of what the column held, and holds again."""
+
+    kind: ClassVar[str]
+
+    name: str
+    dtype: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON, with the kind."""
+        return {"kind": self.kind, **{f.name: getattr(self, f.name) for f in fields(self)}}
+
+    @property
+    @abstractmethod
+    def words(self) -> str:
+        """What it is, for a person."""
+
+    @abstractmethod
+    def unknown(self, series: pd.Series) -> np.ndarray:
+        """Which cells hold what the training data could not have told: bool (N,)."""
+
+
+@dataclass(frozen=True)
+class Number(Cells):
+    """Numbers, integers and dates.
+
+    knots: (value, a, b) ascending: the share of cells below the value, and up to it; a = b where it is one of many. decimals: to
+    which cells are rounded, None for as they come. missing: whether cells may be empty. format: how dates are written,
+    None for numbers; dates are in whole units of so many seconds. mean, sd: of the normal variable over the training data.
+    """
+
+    kind: ClassVar[str] = "number"
+
+    knots: tuple[tuple[float, float, float], ...]
+    decimals: int | None
+    missing: bool
+    mean: float
+    sd: float
+    rows: int
+    format: str | None = None
+    unit: int = 1
+
+    @classmethod
+    def fit(cls, name: str, dtype: str, values: np.ndarray, format: str | None = None, unit: int = 1) -> Number:
+        """Fit the distribution function to values (N,) float64, NaN where missing; at least two are different."""
+        seen = np.sort(values[~np.isnan(values)])
+        knots = _knots(seen)
+        first = cls(
+            name, dtype, knots, _decimals(seen), bool(np.isnan(values).any()), 0.0, 1.0, len(seen), format, unit
+        )
+        z = first.encode(seen)
+        return cls(
+            name, dtype, knots, first.decimals, first.missing, float(z.mean()), max(float(z.std()), _LEAST_SD), len(seen),
+            format, unit,
+        )  # fmt: skip
+
+    @cached_property
+    def _table(self) -> np.ndarray:
+        return np.array(self.knots, dtype=np.float64).T
+
+    @property
+    def low(self) -> float:
+        """The smallest value seen."""
+        return self.knots[0][0]
+
+    @property
+    def high(self) -> float:
+        """The largest value seen."""
+        return self.knots[-1][0]
+
+    @property
+    def words(self) -> str:
+        """Range, and what it is."""
+        what = "date" if self.format is not None else "integer" if self.decimals == 0 else "number"
+        return f"{what}{', some missing' * self.missing}"
+
+    def unknown(self, series: pd.Series) -> np.ndarray:
+        """Values beyond the range seen, and empty cells where none were."""
+        x = self.numbers(series)
+        return (x < self.low) | (x > self.high) | (np.isnan(x) & (not self.missing))
+
+    def numbers(self, series: pd.Series) -> np.ndarray:
+        """Cells as float64 (N,), NaN where missing; ReverieError names the row of what is no number."""
+        import pandas as pd
+
+        if self.format is not None:
+            dates = pd.to_datetime(series, format=None if series.dtype.kind == "M" else self.format, errors="coerce")
+            _refuse(series, dates.isna() & series.notna(), self.name, f"is no date written {self.format}")
+            seconds = dates.astype("datetime64[s]").astype("int64").to_numpy() / self.unit
+            return np.where(dates.isna(), np.nan, seconds)
+        found = pd.to_numeric(series, errors="coerce")
+        _refuse(series, found.isna() & series.notna(), self.name, "is no number")
+        return found.to_numpy(dtype=np.float64, na_value=np.nan)
+
+    def encode(self, x: np.ndarray) -> np.ndarray:
+        """(Phi^-1(F(x)) - mean) / sd, 0 where missing; beyond the range seen, as its end."""
+        v, a, b = self._table
+        x = np.where(np.isnan(x), v[0], x)
+        i = np.clip(np.searchsorted(v, x, side="right") - 1, 0, len(v) - 2)
+        way = np.clip((x - v[i]) / (v[i + 1] - v[i]), 0, 1)
+        u = np.where(
+            way <= 0,
+            0.5 * (a[i] + b[i]),
+            np.where(way >= 1, 0.5 * (a[i + 1] + b[i + 1]), b[i] + way * (a[i + 1] - b[i])),
+        )
+        return (ndtri(u) - self.mean) / self.sd
+
+    def decode(self, z: np.ndarray) -> np.ndarray:
+        """The value at which F is Phi(mean + sd z), within the range seen, rounded as the data is."""
+        v, a, b = self._table
+        u = ndtr(self.mean + self.sd * z.astype(np.float64))
+        i = np.clip(np.searchsorted(a, u, side="right") - 1, 0, len(v) - 1)
+        j = np.minimum(i + 1, len(v) - 1)
+        way = np.clip((u - b[i]) / np.maximum(a[j] - b[i], 1e-300), 0, 1)
+        x = np.where(u <= b[i], v[i], v[i] + way * (v[j] - v[i]))
+        return x if self.decimals is None else np.round(x, self.decimals)
+
+    def series(self, x: np.ndarray) -> pd.Series:
+        """Values (N,), NaN where missing, as a column of the data's own type."""
+        import pandas as pd
+
+        if self.format is None:
+            whole = self.decimals == 0
+            plain = pd.Series(x, name=self.name)
+            if self.missing and whole:
+                return (
+                    plain.round()
+                    .astype("Int64")
+                    .astype(self.dtype if self.dtype.startswith(("Int", "UInt")) else "Int64")
+                )
+            return plain.astype(self.dtype)
+        dates = pd.Series(x * self.unit, name=self.name).round().astype("Int64")
+        dates = pd.to_datetime(dates, unit="s")
+        return dates.astype(self.dtype) if self.dtype.startswith("datetime") else dates.dt.strftime(self.format)
+
+
+@dataclass(frozen=True)
+class Category(Cells):
+    """Words, booleans, numbers of few values: a token each. values: of the classes; missing: whether one more is "missing"."""
+
+    kind: ClassVar[str] = "category"
+
+    values: tuple[Any, ...]
+    missing: bool
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return len(self.values) + self.missing
+
+    @property
+    def words(self) -> str:
+        """How many values."""
+        return f"{len(self.values)} values{', some missing' * self.missing}"
+
+    def unknown(self, series: pd.Series) -> np.ndarray:
+        """Values that training did not have."""
+        return self.tokens(series) < 0
+
+    def tokens(self, series: pd.Series) -> np.ndarray:
+        """The number of each cell's class, int64 (N,); -1 for a value that is none."""
+        found = series.map({value: k for k, value in enumerate(self.values)})
+        missing = len(self.values) if self.missing else -1
+        return np.where(series.isna(), missing, found.fillna(-1)).astype(np.int64)
+
+    def series(self, tokens: np.ndarray) -> pd.Series:
+        """Class numbers as a column of the data's own type."""
+        import pandas as pd
+
+        words = pd.Series([*self.values, None], dtype="object")
+        made = words.iloc[tokens].reset_index(drop=True).rename(self.name)
+        if made.isna().any() and self.dtype.startswith(("int", "uint", "bool")):
+            return made.astype({"i": "Int64", "u": "Int64", "b": "boolean"}[self.dtype[0]])
+        return made.astype(self.dtype)
+
+
+@dataclass(frozen=True)
+class Fixed(Cells):
+    """A column of one value, or of none: nothing to learn, written back as it was."""
+
+    kind: ClassVar[str] = "fixed"
+
+    value: Any
+
+    @property
+    def words(self) -> str:
+        """The value."""
+        return "always empty" if self.value is None else f"always {self.value}"
+
+    def unknown(self, series: pd.Series) -> np.ndarray:
+        """Cells with anything else."""
+        return (series.notna() if self.value is None else series != self.value).to_numpy(dtype=bool)
+
+    def series(self, count: int) -> pd.Series:
+        """As many cells of it."""
+        import pandas as pd
+
+        if self.value is None:
+            return pd.Series([None] * count, name=self.name, dtype="object").astype(self.dtype)
+        return pd.Series([self.value] * count, name=self.name).astype(self.dtype)
+
+
+_KINDS: dict[str, type[Cells]] = {cls.kind: cls for cls in (Number, Category, Fixed)}
+
+
+def from_json(about: dict[str, Any]) -> Cells:
+    """Read what `to_json` wrote; ValueError, TypeError or KeyError for anything else."""
+    cls = _KINDS[about["kind"]]
+    values = {k: _tuples(v) for k, v in about.items() if k != "kind"}
+    made = cls(**values)
+    if isinstance(made, Number):
+        v, a, b = made._table
+        if len(v) < 2 or not ((np.diff(v) > 0).all() and (a <= b).all() and (b[:-1] <= a[1:]).all() and made.sd > 0):
+            raise ValueError(f"the distribution function of column '{made.name}' does not rise")
+    return made
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
+
+
+def _knots(seen: np.ndarray) -> tuple[tuple[float, float, float], ...]:
+    """The distribution function of sorted values, in no more than a few hundred knots."""
+    n = len(seen)
+    v, counts = np.unique(seen, return_counts=True)
+    upto = np.cumsum(counts)
+    a, b = (upto - counts) / n, upto / n
+    often = counts >= max(2, math.ceil(_OFTEN * n))
+    middle = 0.5 * (a + b)
+    a, b = np.where(often, a, middle), np.where(often, b, middle)
+    rare = np.flatnonzero(~often)
+    kept = (
+        rare[np.unique(np.linspace(0, len(rare) - 1, min(len(rare), _KNOTS)).round().astype(int))]
+        if len(rare)
+        else rare
+    )
+    chosen = np.union1d(np.flatnonzero(often), kept)
+    # the outermost stretches are open: their values stand in the middle of what is left
+    return tuple((float(v[k]), float(a[k]), float(b[k])) for k in chosen)
+
+
+def _decimals(seen: np.ndarray) -> int | None:
+    """The fewest decimals, up to 6, that all values have; None where they have more, or are too large to tell."""
+    if not np.abs(seen).max() < 1e9:
+        return 0 if (np.abs(seen).max() < 2**53 and (seen == np.round(seen)).all()) else None
+    return next(
+        (d for d in range(7) if (np.abs(np.round(seen, d) - seen) <= 1e-12 * np.maximum(1, np.abs(seen))).all()), None
+    )
+
+
+def _refuse(series: pd.Series, wrong: pd.Series, name: str, what: str) -> None:
+    if wrong.any():
+        k = int(np.flatnonzero(wrong.to_numpy())[0])
+        raise ReverieError(f"row {k + 2}, column '{name}': '{series.iloc[k]}' {what}. Mend the cell, or empty it.")

@@ -1,0 +1,162 @@
+"""The items of a table: rows that know their columns' types, read and written as CSV, Parquet or Excel by pandas."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from reverie.errors import ReverieError
+from reverie.files import write_text, write_whole
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+INSTALL = "pip install 'reverie[table]'"
+_SEPARATORS = ",;\t|"
+
+
+class Rows(Sequence[dict[str, Any]]):
+    """Rows of one table; an item is {column: value}. source: where they are from, for messages."""
+
+    def __init__(self, frame: pd.DataFrame, source: str = "the table") -> None:
+        self.frame = frame
+        self.source = source
+
+    @classmethod
+    def of(cls, items: Any, source: str = "the table") -> Rows:
+        """Rows of what a person holds: Rows, a DataFrame, or a sequence of dicts."""
+        if isinstance(items, Rows):
+            return items
+        pd = pandas()
+        return cls(items if isinstance(items, pd.DataFrame) else pd.DataFrame(list(items)), source)
+
+    @classmethod
+    def read(cls, path: Path) -> Rows:
+        """Read .csv, .tsv, .parquet or .xlsx; ReverieError names file, row and what to do."""
+        pd, path = pandas(), Path(path)
+        try:
+            if path.suffix.lower() == ".parquet":
+                frame = pd.read_parquet(path)
+            elif path.suffix.lower() in (".xlsx", ".xls"):
+                frame = pd.read_excel(path)
+            else:
+                frame = _read_text(path)
+        except ImportError as error:
+            raise ReverieError(f"{path} needs {error.name}, which is not installed: {INSTALL}.") from error
+        except (OSError, ValueError, UnicodeError) as error:
+            raise ReverieError(f"{path} cannot be read as a table ({error}).") from error
+        frame.columns = [str(c) for c in frame.columns]
+        if twice := sorted({c for c in frame.columns if list(frame.columns).count(c) > 1}):
+            raise ReverieError(f"{path} has two columns called {', '.join(map(repr, twice))}. Rename one.")
+        if not len(frame):
+            raise ReverieError(f"{path} has no rows. Fill it.")
+        return cls(frame.reset_index(drop=True), str(path))
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @overload
+    def __getitem__(self, k: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, k: slice) -> Rows: ...
+    def __getitem__(self, k: int | slice) -> dict[str, Any] | Rows:
+        """One row, or some."""
+        if isinstance(k, slice):
+            return Rows(self.frame.iloc[k].reset_index(drop=True), self.source)
+        return {str(name): value for name, value in self.frame.iloc[k].items()}
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (self[k] for k in range(len(self)))
+
+    def take(self, index: np.ndarray) -> Rows:
+        """The rows at some places, in that order."""
+        return Rows(self.frame.iloc[index].reset_index(drop=True), self.source)
+
+    @property
+    def words(self) -> str:
+        """What they are, for a data card."""
+        return f"{self.frame.shape[1]} columns"
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that they take."""
+        return int(self.frame.memory_usage(deep=True).sum())
+
+    def digests(self) -> list[bytes]:
+        """A hash of each row's values and of how many equal rows stand above it.
+
+        Equal rows are different people more often than copies, so that each has a side of its own in a split.
+        """
+        from pandas.util import hash_pandas_object
+
+        keys = ("reverie-rows-one", "reverie-rows-two")
+        parts = [hash_pandas_object(self.frame, index=False, hash_key=k, categorize=True) for k in keys]
+        again = self.frame.groupby([p.to_numpy() for p in parts], sort=False).cumcount()
+        keyed = np.stack([*(p.to_numpy() for p in parts), again.to_numpy().astype(np.uint64)], 1)
+        return [hashlib.sha256(row.tobytes()).digest() for row in keyed]
+
+    def write(self, path: Path, text: dict[str, str] | None = None) -> Path:
+        """Write them whole, in the format that the suffix says, .csv where it says none; `text` goes into a .json beside it."""
+        path = Path(path)
+        if path.suffix.lower() not in (".csv", ".tsv", ".parquet", ".xlsx"):
+            path = path.with_name(path.name + ".csv")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix.lower() == ".parquet":
+            write_whole(path, lambda p: self.frame.to_parquet(p, index=False))
+        elif path.suffix.lower() == ".xlsx":
+            write_whole(path, lambda p: self.frame.to_excel(p, index=False, engine="openpyxl"))
+        else:
+            write_text(path, self.frame.to_csv(index=False, sep="\t" if path.suffix.lower() == ".tsv" else ","))
+        if text:
+            write_text(path.with_suffix(".json"), next(iter(text.values())) if len(text) == 1 else json.dumps(text))
+        return path
+
+
+def pandas() -> Any:
+    """The library that reads tables; ReverieError with the command where it is not installed."""
+    try:
+        import pandas
+
+        return pandas
+    except ImportError as error:
+        raise ReverieError(f"Tables need pandas, which is not installed: {INSTALL}.") from error
+
+
+def _read_text(path: Path) -> pd.DataFrame:
+    """A CSV: UTF-8, any of four separators, every row as long as the header."""
+    data = path.read_bytes()
+    if not data.strip():
+        raise ReverieError(f"{path} is empty. Fill it.")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise ReverieError(
+            f"{path}, row {line}: byte 0x{data[error.start]:02x} is not UTF-8. Save it again as CSV in UTF-8 "
+            f"(iconv -f WINDOWS-1252 -t UTF-8 {path.name} > fixed.csv)."
+        ) from error
+    separator = max(_SEPARATORS, key=text.split("\n", 1)[0].count)
+    _check_rows(text, separator, path)
+    pd = pandas()
+    return pd.read_csv(io.StringIO(text), sep=separator, skip_blank_lines=True, low_memory=False)
+
+
+def _check_rows(text: str, separator: str, path: Path) -> None:
+    """Refuse ragged rows and repeated names of columns, which pandas would mend in silence."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    header = [cell.strip() for cell in next(reader)]
+    if twice := sorted({c for c in header if header.count(c) > 1}):
+        raise ReverieError(f"{path} has two columns called {', '.join(map(repr, twice))}. Rename one.")
+    for row in reader:
+        if row and len(row) != len(header):
+            raise ReverieError(
+                f"{path}, row {reader.line_num}: {len(row)} cells, but the header has {len(header)}. Mend the row, or put quotes "
+                "around a cell that holds the separator."
+            )

@@ -1,0 +1,308 @@
+"""Tables: rows of numbers, categories, booleans and dates, cells that may be empty, to blocks of numbers and tokens, and back.
+
+rows --encode--> {"numbers": (D,) float32, "classes4": (E,) int64 of up to 4 classes, "classes16": ...} --decode--> rows
+
+All numbers are one field, and all categories of about as many classes are one, so that 400 columns do not cost 400 calls.
+A number that may be missing has a token beside it that says whether it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from reverie.codecs import cells
+from reverie.codecs.base import Codec, Field
+from reverie.codecs.cells import MOST_CLASSES, MOST_LEVELS, Category, Cells, Fixed, Number
+from reverie.codecs.rows import Rows
+from reverie.errors import ReverieError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NUMBERS = "numbers"
+_DATES = (
+    "%Y-%m-%d",
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y-%m-%d %H:%M",
+    "%d.%m.%Y",
+    "%m/%d/%Y",
+    "%d/%m/%Y",
+    "%Y/%m/%d",
+)
+_NAMES_FROM = 0.9  # share of different words from which a column of words is names
+
+
+@dataclass(frozen=True)
+class TableCodec(Codec):
+    """Rows as blocks of numbers and of tokens.
+
+    columns: each of the table's, in order, as `Cells.to_json` writes it; what was left out is not among them.
+    rule: what was left out or changed, in words.
+    decode(encode(rows)) is the same categories, booleans and empty cells, and numbers within 1e-5 of the stretch between two
+    neighbouring values of the distribution function, and then rounded to the decimals that the column has.
+    Source: Kotelnikov et al. 2023 (TabDDPM), section 3.2, for the quantiles.
+    """
+
+    name: ClassVar[str] = "table"
+    kind: ClassVar[str] = "table"
+    suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".parquet", ".xlsx")
+    joint: ClassVar[bool] = True
+
+    columns: tuple[dict[str, Any], ...]
+    rule: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse columns that describe no table: they may come from a file."""
+        if not (self._numbers or self._blocks):
+            raise ValueError("there is no column to learn")
+        names = [c.name for c in self.cells]
+        if len(set(names)) != len(names):
+            raise ValueError("two columns of one name")
+
+    @cached_property
+    def cells(self) -> list[Cells]:
+        """The columns as objects, in the table's order."""
+        return [cells.from_json(dict(about)) for about in self.columns]
+
+    @cached_property
+    def _numbers(self) -> list[Number]:
+        return [c for c in self.cells if isinstance(c, Number)]
+
+    @cached_property
+    def _blocks(self) -> dict[str, list[Cells]]:
+        """Columns that have a token, by field: categories, and numbers that may be missing; fewest classes first."""
+        found: dict[int, list[Cells]] = {}
+        for c in self.cells:
+            if isinstance(c, Category) and c.classes > 1:
+                found.setdefault(_size(c.classes), []).append(c)
+            elif isinstance(c, Number) and c.missing:
+                found.setdefault(2, []).append(c)
+        return {f"classes{k}": found[k] for k in sorted(found)}
+
+    @cached_property
+    def fields(self) -> dict[str, Field]:
+        """One field of all numbers, and one of tokens for each size of categories."""
+        numbers = {NUMBERS: Field((len(self._numbers),), ("column",))} if self._numbers else {}
+        return numbers | {
+            name: Field((len(block),), ("column",), int(name.removeprefix("classes")), tuple(map(_classes, block)))
+            for name, block in self._blocks.items()
+        }
+
+    @property
+    def found_as(self) -> str:
+        """How many columns."""
+        return f"{len(self.cells)} columns"  # of those learned
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out or changed."""
+        return (self.rule,) if self.rule else ()
+
+    @classmethod
+    def fit(cls, items: Iterable[Any]) -> TableCodec:
+        """Decide for each column what it holds; raises ReverieError where nothing is left to learn."""
+        rows = Rows.of(items)
+        found, left_out, said = [], [], []
+        for name in rows.frame.columns:
+            column, why = _fitted(rows.frame[name])
+            if column is None:
+                left_out.append(f"'{name}' ({why})")
+            else:
+                found.append(column)
+                said += [f"'{name}' is {why}"] * bool(why)
+        rule = [f"left out: {', '.join(left_out)}"] if left_out else []
+        if not any(not isinstance(c, Fixed) for c in found):
+            raise ReverieError(
+                f"No column of {rows.source} can be learned: {'; '.join([*rule, *said]) or 'there is none'}. "
+                "A table needs a column of numbers or categories with two different values."
+            )
+        return cls(tuple(c.to_json() for c in found), "; ".join([*rule, *said]))
+
+    @classmethod
+    def read(cls, path: Path) -> Rows:
+        """Read one table."""
+        return Rows.read(path)
+
+    def write(self, item: Any, path: Path, text: dict[str, str] | None = None) -> Path:
+        """Write rows in the format that the suffix says, .csv where it says none; `text` goes into a JSON file beside it."""
+        return Rows.of(item).write(path, text)
+
+    def encode(self, item: Any) -> dict[str, np.ndarray]:
+        """One row as {field: array}."""
+        return {k: x[0] for k, x in self.encode_all([item]).items()}
+
+    def decode(self, x: dict[str, np.ndarray]) -> dict[str, Any]:
+        """One row as {column: value}."""
+        return self.decode_all({k: v[None] for k, v in x.items()})[0]
+
+    def encode_all(self, items: Sequence[Any]) -> dict[str, np.ndarray]:
+        """Rows as {field: (N, D)}; ReverieError for a column that is missing, and a category that training did not have."""
+        rows = Rows.of(items)
+        frame = rows.frame
+        self._check(rows)
+        state = {}
+        if self._numbers:
+            values = {c.name: c.numbers(frame[c.name]) for c in self._numbers}
+            z = [np.where(np.isnan(values[c.name]), 0, c.encode(values[c.name])) for c in self._numbers]
+            state[NUMBERS] = np.stack(z, 1).astype(np.float32)
+        for field, block in self._blocks.items():
+            state[field] = np.stack([_token(c, frame[c.name]) for c in block], 1)
+        return state
+
+    def decode_all(self, x: dict[str, np.ndarray]) -> Rows:
+        """{field: (N, D)} as rows, in the columns' own types and order; refuses NaN."""
+        import pandas as pd
+
+        if self._numbers and not np.isfinite(x[NUMBERS]).all():
+            raise ReverieError("A sample holds NaN or infinite values: the model or the sampler has diverged.")
+        count = len(next(iter(x.values())))
+        tokens = {c.name: x[field][:, k] for field, block in self._blocks.items() for k, c in enumerate(block)}
+        places = {c.name: k for k, c in enumerate(self._numbers)}
+        made = {}
+        for c in self.cells:
+            if isinstance(c, Number):
+                value = c.decode(x[NUMBERS][:, places[c.name]])
+                made[c.name] = c.series(np.where(tokens[c.name] == 1, np.nan, value) if c.missing else value)
+            elif isinstance(c, Category):
+                made[c.name] = c.series(tokens.get(c.name, np.zeros(count, np.int64)))
+            elif isinstance(c, Fixed):
+                made[c.name] = c.series(count)
+        return Rows(pd.DataFrame(made))
+
+    def numbers(self, x: dict[str, np.ndarray]) -> np.ndarray:
+        """Rows as numbers on which distances mean something, (N, F) float32.
+
+        Numbers as they are encoded, in standard deviations; categories one-hot over sqrt(2): different ones are 1 apart.
+        """
+        parts = [x[NUMBERS]] if self._numbers else []
+        for field, block in self._blocks.items():
+            for k, c in enumerate(block):
+                parts.append(np.eye(_classes(c), dtype=np.float32)[x[field][:, k]] / np.sqrt(2))
+        return np.concatenate(parts, 1).astype(np.float32)
+
+    def picture(self, item: Any) -> np.ndarray:
+        """A row as a strip of text."""
+        return self.sheet([item])
+
+    def sheet(
+        self, items: Sequence[Any], captions: Sequence[str] | None = None, columns: int | None = None
+    ) -> np.ndarray:
+        """The first rows as a table of text, uint8 (H, W, 3)."""
+        from reverie.codecs.text_table import drawn
+
+        return drawn(Rows.of(items).frame)
+
+    def _check(self, rows: Rows) -> None:
+        """Refuse rows that lack a column, or hold a category that training did not have."""
+        if lost := [c.name for c in self.cells if c.name not in rows.frame.columns and not isinstance(c, Fixed)]:
+            raise ReverieError(
+                f"{rows.source} has no column {', '.join(map(repr, lost[:5]))}{' ...' * (len(lost) > 5)}, which the model "
+                f"knows. It has: {', '.join(map(str, rows.frame.columns[:12]))}."
+            )
+        for c in self.cells:
+            if isinstance(c, Category) and (odd := c.unknown(rows.frame[c.name])).any():
+                k = int(np.flatnonzero(odd)[0])
+                known = ", ".join(map(str, c.values[:8])) + ", ..." * (len(c.values) > 8)
+                raise ReverieError(
+                    f"{rows.source}, row {k + 2}, column '{c.name}': '{rows.frame[c.name].iloc[k]}' was not in training, "
+                    f"which had {known} ({int(odd.sum())} such cells). Mend them, or leave these rows out."
+                )
+
+
+def _size(classes: int) -> int:
+    """The field that a category goes to: the next power of 4, or of 2 below 4."""
+    size = 2
+    while size < classes:
+        size *= 2 if size < 4 else 4
+    return size
+
+
+def _classes(column: Cells) -> int:
+    return column.classes if isinstance(column, Category) else 2
+
+
+def _token(column: Cells, series: pd.Series) -> np.ndarray:
+    if isinstance(column, Category):
+        return column.tokens(series)
+    assert isinstance(column, Number)
+    return np.isnan(column.numbers(series)).astype(np.int64)
+
+
+def _fitted(series: pd.Series) -> tuple[Cells | None, str]:
+    """What a column holds, or None and why it is left out; what was changed, in words."""
+    import pandas as pd
+
+    name, dtype = str(series.name), str(series.dtype)
+    seen = series.dropna()
+    distinct = seen.nunique()
+    if distinct == 0 or (distinct == 1 and len(seen) == len(series)):
+        value = None if distinct == 0 else _plain(seen.iloc[0])
+        column = Fixed(name, dtype, value)
+        return column, f"{column.words}: kept, not learned"
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        return _category(name, dtype if dtype == "category" else "category", seen, series), ""
+    kind = series.dtype.kind if hasattr(series.dtype, "kind") else "O"
+    if kind == "b":
+        return _category(name, dtype, seen, series), ""
+    if kind in "iuf":
+        values = series.to_numpy(dtype=np.float64, na_value=np.nan)
+        if np.isinf(values).any():
+            k = int(np.flatnonzero(np.isinf(values))[0])
+            raise ReverieError(f"row {k + 2}, column '{name}' holds an infinite value. Mend the cell, or empty it.")
+        if kind in "iu" and distinct == len(series) > 20 and (np.abs(np.diff(values)) == 1).all():
+            return None, "a running number"
+        if distinct <= MOST_LEVELS and distinct <= len(seen) / 5:
+            return _category(name, dtype, seen, series), ""
+        return Number.fit(name, dtype, values), ""
+    if kind == "M":
+        return _dates(name, dtype, series, "%Y-%m-%d %H:%M:%S"), ""
+    words = seen.astype(str)
+    if (form := _date_format(words)) is not None:
+        return _dates(name, dtype, series, form), f"dates written {form}"
+    if distinct > MOST_CLASSES or (distinct > _NAMES_FROM * len(seen) and len(seen) > 20):
+        return None, f"{distinct:,} different words in {len(seen):,} rows: names or free text"
+    return _category(name, dtype, seen, series), ""
+
+
+def _category(name: str, dtype: str, seen: pd.Series, series: pd.Series) -> Category:
+    values = sorted({_plain(v) for v in seen.unique()}, key=lambda v: (str(type(v)), v))
+    return Category(name, dtype, tuple(values), len(seen) < len(series))
+
+
+def _dates(name: str, dtype: str, series: pd.Series, form: str) -> Number:
+    seconds = Number(name, dtype, ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), 0, True, 0.0, 1.0, 0, form).numbers(series)
+    seen = seconds[~np.isnan(seconds)]
+    unit = 86_400 if (np.mod(seen, 86_400) == 0).all() else 1
+    return Number.fit(name, dtype, seconds / unit, form, unit)
+
+
+def _date_format(words: pd.Series) -> str | None:
+    """The format in which all words are dates that are written back the same; None where there is none."""
+    import pandas as pd
+
+    first = str(words.iloc[0])
+    if not any(c in first for c in "-/.:") or not any(c.isdigit() for c in first):
+        return None
+    for form in _DATES:
+        found = pd.to_datetime(words, format=form, errors="coerce")
+        if found.notna().all() and (found.dt.strftime(form) == words).all():
+            return form
+    return None
+
+
+def _plain(value: Any) -> Any:
+    """A cell's value as JSON."""
+    return (
+        value.item()
+        if isinstance(value, np.generic)
+        else value
+        if isinstance(value, int | float | bool)
+        else str(value)
+    )

@@ -1,0 +1,197 @@
+"""Any valid table goes in and comes back equal or within the stated precision; what cannot be learned is said."""
+
+import datetime
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reverie import registry
+from reverie.codecs.cells import Category, Fixed, Number
+from reverie.codecs.rows import Rows
+from reverie.codecs.table import TableCodec
+from reverie.errors import ReverieError
+
+ROWS = 40
+
+
+def column(draw, kind, missing):
+    """One column of a kind, some of it missing where asked for."""
+    cells = {
+        "integer": st.integers(-(10**6), 10**6),
+        "few": st.sampled_from([0, 1, 5]),
+        "decimal": st.integers(-(10**5), 10**5).map(lambda k: k / 100),
+        "float": st.floats(-1e6, 1e6, allow_subnormal=False),
+        "heavy": st.floats(1e-3, 1e12, allow_subnormal=False),
+        "word": st.sampled_from(["a", "Übel", "with, comma", '"quoted"', " "]),
+        "bool": st.booleans(),
+        "date": st.dates(datetime.date(1970, 1, 2), datetime.date(2100, 1, 1)).map(str),
+    }[kind]
+    values = draw(st.lists(cells, min_size=ROWS, max_size=ROWS))
+    gone = draw(st.lists(st.booleans(), min_size=ROWS, max_size=ROWS)) if missing else [False] * ROWS
+    dtype = {"integer": "int64", "few": "int64", "decimal": "float64", "float": "float64", "heavy": "float64"}.get(kind)
+    if not any(gone):
+        return pd.Series(values, dtype=dtype or None)
+    dtype = {"integer": "Int64", "few": "Int64", "bool": "boolean"}.get(kind, dtype)
+    return pd.Series([None if g else v for v, g in zip(values, gone, strict=True)], dtype=dtype or "object")
+
+
+@st.composite
+def tables(draw):
+    kinds = ["integer", "few", "decimal", "float", "heavy", "word", "bool", "date"]
+    chosen = draw(st.lists(st.tuples(st.sampled_from(kinds), st.booleans()), min_size=1, max_size=6))
+    frame = pd.DataFrame({f"{k}{i}": column(draw, k, missing) for i, (k, missing) in enumerate(chosen)})
+    frame["always"] = np.arange(ROWS) % 2 == 0  # something to learn in every table
+    return frame
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(tables())
+def test_any_table_comes_back(frame):
+    codec = TableCodec.fit(Rows(frame))
+    codec = registry.from_config("codecs", json.loads(json.dumps(registry.config(codec))))  # as it is saved
+    state = codec.encode_all(Rows(frame))
+    back = codec.decode_all(state).frame
+    kept = [c.name for c in codec.cells]
+    assert list(back.columns) == [c for c in frame.columns if c in kept]
+    for c in codec.cells:
+        was, now = frame[c.name], back[c.name]
+        assert (was.isna() == now.isna()).all(), c
+        if isinstance(c, Number) and c.format is None:
+            x, y = (s.dropna().to_numpy(dtype=float) for s in (was, now))
+            v = np.array([k[0] for k in c.knots])
+            gap = np.diff(v)[np.clip(np.searchsorted(v, x, side="right") - 1, 0, len(v) - 2)]
+            before = np.diff(v)[np.clip(np.searchsorted(v, x, side="left") - 1, 0, len(v) - 2)]
+            assert (np.abs(x - y) <= 1e-5 * np.maximum(gap, before) + 1e-9).all(), c
+        else:
+            assert (was.dropna().astype(str) == now.dropna().astype(str)).all(), c
+
+
+def test_blocks_hold_all_columns_of_a_type_together():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({f"x{k}": rng.standard_normal(200) for k in range(300)})
+    frame = pd.concat([frame, pd.DataFrame({f"c{k}": rng.integers(0, 3, 200) for k in range(100)})], axis=1)
+    codec = TableCodec.fit(Rows(frame))
+    assert {k: f.shape for k, f in codec.fields.items()} == {"numbers": (300,), "classes4": (100,)}
+
+
+def test_numbers_become_normal_and_ends_are_kept():
+    rng = np.random.default_rng(0)
+    heavy = rng.pareto(1.1, 20_000) + 1
+    codec = TableCodec.fit(Rows(pd.DataFrame({"x": heavy})))
+    z = codec.encode_all(Rows(pd.DataFrame({"x": heavy})))["numbers"][:, 0]
+    from scipy.stats import kstest
+
+    assert kstest(z, "norm").statistic < 0.005
+    far = codec.decode_all({"numbers": np.array([[-30.0], [30.0]], np.float32)}).frame["x"]
+    assert list(far) == [heavy.min(), heavy.max()]
+
+
+def test_a_dominant_value_is_drawn_as_often_as_it_stands_there():
+    rng = np.random.default_rng(0)
+    x = np.where(rng.random(5000) < 0.87, 0.0, rng.lognormal(5, 1, 5000))
+    codec = TableCodec.fit(Rows(pd.DataFrame({"x": x})))
+    cell = codec.cells[0]
+    z = (rng.standard_normal((100_000, 1)) - cell.mean) / cell.sd
+    drawn = codec.decode_all({"numbers": z.astype(np.float32)}).frame["x"]
+    assert float((drawn == 0).mean()) == pytest.approx((x == 0).mean(), abs=0.005)
+    assert np.quantile(drawn, 0.95) == pytest.approx(np.quantile(x, 0.95), rel=0.05)
+
+
+def test_what_each_column_is_taken_for():
+    rng = np.random.default_rng(0)
+    n = 400
+    frame = pd.DataFrame(
+        {
+            "id": np.arange(n) + 17,
+            "name": [f"person {k}" for k in range(n)],
+            "age": rng.integers(18, 90, n),
+            "children": rng.integers(0, 5, n),
+            "income": np.where(rng.random(n) < 0.1, np.nan, rng.lognormal(10, 1, n)),
+            "sex": rng.choice(["F", "M"], n),
+            "member": rng.random(n) < 0.3,
+            "since": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 900, n), "D"),
+            "country": "NL",
+            "empty": [None] * n,
+        }
+    )
+    codec = TableCodec.fit(Rows(frame))
+    kinds = {c.name: type(c) for c in codec.cells}
+    assert kinds == {
+        "age": Number, "children": Category, "income": Number, "sex": Category, "member": Category, "since": Number,
+        "country": Fixed, "empty": Fixed,
+    }  # fmt: skip
+    assert (
+        "left out: 'id' (a running number), 'name' (400 different words in 400 rows: names or free text)" in codec.rule
+    )
+    back = codec.decode_all(codec.encode_all(Rows(frame))).frame
+    for name in ("age", "children", "member", "since", "sex"):
+        assert back[name].dtype == frame[name].dtype, name
+        assert (back[name] == frame[name]).all()
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        (pd.DataFrame({"x": [1.0, np.inf, 2.0] * 20}), "row 3, column 'x' holds an infinite value"),
+        (pd.DataFrame({"x": ["same"] * 30}), "No column of the table can be learned: 'x' is always same"),
+        (pd.DataFrame({"x": [None] * 30}), "'x' is always empty"),
+    ],
+)
+def test_what_cannot_be_learned_is_refused(frame, words):
+    with pytest.raises(ReverieError, match=words.replace("(", r"\(")):
+        TableCodec.fit(Rows(frame))
+
+
+def test_rows_that_do_not_fit_the_model_are_named():
+    frame = pd.DataFrame({"x": np.arange(100) ** 1.1, "c": ["a", "b"] * 50})
+    codec = TableCodec.fit(Rows(frame))
+    with pytest.raises(ReverieError, match="row 2, column 'c': 'z' was not in training, which had a, b"):
+        codec.encode_all(Rows(pd.DataFrame({"x": [1.0], "c": ["z"]})))
+    with pytest.raises(ReverieError, match="has no column 'c'"):
+        codec.encode_all(Rows(pd.DataFrame({"x": [1.0]})))
+    with pytest.raises(ReverieError, match="row 2, column 'x': 'many' is no number"):
+        codec.encode_all(Rows(pd.DataFrame({"x": ["many"], "c": ["a"]})))
+
+
+FILES = {
+    "empty.csv": (b"", "is empty"),
+    "header.csv": (b"a,b\n", "has no rows"),
+    "ragged.csv": (b"a,b\n1,2\n3\n", "row 3: 1 cells, but the header has 2"),
+    "twice.csv": (b"a,b,a\n1,2,3\n", "two columns called 'a'"),
+    "latin.csv": ("a,b\n1,x\n2,\xfcbel\n".encode("latin-1"), "row 3: byte 0xfc is not UTF-8"),
+    "broken.parquet": (b"PAR1 nonsense", "cannot be read as a table"),
+    "broken.xlsx": (b"PK nonsense", "cannot be read as a table"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_that_are_no_table_are_named(tmp_path, name):
+    data, words = FILES[name]
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(ReverieError, match=words) as caught:
+        Rows.read(tmp_path / name)
+    assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet", ".xlsx"])
+def test_files_come_back(tmp_path, suffix):
+    frame = pd.DataFrame(
+        {"n": [1, 2, 3], "x": [0.25, np.nan, -1e9], "word": ["a", 'b "c", d', "ü"], "yes": [True, False, True]}
+    )
+    path = Rows(frame).write(tmp_path / f"t{suffix}", {"reverie": '{"seed": 3}'})
+    back = Rows.read(path)
+    pd.testing.assert_frame_equal(back.frame, frame, check_dtype=suffix != ".xlsx")
+    assert json.loads(path.with_suffix(".json").read_text()) == {"seed": 3}
+
+
+def test_equal_rows_are_told_apart_and_order_does_not_matter():
+    frame = pd.DataFrame({"a": [1, 2, 1, 1], "b": ["x", "y", "x", "x"]})
+    found = Rows(frame).digests()
+    assert len(set(found)) == 4
+    turned = Rows(frame.iloc[::-1].reset_index(drop=True)).digests()
+    assert set(turned) == set(found)
+    assert set(Rows(pd.concat([frame, frame.iloc[[0]]], ignore_index=True)).digests()) > set(found)
