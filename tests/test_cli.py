@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from reverie import api, cli, registry, storage
+from reverie.data.split import split
 from reverie.errors import ReverieError
 from reverie.tasks import tasks
 from reverie.training import verdict
@@ -193,6 +195,10 @@ def faults(tmp_path, run):
     cut = tmp_path / "cut"
     cut.mkdir()
     (cut / "model.json").write_text((run / "model.json").read_text()[:200])
+    digits = registry.registered("datasets")["digits"]().load()
+    seen = tmp_path / "seen.npz"
+    places = split(digits).train[:40]
+    np.savez(seen, x=digits.items[places], y=np.array(digits.classes)[digits.labels[places]])
     new = tmp_path / "new"
     train = ["train", "-o", new, *FAST]
     return {
@@ -223,6 +229,17 @@ def faults(tmp_path, run):
             ["train", broken, "-o", new, "--resolution", "200000x200000", "--max-broken", "50%"],
             ["GiB"],
         ),
+        "a resolution out of memory, of packaged data": (
+            ["train", "digits", "-o", new, "--resolution", "200000x200000"],
+            ["200000x200000", "GiB"],
+        ),
+        "a budget that reading alone uses up": (
+            ["train", "digits", "-o", new, "--budget", "0.01s"],
+            ["reading the data"],
+        ),
+        "only items that were trained on": (["evaluate", run, seen], ["trained on every one of the 40 items"]),
+        "a tuning that was never made": (["tune", run, "--undo"], ["was not tuned"]),
+        "an undoing that compares": (["tune", run, "digits", "--undo"], ["RUN alone"]),
         "a column that does not exist": (["train", few, "-o", new, "--label-from", "csv:age", *FAST], ["csv"]),
         "resume of nothing": (["train", "--resume", empty], ["not a training run"]),
         "resume of a finished run": (["train", "--resume", run], ["finished"]),
@@ -263,6 +280,34 @@ def test_every_fault_is_one_message_with_exit_code_2(reverie, run, tmp_path):
         for word in words:
             assert word in err, f"{name}: '{word}' is not in: {err}"
     assert not (tmp_path / "canary").exists(), "the pickle ran"
+
+
+def test_a_verb_names_no_option_that_it_does_not_have(reverie, run, tmp_path):
+    inputs = tmp_path / "inputs"
+    inputs.mkdir()
+    Image.new("L", (8, 8)).save(inputs / "a.png")
+    (inputs / "b.png").write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
+    for words in (["denoise", run, inputs], ["detect", run, inputs], ["evaluate", run, inputs]):
+        code, _, err = reverie(*words)
+        assert code == 2
+        assert "1 of 2 images cannot be read (b.png" in err
+        assert "max-broken" not in err
+
+
+def test_info_says_what_is_damaged_and_shows_the_rest(reverie, run, tmp_path):
+    place = tmp_path / "my run"
+    shutil.copytree(run, place)
+    log = place / "metrics.jsonl"
+    log.write_bytes(b"\0rubbish\n" + log.read_bytes())
+    (place / "metrics.json").write_text("{")
+    (place / "model.json").unlink()
+    code, out, err = reverie("info", place, "--json")
+    assert code == 0, err
+    card = json.loads(out)
+    assert "cannot be read (line 1)" in card["evidence"]
+    assert card["verdict"] == verdict.of_run(run).heading
+    assert "not valid JSON" in card["scores"]
+    assert f"reverie train --resume '{place}'" in card["complete"]
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full to stand for a full disk")
@@ -335,11 +380,17 @@ def test_other_files_are_not_written_over_and_a_run_that_never_began_is_no_obsta
     assert precious.read_bytes() == b"mine"
     assert "whole number from 1" in reverie("evaluate", run, "-n", -1)[2]
     assert "cores" in reverie("sample", run, "--threads", 100_000)[2]
-    (tmp_path / "begun").mkdir()
-    (tmp_path / "begun" / "run.json").write_text("{}")
-    assert "names no settings" in reverie("train", "--resume", tmp_path / "begun")[2]
-    code, _, err = reverie("train", "digits", "-o", tmp_path / "begun", *FAST)
+    (tmp_path / "be [b]gun").mkdir()
+    (tmp_path / "be [b]gun" / "run.json").write_text("{}")
+    damaged = tmp_path / "be [b]gun" / "run.json"
+    for text in ("{}", '{"data": 3, "settings": 5}', '{"data": "digits", "settings": 5}', '{"settings": {}}'):
+        damaged.write_text(text)
+        assert f"{damaged} is damaged: it names no settings" in reverie("train", "--resume", damaged.parent)[2]
+    damaged.write_text('{"data": "digits", "settings": {"seed": "1"}}')
+    assert f"{damaged} cannot be used: train(seed='1')" in reverie("train", "--resume", damaged.parent)[2]
+    code, out, err = reverie("train", "digits", "-o", tmp_path / "be [b]gun", *FAST)
     assert code == 0, err
+    assert f"next:  reverie sample '{tmp_path / 'be [b]gun'}' -n 16\n" in out
 
 
 def test_data_that_has_moved_is_taken_where_it_is_now(reverie, tmp_path):

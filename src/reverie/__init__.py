@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from reverie.errors import ReverieError
 
 if TYPE_CHECKING:
-    from reverie.api import evaluate, load, resume, train
+    from reverie.api import compare, evaluate, load, outlook, resume, train, tune, untune
     from reverie.data.dataset import Data
     from reverie.model import Model
 
@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 __version__ = "0.1.0"
-__all__ = ["Data", "Model", "ReverieError", "evaluate", "load", "outlook", "resume", "train"]
+__all__ = [
+    "Data", "Model", "ReverieError", "compare", "evaluate", "load", "outlook", "resume", "train", "tune", "untune",
+]  # fmt: skip
 
-_WHERE = dict.fromkeys(("train", "outlook", "resume", "load", "evaluate"), "reverie.api")
+_WHERE = dict.fromkeys(("train", "outlook", "resume", "load", "evaluate", "tune", "untune", "compare"), "reverie.api")
 _WHERE |= {"Model": "reverie.model", "Data": "reverie.data.dataset"}
 
 

@@ -1,25 +1,26 @@
-"""The verbs in Python: train, outlook, resume, load, evaluate, tune, compare. The command line is a thin layer over these."""
+"""The verbs in Python: train, outlook, resume, load, evaluate, tune, untune, compare. The command line is thin over these."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import shlex
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from torch import nn
 
 import reverie
 from reverie import files, registry, storage
 from reverie.core.samplers import Step
-from reverie.data.dataset import Data
+from reverie.data.dataset import Data, Indexed
 from reverie.data.wishes import absolute
-from reverie.errors import ReverieError
+from reverie.errors import ReverieError, quoted
 from reverie.evaluation.compare import Comparison, Contender
 from reverie.evaluation.compare import compare as compare_models
 from reverie.evaluation.evaluate import Evaluation
@@ -27,23 +28,28 @@ from reverie.evaluation.measure import measure
 from reverie.evaluation.sides import as_data, both_sides
 from reverie.evaluation.tune import Told
 from reverie.evaluation.tune import tune as find_cheapest
-from reverie.evaluation.tuned import Tuning, keep
+from reverie.evaluation.tuned import Tuning, keep, undo
 from reverie.model import Model
-from reverie.samples import Samples
-from reverie.training import distributed
+from reverie.samples import Samples, Settings
+from reverie.training import distributed, folder
 from reverie.training.learner import Learner
 from reverie.training.loop import Trainer
 from reverie.training.outlook import outlook as outlook_of
+from reverie.training.pace import Pace
 from reverie.training.settings import TrainSettings
-from reverie.training.setup import pick_device, prepare, set_threads
+from reverie.training.setup import Job, pick_device, prepare, set_threads
 from reverie.training.trackers import Jsonl, Several, Silent, Tracker, read_log, services
+from reverie.typed import checked
+
+Source = str | Path | Data | np.ndarray | Indexed  # what a person may give as data
 
 
+@checked
 def train(
-    data: Any,
+    data: Source,
     output: str | Path | None = None,
     *,
-    labels: Any = None,
+    labels: Indexed | None = None,
     conditions: Mapping[str, Any] | None = None,
     network: nn.Module | None = None,
     overwrite: bool = False,
@@ -70,28 +76,28 @@ def train(
             f"devices={settings.devices!r} starts processes from the command line alone. In Python, start your script with "
             f"torchrun --nproc-per-node {distributed.Devices.parse(settings.devices).processes} and leave devices out."
         )
-    if output is not None and distributed.restarted() and group.agree(lambda: _begun_here(Path(output))):
+    if output is not None and distributed.restarted() and group.agree(lambda: folder.begun_here(Path(output))):
         return resume(output, data=as_data(data, labels, settings, conditions), network=network, tracker=tracker)
-    run = None if output is None or not group.leads else _new_run(Path(output), overwrite)
+    run = None if output is None or not group.leads else folder.free(Path(output), overwrite)
     tracker = (tracker if group.leads else None) or Silent()
     if group.leads:
         _can_be_tracked(settings, output)
-    read_data = as_data(data, labels, settings, conditions)
-    job = prepare(read_data, settings, network)
+    read_data, job = _prepared(data, labels, conditions, network, settings, started)
     settings = job.settings
     with files.locked(run) if run else contextlib.nullcontext():
         if run:  # only now: data that cannot be trained on leaves no folder, and removes none
-            _new_run(run, overwrite)  # again, under the lock: another run may have come and gone there meanwhile
-            _begin_run(run, data, read_data, settings)
+            folder.free(run, overwrite)  # again, under the lock: another run may have come and gone there meanwhile
+            folder.begin(run, data, read_data, settings)
             tracker = _followers(tracker, run, settings, None)
         trainer = Trainer(job, settings, tracker, run, Learner.of(job.model.denoiser, settings), started=started)
         return trainer.train()
 
 
+@checked
 def outlook(
-    data: Any,
+    data: Source,
     *,
-    labels: Any = None,
+    labels: Indexed | None = None,
     conditions: Mapping[str, Any] | None = None,
     network: nn.Module | None = None,
     **options: Any,
@@ -103,17 +109,38 @@ def outlook(
     """
     started = time.monotonic()
     settings = TrainSettings.of(options)
-    job = prepare(as_data(data, labels, settings, conditions), settings, network)
+    _, job = _prepared(data, labels, conditions, network, settings, started)
     trainer = Trainer(job, job.settings, Silent(), None, Learner.of(job.model.denoiser, job.settings), started=started)
     trainer.make_plan()
     return outlook_of(trainer)
 
 
+def _prepared(
+    data: Source,
+    labels: Indexed | None,
+    conditions: Mapping[str, Any] | None,
+    network: nn.Module | None,
+    settings: TrainSettings,
+    started: float,
+) -> tuple[Data, Job]:
+    """Data read, and all that training needs; a budget that these steps use up is refused as soon as that is known."""
+    pace = Pace.of(settings, started)
+    watch = pace.check_reading if pace else None
+    found = as_data(data, labels, settings, conditions, option="--max-broken", on_progress=watch)
+    if pace:
+        pace.check("reading the data")
+    job = prepare(found, settings, network)
+    if pace:
+        pace.check("preparation")
+    return found, job
+
+
+@checked
 def resume(
     run: str | Path,
     *,
-    data: Any = None,
-    labels: Any = None,
+    data: Source | None = None,
+    labels: Indexed | None = None,
     conditions: Mapping[str, Any] | None = None,
     network: nn.Module | None = None,
     tracker: Tracker | None = None,
@@ -127,27 +154,24 @@ def resume(
     run = Path(run)
     if not storage.is_run(run):
         raise ReverieError(
-            f"{run} is not a training run: it has no run.json. Start one with `reverie train PATH -o {run}`."
+            f"{run} is not a training run: it has no run.json. Start one with `reverie train PATH -o {quoted(run)}`."
         )
-    about = files.read_json(run / "run.json")
-    if not isinstance(about.get("settings"), dict) or "data" not in about:
-        raise ReverieError(f"{run / 'run.json'} is damaged: it names no settings. Copy the run again, or start anew.")
-    settings = TrainSettings.of(about["settings"])
+    place, settings = folder.begun_with(run)
     _can_be_tracked(settings, run)
-    if data is None and about["data"] is None:
+    if data is None and place is None:
         raise ReverieError(f"{run} was trained on an array; give it again: reverie.resume({str(run)!r}, data=...).")
     group = distributed.join()
     with files.locked(run) if group.leads else contextlib.nullcontext():
-        folder = _checkpoint_to_go_on_from(run, group)
+        newest = _checkpoint_to_go_on_from(run, group)
         if storage.is_model(run) and any(e["event"] == "done" for e in read_log(run / "metrics.jsonl")):
-            raise ReverieError(f"{run} is finished. To train on: reverie train PATH --from {run} -o NEW.")
-        job = prepare(as_data(about["data"] if data is None else data, labels, settings, conditions), settings, network)
+            raise ReverieError(f"{run} is finished. To train on: reverie train PATH --from {quoted(run)} -o NEW.")
+        job = prepare(as_data(place if data is None else data, labels, settings, conditions), settings, network)
         learner = Learner.of(job.model.denoiser, settings)
         trainer = Trainer(job, settings, Silent(), run if group.leads else None, learner, started=started)
-        if folder is not None:
-            trainer.go_on(folder)
+        if newest is not None:
+            trainer.go_on(newest)
         if group.leads:  # only now: the log forgets nothing where the run cannot go on
-            trainer.tracker = _followers(tracker, run, settings, int(folder.name) if folder else None)
+            trainer.tracker = _followers(tracker, run, settings, int(newest.name) if newest else None)
         return trainer.train()
 
 
@@ -175,8 +199,13 @@ def _followers(tracker: Tracker | None, run: Path, settings: TrainSettings, resu
     return Several(tracker or Silent(), log, *told)
 
 
+@checked
 def load(
-    path: str | Path, *, network: nn.Module | None = None, device: str = "cpu", threads: int | None = None
+    path: str | Path,
+    *,
+    network: nn.Module | None = None,
+    device: str | torch.device = "cpu",
+    threads: int | None = None,
 ) -> Model:
     """Read a saved model or run folder; nothing in it is executed.
 
@@ -185,7 +214,7 @@ def load(
     """
     if threads is not None:
         set_threads(threads)
-    return storage.load(Path(path), network).to(pick_device(device))
+    return storage.load(Path(path), network).to(pick_device(str(device)))
 
 
 @dataclass(frozen=True)
@@ -198,9 +227,10 @@ class Judgement:
     figures: Path
 
 
+@checked
 def evaluate(
     run: str | Path,
-    data: Any = None,
+    data: Source | None = None,
     *,
     output: str | Path | None = None,
     json: str | Path | None = None,
@@ -261,9 +291,10 @@ def evaluate(
     return Judgement(judged, samples, page, figures)
 
 
+@checked
 def tune(
     run: str | Path,
-    data: Any = None,
+    data: Source | None = None,
     *,
     tolerance: float = 0.05,
     n: int = 500,
@@ -279,10 +310,7 @@ def tune(
     Nothing is written before the end, and nothing where no way was shown to be good enough. Raises ReverieError where
     the data is gone or has changed, for too few held-out items, and for a run that is not finished.
     """
-    run = Path(run)
-    if not storage.is_model(run):
-        storage.load(run)  # says what is wrong with a folder that holds nothing
-        raise ReverieError(f"{run} is not finished, so there is no model to tune: reverie train --resume {run}.")
+    run = _tunable(Path(run))
     weights = files.sha256(run / storage.WEIGHTS)
     model = load(run, device=device, threads=threads)
     held = both_sides(run, model, data)[1]
@@ -293,10 +321,20 @@ def tune(
     return found
 
 
+@checked
+def untune(run: str | Path) -> Settings:
+    """Give a model back the way of sampling that it had before it was last tuned, and return it; nothing else changes.
+
+    Raises ReverieError for a folder that is no model, and for a model that was not tuned.
+    """
+    return undo(_tunable(Path(run)))
+
+
+@checked
 def compare(
     runs: Sequence[str | Path],
     *,
-    data: Any = None,
+    data: Source | None = None,
     output: str | Path = "compare.html",
     n: int = 500,
     seed: int = 0,
@@ -314,10 +352,10 @@ def compare(
     folders = [Path(run) for run in runs]
     short = [f.resolve().name for f in folders]
     contenders = []
-    for folder, name in zip(folders, short, strict=True):
-        model = load(folder, device=device, threads=threads)
-        known = name if short.count(name) == 1 else str(folder)
-        contenders.append(Contender(known, model, *both_sides(folder, model, data)))
+    for run, name in zip(folders, short, strict=True):
+        model = load(run, device=device, threads=threads)
+        known = name if short.count(name) == 1 else str(run)
+        contenders.append(Contender(known, model, *both_sides(run, model, data)))
     chosen = None if features is None else registry.build("features", features)
     found = compare_models(contenders, n=n, seed=seed, features=chosen, on_step=on_step)
     extra = [] if data is None or not isinstance(data, str | Path) else ["--data", data]
@@ -329,33 +367,10 @@ def compare(
     return found
 
 
-def _new_run(run: Path, overwrite: bool) -> Path:
-    """Refuse a folder in use, before any data is read."""
-    if run.exists() and (not run.is_dir() or any(p.name != files.LOCK for p in run.iterdir())):
-        if not run.is_dir() or not (storage.is_run(run) or storage.is_model(run)):
-            raise ReverieError(f"{run} is there already and is not a Reverie run; choose another place with -o.")
-        if not overwrite and (storage.is_model(run) or storage.newest_checkpoint(run)):  # else it never came to a step
-            raise ReverieError(
-                f"{run} holds a run already. Go on with it: `reverie train --resume {run}`; or replace it: --overwrite."
-            )
+def _tunable(run: Path) -> Path:
+    """Refuse a folder that holds no finished model."""
+    if not storage.is_model(run):
+        storage.load(run)  # says what is wrong with a folder that holds nothing
+        go_on = f"reverie train --resume {quoted(run)}"
+        raise ReverieError(f"{run} is not finished, so there is no model to tune: {go_on}.")
     return run
-
-
-def _begun_here(run: Path) -> str:
-    """ "yes" where torchrun, starting anew after a death, finds the run that it began itself; else nothing."""
-    ours = storage.is_run(run) and files.read_json(run / "run.json").get("launch") == distributed.launch_name()
-    return "yes" if ours else ""
-
-
-def _begin_run(run: Path, path: Any, data: Data, settings: TrainSettings) -> None:
-    """Make the folder, empty but for its lock (`_new_run` has let it be replaced), and write what a resume needs."""
-    for old in run.iterdir():
-        if old.name != files.LOCK:  # held by this process, and only that way by no other
-            shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
-    place = str(path) if isinstance(path, str | Path) else None
-    if place is not None and Path(place).exists():
-        place = str(Path(place).resolve())
-    about = {"reverie": reverie.__version__, "data": place, "source": data.source, "settings": settings.to_json()}
-    if (launch := distributed.launch_name()) is not None:
-        about["launch"] = launch
-    files.write_json(run / "run.json", about)

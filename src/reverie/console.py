@@ -15,15 +15,20 @@ from rich.table import Table
 from rich.text import Text
 
 from reverie import registry
-from reverie.errors import ReverieError
+from reverie.errors import ReverieError, quoted
+from reverie.files import read_json
 from reverie.training.trackers import Event, Tracker
 
 if TYPE_CHECKING:
     from reverie.api import Judgement
     from reverie.data.prepare import Rules
+    from reverie.evaluation.compare import Comparison
+    from reverie.evaluation.tune import Told
+    from reverie.evaluation.tuned import Tuning
+    from reverie.samples import Settings
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, markup=False)  # names of files may look like markup
+err = Console(stderr=True, highlight=False, markup=False)
 
 
 def duration(seconds: float) -> str:
@@ -177,7 +182,7 @@ def show_evaluation(found: Judgement) -> None:
         soft_wrap=True,
     )
     for line in found.evaluation.lines():
-        out.print(f"  {line}", soft_wrap=True, markup=False)
+        out.print(f"  {line}", soft_wrap=True)
     out.print()
     for card in cards(found.evaluation):
         style = {"good": "green", "fair": "yellow", "poor": "red"}.get(card.tone, "dim")
@@ -189,59 +194,36 @@ def show_evaluation(found: Judgement) -> None:
         )
 
 
-def show_tuning(
-    run: Path,
-    path: str | None,
-    tolerance: float,
-    n: int,
-    seed: int,
-    features: str | None,
-    device: str,
-    threads: int | None,
-    json: bool,
-) -> None:
-    """Tune a model with progress and time left, and say what was found."""
-    from reverie import api
-
+@contextlib.contextmanager
+def telling(verb: str) -> Iterator[Told]:
+    """Show how far a verb has come and how long it will take: called with what is done, what is to do, and what it is."""
     with progress() as bar:
-        task = bar.add_task("tune", total=None)
+        task = bar.add_task(verb, total=None)
+        yield lambda done, total, words: bar.update(task, completed=done, total=total, description=f"{verb}: {words}")
 
-        def told(done: float, total: float, words: str) -> None:
-            bar.update(task, completed=done, total=total, description=f"tune: {words}")
 
-        found = api.tune(
-            run, path, tolerance=tolerance, n=n, seed=seed, features=features, device=device, threads=threads, told=told
-        )
+def show_tuning(run: Path, found: Tuning, json: bool) -> None:
+    """What tuning found, and the way back."""
     if json:
         out.print_json(json_text.dumps(found.record()))
         return
     for line in found.lines():
-        out.print(line, soft_wrap=True, markup=False)
+        out.print(line, soft_wrap=True)
     if found.chosen is not None:
-        out.print(f"written: {run} samples that way from now on", soft_wrap=True, markup=False)
+        out.print(
+            f"written: {run} samples that way from now on\nback:    reverie tune {quoted(run)} --undo", soft_wrap=True
+        )
 
 
-def show_comparison(
-    runs: list[Path],
-    data: str | None,
-    output: Path,
-    n: int,
-    seed: int,
-    features: str | None,
-    device: str,
-    threads: int | None,
-    json: bool,
-) -> None:
-    """Compare runs with progress and time left; one table of all scores, then the differences in words."""
-    from reverie import api
+def show_untuned(run: Path, now: Settings) -> None:
+    """How a model samples after its tuning was undone."""
+    out.print(f"undone: {run} samples again in {sampling_in_words(now)}", soft_wrap=True)
+
+
+def show_comparison(found: Comparison, output: Path, json: bool) -> None:
+    """One table of all scores, then the differences in words."""
     from reverie.report.words import number
 
-    with progress() as bar:
-        task = bar.add_task("compare", total=len(runs))
-        found = api.compare(
-            runs, data=data, output=output, n=n, seed=seed, features=features, device=device, threads=threads,
-            on_step=lambda k, step: bar.update(task, completed=k + step.number / step.total),
-        )  # fmt: skip
     if json:
         out.print_json(json_text.dumps(found.to_json()))
         return
@@ -251,10 +233,10 @@ def show_comparison(
         cells = [f"{number(s.value)} [{number(s.low)}, {number(s.high)}]" for s in (c[name] for c in columns)]
         floors = dict.fromkeys(number(c[name].floor) for c in columns)
         rows.append([f"{score.title} ({score.better} is better)", *cells, " / ".join(floors)])
-    out.print(table(f"n = {found.n:,}, seed {seed}, 95 % intervals", ["score", *found.names, "floor"], rows))
+    out.print(table(f"n = {found.n:,}, seed {found.seed}, 95 % intervals", ["score", *found.names, "floor"], rows))
     for line in found.lines():
-        out.print(line, soft_wrap=True, markup=False)
-    out.print(f"page: {output}", soft_wrap=True, markup=False)
+        out.print(line, soft_wrap=True)
+    out.print(f"page: {output}", soft_wrap=True)
 
 
 def show_info(path: str, label_from: str, json: bool, html: Path | None = None) -> None:
@@ -266,7 +248,9 @@ def show_info(path: str, label_from: str, json: bool, html: Path | None = None) 
     place = Path(path)
     if place.is_dir() and (storage.is_model(place) or storage.is_run(place)):
         if html is not None:
-            raise ReverieError(f"--html is for data. The page of a run: reverie evaluate {path} -o {html}.")
+            raise ReverieError(
+                f"--html is for data. The page of a run: reverie evaluate {quoted(path)} -o {quoted(html)}."
+            )
         card = run_card(place)
         out.print_json(json_text.dumps(card)) if json else out.print(table(str(place), ["", ""], _flat(card)))
         return
@@ -279,7 +263,7 @@ def show_info(path: str, label_from: str, json: bool, html: Path | None = None) 
     from reverie.data.source import read
 
     with working("looking at every item"):
-        data = read(path, label_from=label_from, max_broken=1.0)
+        data = read(path, label_from=label_from, max_broken=1.0, finite=False).usable()
         found = data_card(data)
     if html is not None:
         from reverie.files import write_text
@@ -296,7 +280,7 @@ def show_verdict(run: Path) -> None:
     from reverie.training import verdict
 
     for line in verdict.of_run(run).lines():
-        out.print(line, soft_wrap=True, markup=False)
+        out.print(line, soft_wrap=True)
 
 
 def show_prepared(path: str, output: Path, rules: Rules, overwrite: bool) -> None:
@@ -307,11 +291,8 @@ def show_prepared(path: str, output: Path, rules: Rules, overwrite: bool) -> Non
         done = prepare(path, output, rules, overwrite)
     rows = [[f"{n:,}", action, f"by the rule: {rule}" if rule else ""] for rule, action, n in done.counts()]
     out.print(table(str(output), ["files", "", ""], rows))
-    out.print(
-        f"rows: {output / 'prepare.csv'}\nsplit: {done.cut}\nnext: reverie train {output} -o RUN",
-        soft_wrap=True,
-        markup=False,
-    )
+    then = f"\nnext: reverie train {quoted(output)} -o RUN" if done.trainable else ""
+    out.print(f"rows: {output / 'prepare.csv'}\nsplit: {done.cut}{then}", soft_wrap=True)
 
 
 def run_card(place: Path) -> dict[str, Any]:
@@ -338,22 +319,36 @@ def run_card(place: Path) -> dict[str, Any]:
         "parameterisation": about.get("parameterisation", {"name": "tokens"})["name"],
         "trained": f"{record.get('step')} steps of {record.get('batch')} in {duration(record.get('elapsed', 0))}, "
         f"plan {record.get('plan')}, seed {record.get('seed')}, on {record.get('device')}",
-        "sampling": f"{model.defaults.steps} steps of {model.defaults.sampler}, guidance {model.defaults.guidance:g}, "
-        f"grid {model.defaults.grid}",
+        "sampling": sampling_in_words(model.defaults),
         "tuned": tuned_in_words(record["tuned"]) if "tuned" in record else None,
-        "complete": "yes" if storage.is_model(place) else f"no: stopped; go on with reverie train --resume {place}",
+        "complete": "yes"
+        if storage.is_model(place)
+        else f"no: stopped; go on with reverie train --resume {quoted(place)}",
     }
     if log:
         found["held-out loss"] = f"{log[-1]['held_out']:.4f} at step {log[-1]['step']} (train {log[-1]['train']:.4f})"
+    if (place / "metrics.jsonl").is_file():
         judged = verdict.of_run(place)
         found |= {"verdict": judged.heading, "evidence": " ".join(judged.evidence), "next": judged.next}
-    if (place / "metrics.json").is_file():
-        figures = json_text.loads((place / "metrics.json").read_text())
-        for score in figures["scores"]:
-            found[score["title"]] = (
-                f"{score['value']:.3g} [{score['low']:.3g}, {score['high']:.3g}], n = {score['n']}, floor {score['floor']:.3g}"
-            )
-    return found
+    return found | _figures(place / "metrics.json")
+
+
+def _figures(path: Path) -> dict[str, str]:
+    """The scores of the last evaluation, by title; of a file that does not hold them, that it does not."""
+    if not path.is_file():
+        return {}
+    try:
+        return {
+            s["title"]: f"{s['value']:.3g} [{s['low']:.3g}, {s['high']:.3g}], n = {s['n']}, floor {s['floor']:.3g}"
+            for s in read_json(path)["scores"]
+        }
+    except (ReverieError, KeyError, TypeError, ValueError) as error:
+        return {"scores": f"{path} cannot be read ({error}); make it again: reverie evaluate {quoted(path.parent)}"}
+
+
+def sampling_in_words(s: Settings) -> str:
+    """How a model samples, in few words."""
+    return f"{s.steps} steps of {s.sampler}, guidance {s.guidance:g}, grid {s.grid}"
 
 
 def _flat(card: dict[str, Any]) -> list[list[Any]]:

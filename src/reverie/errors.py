@@ -8,6 +8,13 @@ class ReverieError(Exception):
     """
 
 
+def quoted(path: object) -> str:
+    """A path as it is typed in a shell, for commands that messages name."""
+    import shlex
+
+    return shlex.quote(str(path))
+
+
 def nearest(word: str, known: list[str], n: int = 3) -> str:
     """Name the known words most like `word`, for the end of an error message: "a, b or c"."""
     import difflib

@@ -34,6 +34,7 @@ from reverie.data.known import KnownLabel
 from reverie.errors import ReverieError
 from reverie.example import Conditions, State, each, joined, moved, some_of, to_arrays
 from reverie.samples import Samples, Settings, check_seed
+from reverie.typed import checked
 
 Start = Callable[[Denoiser, Noise, Tensor], State]  # (denoiser, noise, time t () float64) -> x_t
 
@@ -94,6 +95,7 @@ class Model:
         self.denoiser.to(device)
         return self
 
+    @checked
     def sample(
         self,
         n: int = 16,
@@ -130,8 +132,10 @@ class Model:
             steps=steps, sampler=sampler, grid=grid, guidance=guidance, interval=interval, temperature=temperature,
             schedule=schedule,
         )  # fmt: skip
-        if n < 1 or batch < 1:
-            raise ReverieError(f"{n} samples in batches of {batch} were asked for; give whole numbers from 1.")
+        if n < 1 or batch < 1 or first < 0:
+            raise ReverieError(
+                f"{n} samples in batches of {batch} from number {first} were asked for; give whole numbers from 1, first from 0."
+            )
         check_seed(seed)
         if label is not None and "label" in (conditions or {}):
             raise ReverieError("The label was given twice, as label and among the conditions. Give it once.")
@@ -235,6 +239,7 @@ class Model:
                 f"{type(sampler).__name__} draws noise and needs one. Use heun, dpmpp-2m, euler or another that walks the ODE."
             )
 
+    @checked
     def save(self, path: str | Path) -> Path:
         """Write the model folder; a folder that is there and is no model is refused. Returns its path."""
         return storage.save(self, Path(path))

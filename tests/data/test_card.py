@@ -14,6 +14,7 @@ from reverie.data.looks import looks
 from reverie.data.near import NEAR
 from reverie.data.source import read
 from reverie.data.split import split
+from reverie.errors import ReverieError
 from reverie.report.data_page import build
 from tests.data.faults import album, encoded, lay, photos
 from tests.report.reading import Page, pixels
@@ -67,6 +68,29 @@ def test_items_of_different_sizes_have_no_one_shape():
     assert about["shape"] is None
     assert about["found"] == {"5x6 grey float32": 1, "7x8 grey float32": 1}
     assert "duplicates  none" in printed(about)
+
+
+def test_items_with_nan_are_counted_and_named_and_the_rest_is_looked_at(tmp_path):
+    x = np.random.default_rng(0).random((20, 6, 6)).astype(np.float32)
+    x[3, 1, 1], x[17, :2, 0] = np.nan, [np.inf, -np.inf]
+    np.savez(tmp_path / "a.npz", x=x, y=np.arange(20) % 2)
+    about = card(read(tmp_path / "a.npz", finite=False).usable())
+    assert json.loads(json.dumps(about, allow_nan=False)) == about
+    assert about["count"] == 18
+    assert about["classes"] == {"0": 10, "1": 8}
+    assert about["broken"] == [
+        {"name": "a.npz[3]", "reason": "1 of 36 values are NaN or infinite"},
+        {"name": "a.npz[17]", "reason": "2 of 36 values are NaN or infinite"},
+    ]
+    left = np.delete(x, [3, 17], axis=0)
+    assert about["range"] == [left.min(), left.max()]
+    assert "2 of 20 items hold NaN" in about["notes"][0]
+    with pytest.raises(
+        ReverieError, match=r"item 3 holds NaN or infinite values, and 1 more of 20 do.*reverie prepare"
+    ):
+        read(tmp_path / "a.npz")
+    with pytest.raises(ReverieError, match="all 2 items hold NaN"):
+        Data.from_arrays(x[[3, 17]], finite=False).usable()
 
 
 @pytest.fixture(scope="module")

@@ -376,6 +376,28 @@ def test_rows_of_an_array_are_files_at_full_depth_in_class_folders(tmp_path, dty
         assert label == k % 2
 
 
+def test_rows_with_nan_are_quarantined_as_they_were_and_the_others_keep_their_numbers(tmp_path):
+    x = np.random.default_rng(0).random((12, 8, 8)).astype(np.float32)
+    x[7, 0, :2] = np.nan, np.inf
+    np.savez(tmp_path / "a.npz", x=x, y=np.array(["cat", "dog"])[np.arange(12) % 2])
+    done = prepare(tmp_path / "a.npz", tmp_path / "clean", Rules(outliers="clip"))
+    assert ("broken", "quarantined", 1) in done.counts()
+    row = rows(tmp_path / "clean")["dog/07.tif"]
+    assert (row["rule"], row["why"]) == ("broken", "2 of 64 values are NaN or infinite")
+    with Image.open(tmp_path / "clean" / "quarantine" / "dog" / "07.tif") as kept:
+        np.testing.assert_array_equal(np.asarray(kept), x[7])
+    left = read(tmp_path / "clean")
+    assert sorted(int(name.split("/")[-1].split(".")[0]) for name in left.names) == [*range(7), *range(8, 12)]
+
+
+def test_where_every_item_is_an_outlier_none_is_the_measure_of_the_others(tmp_path):
+    sign = np.random.default_rng(0).choice([-1.0, 1.0], (9, 8, 8))
+    np.save(tmp_path / "vast.npy", 1e308 * sign)  # the contrast of each is infinite
+    done = prepare(tmp_path / "vast.npy", tmp_path / "clean", Rules(outliers="clip"))
+    assert done.trainable
+    np.testing.assert_array_equal(read(tmp_path / "clean").items[..., 0], 1e308 * sign)
+
+
 def test_what_is_no_folder_zip_array_or_packaged_set_is_refused(tmp_path):
     (tmp_path / "a.txt").write_text("x")
     for name, words in (("a.txt", "no folder, zip, .npy or .npz"), ("b", "There is no")):
@@ -390,6 +412,7 @@ def test_one_group_alone_is_said_at_once(tmp_path):
     flat = lay(tmp_path / "in", {f"anna/{k}.png": encoded(p) for k, p in enumerate(photos(4))})
     done = prepare(flat, tmp_path / "clean", Rules(split_by="folder"))
     assert "all one group" in done.cut
+    assert not done.trainable
     with pytest.raises(ReverieError, match="all one group"):
         split(read(tmp_path / "clean"))
 

@@ -127,12 +127,11 @@ BROKEN = {"a.jpg": jpeg()[:500], "b.png": b"only text", "c.jpg": b"", "e.png": p
 def test_broken_images_are_named_and_bearable_only_up_to_a_share(tmp_path):
     good = {f"good{k:03}.png": png(k, (40, 40, 3)) for k in range(20)}
     path = lay(tmp_path / "photos", good | BROKEN)
-    with pytest.raises(ReverieError) as caught:
-        read(path)
-    assert str(caught.value) == (
-        "4 of 24 images cannot be read (a.jpg: truncated; b.png: not an image; c.jpg: 0 bytes; e.png: truncated). "
-        "Remove them, or allow it with --max-broken 16.7%."
-    )
+    said = "4 of 24 images cannot be read (a.jpg: truncated; b.png: not an image; c.jpg: 0 bytes; e.png: truncated). "
+    for option, remedy in ((None, "."), ("--max-broken", ", or allow it with --max-broken 16.7%.")):
+        with pytest.raises(ReverieError) as caught:
+            read(path, option=option)
+        assert str(caught.value) == f"{said}Remove them{remedy}"
     for allowed in (0.167, 4, 4.0, 1.0):
         data = read(path, max_broken=allowed)
         assert [b.name for b in data.broken] == list(BROKEN)
@@ -182,6 +181,10 @@ def test_arrays_that_cannot_be_read_are_refused(tmp_path):
     np.savez(tmp_path / "strange.npz", p=nan)
     np.savez(tmp_path / "count.npz", x=np.zeros((3, 8, 8)), y=[1, 2])
     np.savez(tmp_path / "objects.npz", x=np.array([None, 1], object))
+    with (tmp_path / "lies.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "|u1", "fortran_order": False, "shape": (1 << 20, 1 << 14, 1 << 14)}
+        )
     faults = {
         saved(tmp_path / "nan.npy", nan): "item 1 holds NaN or infinite",
         saved(tmp_path / "objects.npy", np.array([1, "a"], object), allow_pickle=True): "pickled Python objects",
@@ -189,6 +192,7 @@ def test_arrays_that_cannot_be_read_are_refused(tmp_path):
         tmp_path / "text.npy": "pickled Python objects|cannot be read as a NumPy array",
         tmp_path / "objects.npz": "objects.npz, array x, holds pickled",
         tmp_path / "cut.npz": "cannot be read as .npz",
+        tmp_path / "lies.npy": "lies.npy cannot be read as a NumPy array",
         tmp_path / "strange.npz": "holds the arrays p; images must be called x, images, data or arr_0",
         tmp_path / "count.npz": "2 labels for 3 items",
     }

@@ -16,7 +16,7 @@ from reverie.core.schedules import EDM
 from reverie.errors import ReverieError
 from reverie.evaluation import tune as room
 from reverie.evaluation.tune import Bench, Proof, every_way, ratio, tune
-from reverie.evaluation.tuned import keep, tuned_in_words
+from reverie.evaluation.tuned import keep, tuned_in_words, undo
 from reverie.metrics.frechet import Frechet
 from reverie.model import Model
 from reverie.samples import Settings
@@ -170,6 +170,30 @@ def test_keeping_changes_the_defaults_and_nothing_else(tmp_path, short, monkeypa
     assert files.read_json(tmp_path / "again" / "model.json")["training"]["tuned"] == tuned
     with pytest.raises(ReverieError, match="was changed while it was tuned"):
         keep(run, found, "another")
+
+
+def test_tuning_is_undone_step_by_step_to_the_very_description_of_before(tmp_path, short, monkeypatch):
+    run = exact_model(record={"step": 3}).save(tmp_path / "run")
+    weights, described = files.sha256(run / storage.WEIGHTS), [(run / "model.json").read_bytes()]
+    for seed, steps in enumerate((30, 24)):
+        best = Settings(sampler="unipc", grid="log-snr", steps=steps)
+        monkeypatch.setattr(room, "search", lambda *_, best=best: iter([best]))
+        model = api.load(run, network=Exact())
+        items = real(400)
+        items.notes = ["CAUTION: seen"]
+        found = tune(model, items, n=N, seed=10 * seed, features=Pixels(), tolerance=1.0)
+        assert found.lines()[0] == "Note: CAUTION: seen"
+        keep(run, found, weights)
+        described.append((run / "model.json").read_bytes())
+    assert api.load(run, network=Exact()).defaults.steps == 24
+    for before in described[-2::-1]:
+        now = undo(run)
+        assert (run / "model.json").read_bytes() == before
+        assert api.load(run, network=Exact()).defaults == now
+    with pytest.raises(ReverieError, match="was not tuned, or that was undone"):
+        undo(run)
+    with pytest.raises(ReverieError, match="There is no"):
+        api.untune(tmp_path / "nowhere")
 
 
 def test_bad_input_is_refused_with_what_it_takes(tmp_path, monkeypatch):

@@ -71,6 +71,42 @@ def test_a_budget_is_kept_and_its_plan_repeats_the_run(tmp_path):
     assert same(weights(reverie.train(data(), network=tiny(), steps=plan, **FAST)), weights(model))
 
 
+def test_a_budget_too_short_to_read_the_data_is_refused_on_the_way(tmp_path, monkeypatch):
+    from PIL import Image
+
+    from reverie.codecs import files
+
+    for k, item in enumerate(bars(80)[0]):
+        Image.fromarray(item[..., 0]).save(tmp_path / f"{k:02d}.png")
+    read, decode = [], files.decode
+
+    def slowly(*given):
+        read.append(given[1])
+        time.sleep(0.05)
+        return decode(*given)
+
+    monkeypatch.setattr(files, "decode", slowly)
+    with pytest.raises(ReverieError, match="over before the first step: reading the data takes"):
+        reverie.train(tmp_path, network=tiny(), budget="1s", **FAST)
+    assert 20 <= len(read) < 60  # the rate is known after 20, and the other 60 would take 1.5 s
+
+
+def test_a_budget_too_short_for_ten_steps_is_refused_once_steps_are_timed(monkeypatch):
+    from reverie.training.learner import Learner
+
+    advance, timed = Learner.advance, []
+
+    def slowly(self, *given):
+        timed.append(1)
+        time.sleep(0.5)
+        return advance(self, *given)
+
+    monkeypatch.setattr(Learner, "advance", slowly)
+    with pytest.raises(ReverieError, match="timing steps of"):
+        reverie.train(data(), network=tiny(), budget="6s", **FAST)
+    assert len(timed) == 2, "two of the six trial steps tell"
+
+
 @pytest.mark.slow
 def test_a_budget_is_kept_within_5_percent():
     begin = time.monotonic()

@@ -145,6 +145,35 @@ def test_pace_fits_steps_and_pauses_into_the_budget():
         Pace(budget=12.0, started=time.monotonic() - 10, step_time=0.5, finish=0).first_plan({})
 
 
+def test_a_budget_that_plainly_cannot_be_met_is_refused_as_soon_as_that_is_known():
+    import time
+
+    def pace(spent, budget=100.0):
+        return Pace(budget=budget, started=time.monotonic() - spent)
+
+    pace(99).check("reading the data")
+    with pytest.raises(ReverieError, match="over before the first step: reading the data takes 101 s"):
+        pace(101).check("reading the data")
+    slow = pace(5)
+    slow.check_reading(1, 1000)  # the first says nothing of the rate
+    slow._reading -= 10
+    slow.check_reading(101, 1000)  # 0.1 s each, a tenth is done: 90 s more, of which half is sure
+    slow.started -= 55
+    with pytest.raises(ReverieError, match="reading the data takes"):
+        slow.check_reading(101, 1000)
+    again = pace(60)
+    again._reading = again.started
+    again.check_reading(1, 1000)  # the pictures of a condition: what came before is not their rate
+    again.check_reading(20, 1000)
+    pace(50).check_reading(2, 10**9)
+    pace(90).check_steps([50.0], 5)  # the first step pays for all others
+    pace(84).check_steps([50.0, 1.0], 5)
+    with pytest.raises(ReverieError, match="timing steps of 1 s"):
+        pace(86).check_steps([50.0, 1.0], 5)
+    assert Pace.of(TrainSettings(steps="5"), 0.0) is None
+    assert Pace.of(TrainSettings(), 0.0).budget == 600
+
+
 def test_settings_refuse_what_cannot_be_and_name_the_nearest():
     for bad, word in [
         ({"buget": "3m"}, "budget"),
@@ -153,6 +182,9 @@ def test_settings_refuse_what_cannot_be_and_name_the_nearest():
         ({"schedule": "cosin"}, "cosine"),
         ({"sampler": "heun:chrn=3"}, "churn"),
         ({"batch": 0}, "above 0"),
+        ({"lr": math.inf}, "--lr inf: give a finite"),
+        ({"weight_decay": math.nan}, "--weight-decay nan: give a finite"),
+        ({"weight_decay": -1.0}, "at least 0"),
         ({"condition_dropout": 1.0}, "below 1"),
         ({"ema": "power:std=0.5"}, "0.288"),
     ]:

@@ -16,7 +16,8 @@ from torch import nn
 
 from reverie.example import Condition
 from reverie.training import signs, validation, verdict
-from reverie.training.verdict import FAULTS, STATES, judge
+from reverie.training.trackers import damage
+from reverie.training.verdict import FAULTS, STATES, judge, of_run
 from tests.toy import data
 
 TRACES = Path(__file__).parent / "traces"
@@ -142,6 +143,34 @@ def test_clopper_pearson_is_exact():
     assert binom.cdf(3, 20, high) == pytest.approx(0.025)
     assert interval(0, 12) == (0.0, pytest.approx(1 - 0.025 ** (1 / 12)))
     assert interval(12, 12) == (pytest.approx(0.025 ** (1 / 12)), 1.0)
+
+
+def damaged(tmp_path, lines, bad):
+    """A run folder with a log of these events, some of its lines as `bad` has them."""
+    text = [json.dumps(event).encode() + b"\n" for event in lines]
+    for k, line in bad.items():
+        text[k] = line
+    (tmp_path / "metrics.jsonl").write_bytes(b"".join(text))
+    return tmp_path
+
+
+def test_a_damaged_log_is_said_line_by_line_and_judged_without_them(tmp_path):
+    log = next(log for kind, _, log in traces() if kind == "healthy")
+    step = next(k for k, e in enumerate(log) if e["event"] == "step" and e["step"] == 7)
+    whole = of_run(damaged(tmp_path, log, {}))
+    assert not damage(tmp_path / "metrics.jsonl")
+    bad = {step: b'{"event": "st\xff\xfe\n', step + 1: b"7\n"}
+    found = of_run(damaged(tmp_path, log, bad))
+    assert (found.state, found.next, found.evidence[1:]) == (whole.state, whole.next, whole.evidence)
+    assert f"2 of {len(log):,} lines cannot be read (lines {step + 1}, {step + 2})" in found.evidence[0]
+    # cut off by a kill: no damage
+    assert not damage(damaged(tmp_path, log, {len(log) - 1: b'{"event": "do'}) / "metrics.jsonl")
+    looks = {k: b"\0\n" for k, e in enumerate(log) if e["event"] == "validation"}
+    none = of_run(damaged(tmp_path, log, looks))
+    assert none.state == "unknown"
+    assert f"{len(looks)} of" in none.evidence[0]
+    odd = [{**e, "bands": 3} if e["event"] == "validation" else e for e in log]
+    assert of_run(damaged(tmp_path, odd, {})).state == "unknown"
 
 
 def test_every_verdict_has_evidence_with_figures_and_one_thing_to_do():

@@ -151,6 +151,7 @@ def tune(
         str | None, typer.Option(help="What distances are measured on, see `reverie list features`.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Go back to the default before the last tuning.")] = False,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
@@ -161,10 +162,22 @@ def tune(
       reverie tune runs/digits
 
       reverie tune runs/digits --tolerance 0.1 -n 300
-    """
-    from reverie.console import show_tuning
 
-    show_tuning(run, path, tolerance, n, seed, features, device, threads, json)
+      reverie tune runs/digits --undo
+    """
+    from reverie import api
+    from reverie.console import show_tuning, show_untuned, telling
+
+    if undo:
+        if path is not None:
+            raise ReverieError("--undo goes back and compares with nothing; give it with RUN alone.")
+        show_untuned(run, api.untune(run))
+        return
+    with telling("tune") as told:
+        found = api.tune(
+            run, path, tolerance=tolerance, n=n, seed=seed, features=features, device=device, threads=threads, told=told
+        )
+    show_tuning(run, found, json)
 
 
 @app.command()
@@ -191,9 +204,15 @@ def compare(
 
       reverie compare runs/a runs/b runs/c --data new-photos/ -n 300 -o abc.html
     """
-    from reverie.console import show_comparison
+    from reverie import api
+    from reverie.console import show_comparison, telling
 
-    show_comparison(runs, data, output, n, seed, features, device, threads, json)
+    with telling("compare") as told:
+        found = api.compare(
+            runs, data=data, output=output, n=n, seed=seed, features=features, device=device, threads=threads,
+            on_step=lambda k, step: told(k + step.number / step.total, len(runs), f"{k + 1} of {len(runs)}"),
+        )  # fmt: skip
+    show_comparison(found, output, json)
 
 
 @app.command()

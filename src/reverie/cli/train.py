@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from reverie.cli.flags import parameter, signed
-from reverie.errors import ReverieError
+from reverie.errors import ReverieError, quoted
 
 _DEFAULTS: dict[str, Any] = {}
 
@@ -63,22 +63,22 @@ def train(
         if not distributed.join().leads:
             time.sleep(2)  # or the end of this process would end the one that speaks before it has spoken
         else:
-            err.print(f"stopped and saved. Go on with: reverie train --resume {resume or run}", soft_wrap=True)
+            err.print(f"stopped and saved. Go on with: reverie train --resume {quoted(resume or run)}", soft_wrap=True)
         return 130
     finally:
         live.close()
     if distributed.join().leads:
         show_verdict(run)
-        out.print(f"model: {run}\nnext:  reverie sample {run} -n 16\n       reverie evaluate {run}", soft_wrap=True)
+        place = quoted(run)
+        out.print(f"model: {run}\nnext:  reverie sample {place} -n 16\n       reverie evaluate {place}", soft_wrap=True)
     return None
 
 
 def _as_begun(run: Path | None) -> str | None:
     """How many processes a run was started with."""
-    from reverie.files import read_json
+    from reverie.training.folder import begun_with
 
-    about = run / "run.json" if run else None
-    return read_json(about).get("settings", {}).get("devices") if about and about.is_file() else None
+    return begun_with(run)[1].devices if run and (run / "run.json").is_file() else None
 
 
 def _from_settings(function: Callable[..., Any]) -> Callable[..., Any]:

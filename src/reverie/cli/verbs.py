@@ -47,11 +47,11 @@ def verb(task: Task) -> Callable[..., Any]:
             return
         paths = made.save(folder, {"model": str(run)})
         for line in made.lines():
-            out.print(line, soft_wrap=True, markup=False)
-        out.print(f"files: {paths[0] if len(paths) == 1 else folder}", soft_wrap=True, markup=False)
+            out.print(line, soft_wrap=True)
+        out.print(f"files: {paths[0] if len(paths) == 1 else folder}", soft_wrap=True)
         if (sheet := made.sheet()) is not None:
             place = save_sheet(sheet, grid or free_place(folder.with_name(folder.name + "-sheet.png")))
-            out.print(f"sheet: {place}", soft_wrap=True, markup=False)
+            out.print(f"sheet: {place}", soft_wrap=True)
 
     asked = inspect.signature(task.function).parameters
     given, flags = [], []

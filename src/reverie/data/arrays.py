@@ -13,18 +13,20 @@ from reverie.errors import ReverieError
 
 ITEMS = ("x", "images", "data", "arr_0")
 LABELS = ("y", "labels")
+# MemoryError too: the file's size has been weighed, so its header tells of more numbers than there are
+UNREADABLE = (ValueError, EOFError, OSError, MemoryError, zipfile.BadZipFile)
 
 
-def read_npy(path: Path) -> Data:
-    """Read images from one array; see Data.from_arrays for its shape."""
+def read_npy(path: Path, finite: bool = True) -> Data:
+    """Read images from one array; see Data.from_arrays for its shape, and for `finite`."""
     must_fit(path.stat().st_size, str(path))
     items = _loaded(path)
     if not isinstance(items, np.ndarray):
         raise ReverieError(f"{path} is an archive of arrays, not one. Name it .npz.")
-    return Data.from_arrays(items, name=path.name)
+    return Data.from_arrays(items, name=path.name, finite=finite)
 
 
-def read_npz(path: Path) -> Data:
+def read_npz(path: Path, finite: bool = True) -> Data:
     """Read images from the array called x, images, data or arr_0, and labels from y or labels where there are any."""
     try:
         with zipfile.ZipFile(path) as parts:
@@ -50,7 +52,7 @@ def read_npz(path: Path) -> Data:
         if labels.size != len(labels):
             raise ReverieError(f"{path}: labels of shape {labels.shape}; give one number or word per image.")
         labels = labels.reshape(-1)
-    data = Data.from_arrays(pixels, labels, name=path.name)
+    data = Data.from_arrays(pixels, labels, name=path.name, finite=finite)
     if unread:
         data.notes.append(f"arrays not read: {', '.join(unread)}")
     return data
@@ -59,14 +61,14 @@ def read_npz(path: Path) -> Data:
 def _loaded(path: Path) -> np.ndarray | np.lib.npyio.NpzFile:
     try:
         return np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except UNREADABLE as error:
         raise _refusal(str(path), error) from error
 
 
 def _member(archive: np.lib.npyio.NpzFile, name: str, path: Path) -> np.ndarray:
     try:
         return archive[name]
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise _refusal(f"{path}, array {name},", error) from error
 
 

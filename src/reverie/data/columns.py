@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -173,6 +173,8 @@ def _column(values: Any, name: str) -> Column:
     """The column of a kind that the values themselves tell."""
     if isinstance(values, Column):
         return values
+    if not isinstance(values, Collection) or isinstance(values, str):
+        raise ReverieError(f"The condition '{name}' is {values!r}; give a list with a value for each item.")
     kinds = {np.asarray(v).dtype.kind for v in values if v is not None}
     if any(np.ndim(np.asarray(v)) > 1 for v in values):
         return Pictures.of(values, name)

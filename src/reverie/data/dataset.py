@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -23,6 +23,7 @@ class Broken(NamedTuple):
     reason: str
 
 
+@runtime_checkable
 class Indexed(Protocol):
     """A list, or a torch-style Dataset: len() and getitem, which gives an item or (item, label)."""
 
@@ -117,6 +118,20 @@ class Data:
         told = {name: column.subset(index) for name, column in self.conditions.items()}
         return replace(self, items=items, names=names, labels=labels, groups=groups, conditions=told, found={}, bytes=0)
 
+    def usable(self) -> Data:
+        """The items without NaN or infinite values; the others are told among the broken. Raises ReverieError for none left."""
+        if isinstance(self.items, Rows) or not (odd := pictures.unusable(self.items)):  # a table's cells may be missing
+            return self
+        if len(odd) == len(self):
+            raise ReverieError(f"{self.source}: all {len(self):,} items hold NaN or infinite values. Fill them in.")
+        broken = [
+            Broken(self.names[k], f"{n:,} of {self.items[k].size:,} values are NaN or infinite") for k, n in odd.items()
+        ]
+        left = self.subset([k for k in range(len(self)) if k not in odd])
+        count = f"{len(odd):,} of {len(self):,} items hold NaN or infinite values"
+        said = f"{count}: training refuses them, `reverie prepare` sets them aside"
+        return replace(left, broken=[*self.broken, *broken], notes=[*self.notes, said])
+
     @classmethod
     def from_arrays(
         cls,
@@ -124,13 +139,14 @@ class Data:
         labels: Any = None,
         name: str = "array",
         conditions: Mapping[str, Any] | None = None,
+        finite: bool = True,
     ) -> Data:
         """Make a data set of what a person holds in Python.
 
         items: an array (N, H, W), (N, H, W, C) or, where it can be nothing else, channels first (N, C, H, W), which is
         turned round and noted; or a list, or torch-style Dataset, of arrays (H, W), (H, W, C) or (C, H, W), tensors or
         Pillow images, each alone or as (item, label). labels: N numbers or words. conditions: N values each, by name, see
-        `columns.columns`.
+        `columns.columns`. finite: False keeps items that hold NaN or infinite values, which `usable` sets aside.
         Raises ReverieError for shapes that could be read two ways, values that are no numbers, NaN or infinite (naming
         the index), and labels of another number than the items.
         """
@@ -142,7 +158,7 @@ class Data:
                     raise ReverieError(f"{name}: labels come with the items and beside them. Give them once.")
                 labels = [label for _, label in pairs]
             items = [item for item, _ in pairs]
-        pixels, colour = pictures.stacked(items, notes, name)
+        pixels, colour = pictures.stacked(items, notes, name, finite)
         names = [f"{name}[{k}]" for k in range(len(pixels))]
         numbered, classes = (None, []) if labels is None else number(np.asarray(labels).tolist(), name)
         told = columns(conditions, len(pixels), name)

@@ -36,7 +36,9 @@ def outliers(seen: Looks) -> list[Outlier]:
     """
     if len(seen.low) < FEWEST:
         return []
-    usual = float(np.median(seen.high - seen.low))
+    with np.errstate(over="ignore"):  # of values near the end of float64: an infinite range is a fair answer
+        ranges = seen.high - seen.low
+    usual = float(np.median(ranges))
     why: dict[int, list[str]] = {}
     extreme: set[int] = set()
     for name, words in _WORDS.items():
@@ -48,14 +50,15 @@ def outliers(seen: Looks) -> list[Outlier]:
             why.setdefault(k, []).append(f"{words} {values[k]:.4g}, usual is {expected}")
             if name in ("low", "high"):
                 extreme.add(k)
-    for k in np.flatnonzero(seen.high - seen.low <= BLANK * usual).tolist():
+    for k in np.flatnonzero(ranges <= BLANK * usual).tolist():
         why[k] = [f"blank: all values from {seen.low[k]:.4g} to {seen.high[k]:.4g}"]
     return [Outlier(k, k in extreme, "; ".join(why[k])) for k in sorted(why)]
 
 
 def bounds(seen: Looks, found: list[Outlier]) -> tuple[float, float]:
-    """The smallest and the largest value of the items that are no outliers: what clipping brings the others within."""
-    rest = np.setdiff1d(np.arange(len(seen.low)), [o.place for o in found])
+    """The smallest and the largest value of the items that are no outliers, of all where none is left: what clipping leaves."""
+    every = np.arange(len(seen.low))
+    rest = np.setdiff1d(every, [o.place for o in found]) if len(found) < len(every) else every
     return float(seen.low[rest].min()), float(seen.high[rest].max())
 
 

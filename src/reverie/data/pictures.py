@@ -15,24 +15,34 @@ from reverie.errors import ReverieError
 
 
 def stacked(
-    items: Sequence[Any] | np.ndarray, notes: list[str], name: str
+    items: Sequence[Any] | np.ndarray, notes: list[str], name: str, finite: bool = True
 ) -> tuple[np.ndarray | list[np.ndarray], str | None]:
     """Bring pictures to one array (N, H, W, C) where they are alike, else to a list; and say what their channels mean.
 
     items: an array as `Data.from_arrays` takes, or arrays, tensors or Pillow images one by one; what was changed goes to notes.
-    Raises ReverieError for shapes that could be read two ways, values that are no numbers, and NaN or infinite ones.
+    Raises ReverieError for shapes that could be read two ways, values that are no numbers, and, where all must be finite, NaN or
+    infinite ones.
     """
     pixels: np.ndarray | list[np.ndarray]
     if isinstance(items, np.ndarray):
-        pixels, colour = _numbers(_channels_last(items, notes, name), name), None
+        pixels, colour = _channels_last(_numbers(items, name), notes, name), None
     else:
         pixels, colour = _each(list(items), notes, name)
     if len(pixels) == 0:
         raise ReverieError(f"{name} is empty. Give at least one image.")
-    for k, item in enumerate(pixels):
-        if item.dtype.kind == "f" and not np.isfinite(item).all():
-            raise ReverieError(f"{name}: item {k} holds NaN or infinite values. Remove it, or fill them in.")
+    if finite and (odd := unusable(pixels)):
+        others = f", and {len(odd) - 1:,} more of {len(pixels):,} do" if len(odd) > 1 else ""
+        raise ReverieError(
+            f"{name}: item {next(iter(odd))} holds NaN or infinite values{others}. Remove it, or fill them in; of a file, "
+            "`reverie info` counts them and `reverie prepare` sets such items aside."
+        )
     return pixels, colour
+
+
+def unusable(pixels: Sequence[np.ndarray] | np.ndarray) -> dict[int, int]:
+    """Places of the items that hold NaN or infinite values, in order, and how many of each one's values are."""
+    count = {k: int((~np.isfinite(item)).sum()) for k, item in enumerate(pixels) if item.dtype.kind == "f"}
+    return {k: n for k, n in count.items() if n}
 
 
 def _each(items: list[Any], notes: list[str], name: str) -> tuple[np.ndarray | list[np.ndarray], str | None]:
@@ -46,8 +56,8 @@ def _each(items: list[Any], notes: list[str], name: str) -> tuple[np.ndarray | l
             colours.add(picture.header.colour)
             where.extend(picture.header.changes)
         else:
-            array = np.asarray(item)
-            pixels.append(_numbers(_channels_last(array[None], where, f"{name}[{k}]")[0], f"{name}[{k}]"))
+            array = _numbers(np.asarray(item), f"{name}[{k}]")
+            pixels.append(_channels_last(array[None], where, f"{name}[{k}]")[0])
             colours.add(colour_of(pixels[-1].shape[2], str(pixels[-1].dtype)))
         said.update(where)
     notes.extend(f"{n:,} items: {words}" for words, n in said.items())

@@ -2,7 +2,7 @@
 
 Rules, in this order; the first one that acts on a file decides what becomes of it:
 
-    broken          it cannot be read: copied into quarantine/
+    broken          it cannot be read, or holds NaN or infinite values: copied into quarantine/
     outlier         its values are unlike all others' (see outliers.RULE): clipped, dropped or kept
     duplicate       equal to the last bit, as a model sees it, to a file earlier in the order of names: dropped
     near duplicate  nearly equal to one (see near.RULE): dropped
@@ -67,6 +67,7 @@ class Result(NamedTuple):
     folder: Path
     rows: list[Row]
     cut: str
+    trainable: bool  # whether it can be split at all
 
     def counts(self) -> list[tuple[str, str, int]]:
         """How many rows there are of each rule and action, the commonest first."""
@@ -105,7 +106,7 @@ def prepare(path: str | Path, output: str | Path, rules: Rules, overwrite: bool 
             shutil.rmtree(target)  # only now: the new one is whole
 
     files.write_folder(target, fill)
-    return Result(Path(output), done, _cut(target, rules))
+    return Result(Path(output), done, *_cut(target, rules))
 
 
 def _there(place: Path) -> None:
@@ -129,8 +130,8 @@ def _opened(place: Path, rules: Rules) -> tuple[Members, Data]:
         members = prepared.inside(Folder(place) if place.is_dir() else Zip(place))
         _safe(members)
         return members, read(place, label_from=rules.label_from, max_broken=1.0)
-    rows = Rows(place, read(place, label_from=rules.label_from))
-    return rows, rows.named()
+    rows = Rows(place, read(place, label_from=rules.label_from, finite=False))
+    return rows, rows.named().usable()
 
 
 def _free(target: Path, place: Path, overwrite: bool) -> None:
@@ -273,15 +274,15 @@ def _described(folder: Path, rows: list[Row], told: dict[str, str] | None, rules
     files.write_json(folder / prepared.ABOUT, about)
 
 
-def _cut(target: Path, rules: Rules) -> str:
-    """Read the folder as training will, and say how its items fall on the two sides unless asked otherwise."""
+def _cut(target: Path, rules: Rules) -> tuple[str, bool]:
+    """Read the folder as training will; say how its items fall on the two sides unless asked otherwise, and whether they can."""
     try:
         data = read(target, label_from=rules.label_from)
         cut = split(data)
     except ReverieError as error:
-        return f"as it stands it cannot be trained on: {error}"
+        return f"as it stands it cannot be trained on: {error}", False
     words = f"{len(cut.train):,} to train, {len(cut.held_out):,} held out unless asked otherwise"
     if data.groups is None:
-        return words
+        return words, True
     out = {data.groups[k] for k in cut.held_out}
-    return f"{words}: {len(out):,} of {len(set(data.groups)):,} groups held out whole"
+    return f"{words}: {len(out):,} of {len(set(data.groups)):,} groups held out whole", True

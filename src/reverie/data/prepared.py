@@ -1,7 +1,7 @@
 """A folder that `reverie prepare` wrote, read back: its items, and the groups that no split may part.
 
 CLEAN/items/       what is to be learned, under the names it had
-CLEAN/quarantine/  files that cannot be read, as they were
+CLEAN/quarantine/  files that cannot be read or hold NaN, as they were
 CLEAN/prepare.csv  one row for each file that was there: file, rule, action, why
 CLEAN/prepared.json  the rules and the group of each item
 """

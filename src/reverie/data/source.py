@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 
@@ -37,6 +38,26 @@ Progress = Callable[[int, int], None]
 Size = tuple[int, int]
 
 
+class _Bearable(NamedTuple):
+    """How many broken images are borne, as `read` says, and the option that bears more, where the caller has one."""
+
+    most: float | int
+    option: str | None = None
+
+    def check(self, broken: list[Broken], total: int) -> None:
+        """Refuse more broken images than a person allowed, naming them."""
+        if len(broken) <= (self.most if isinstance(self.most, int) or self.most > 1 else self.most * total):
+            return
+        named = "; ".join(f"{name}: {reason}" for name, reason in broken[:5])
+        named += f"; and {len(broken) - 5:,} more" if len(broken) > 5 else ""
+        enough = math.ceil(1000 * len(broken) / total) / 10
+        allow = f", or allow it with {self.option} {enough:g}%" if self.option else ""
+        raise ReverieError(
+            f"{len(broken):,} of {total:,} images cannot be read ({named}). "
+            f"Remove {'them' if len(broken) > 1 else 'it'}{allow}."
+        )
+
+
 def read(
     path: str | Path,
     *,
@@ -45,6 +66,8 @@ def read(
     resolution: tuple[int, int] | None = None,
     condition: str | None = None,
     on_progress: Progress | None = None,
+    option: str | None = None,
+    finite: bool = True,
 ) -> Data:
     """Read a folder, a zip of one, a .npz or .npy, one image, or a packaged data set by its name.
 
@@ -56,6 +79,8 @@ def read(
     are, and the codec resizes them as they are served.
     condition: what else is known of each picture, "label:style,number:age,image:sketches/", as `wishes` says; for files
     alone. on_progress: told (done, of how many) as pictures are decoded.
+    option: how a person who calls this can raise max_broken, for the message; None where they cannot.
+    finite: refuse arrays that hold NaN or infinite values; False keeps them, see `Data.usable`. Such files are broken anyway.
 
     A folder that `reverie prepare` wrote, or a zip of it, is read as its items, with the groups they were given.
 
@@ -63,7 +88,7 @@ def read(
     """
     if label_from not in ("folder", "none") and not (label_from.startswith("csv:") and label_from != "csv:"):
         raise ReverieError(f"Labels cannot be had from '{label_from}'. Give {labels.WAYS}.")
-    wishes = parse(condition)
+    wishes, bearable = parse(condition), _Bearable(max_broken, option)
     place = Path(path).expanduser()
     if not place.exists():
         packaged = registry.registered("datasets")
@@ -71,20 +96,20 @@ def read(
             raise ReverieError(_nowhere(place, list(packaged)))
         return _own_labels(packaged[str(path)]().load(), label_from, wishes)
     if place.is_dir():
-        return _read_images(Folder(place), label_from, max_broken, resolution, wishes, on_progress)
+        return _read_images(Folder(place), label_from, bearable, resolution, wishes, on_progress)
     try:
         with place.open("rb") as file:
             head = file.read(32)
     except OSError as error:
         raise ReverieError(f"{place} cannot be opened: {error.strerror}.") from error
     if place.suffix.lower() == ".npy" or head.startswith(b"\x93NUMPY"):
-        return _own_labels(arrays.read_npy(place), label_from, wishes)
+        return _own_labels(arrays.read_npy(place, finite), label_from, wishes)
     if place.suffix.lower() == ".npz":
-        return _own_labels(arrays.read_npz(place), label_from, wishes)
+        return _own_labels(arrays.read_npz(place, finite), label_from, wishes)
     if head.startswith(b"PK") or place.suffix.lower() == ".zip":
-        return _read_images(Zip(place), label_from, max_broken, resolution, wishes, on_progress)
+        return _read_images(Zip(place), label_from, bearable, resolution, wishes, on_progress)
     if files.sniff(head) or place.suffix.lower() in ImageCodec.suffixes:
-        return _read_images(Single(place), "none", 0.0, resolution, wishes, on_progress)
+        return _read_images(Single(place), "none", _Bearable(0), resolution, wishes, on_progress)
     raise ReverieError(
         f"{place} is no folder, zip, .npz, .npy or image. Give one of these, or a packaged data set's name."
     )
@@ -115,20 +140,20 @@ def _own_labels(data: Data, label_from: str, wishes: list[Wish]) -> Data:
 def _read_images(
     members: Members,
     label_from: str,
-    max_broken: float | int,
+    bearable: _Bearable,
     resolution: tuple[int, int] | None,
     wishes: list[Wish],
     on_progress: Progress | None,
 ) -> Data:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")  # of metadata gone wrong; what matters is an error, not this
-        return _read_all(members, label_from, max_broken, resolution, wishes, on_progress)
+        return _read_all(members, label_from, bearable, resolution, wishes, on_progress)
 
 
 def _read_all(
     members: Members,
     label_from: str,
-    max_broken: float | int,
+    bearable: _Bearable,
     resolution: tuple[int, int] | None,
     wishes: list[Wish],
     on_progress: Progress | None,
@@ -147,7 +172,7 @@ def _read_all(
     told, table = _labels(members, list(found), label_from)
     items, headers, late = _decode(members, found, plan, on_progress)
     broken = sorted([*broken, *late])
-    _tolerate(broken, total, max_broken)
+    bearable.check(broken, total)
     if not headers:
         raise ReverieError(_nothing(members, broken, others))
     names = list(headers)
@@ -280,19 +305,6 @@ def _notes(
 
 def _counted(others: Counter[str]) -> str:
     return ", ".join(f"{n:,} {suffix}" for suffix, n in others.most_common())
-
-
-def _tolerate(broken: list[Broken], total: int, most: float | int) -> None:
-    """Refuse more broken images than a person allowed, naming them."""
-    if len(broken) <= (most if isinstance(most, int) or most > 1 else most * total):
-        return
-    named = "; ".join(f"{name}: {reason}" for name, reason in broken[:5])
-    named += f"; and {len(broken) - 5:,} more" if len(broken) > 5 else ""
-    enough = math.ceil(1000 * len(broken) / total) / 10
-    raise ReverieError(
-        f"{len(broken):,} of {total:,} images cannot be read ({named}). "
-        f"Remove them, or allow it with --max-broken {enough:g}%."
-    )
 
 
 def _nothing(members: Members, broken: list[Broken], others: Counter[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -36,6 +37,7 @@ def measure(
     """Draw n samples (at most as many as are held out) with the held-out labels' proportions, and evaluate them.
 
     likelihood_n: held-out items, and training items, whose bits per dimension are estimated; 0 to leave that out.
+    What the held-out side notes (see `sides.both_sides`) comes first among the notes.
     Raises ReverieError where the data has other classes than the model.
     """
     n = min(n, len(held_out))
@@ -82,7 +84,7 @@ def measure(
         if min(likelihood_n, len(held_out)) > 1
         else None,
     )
-    return judged, samples
+    return dataclasses.replace(judged, notes=(*held_out.notes, *judged.notes)), samples
 
 
 def _membership(model: Model, train: Data, held_out: Data, seed: int) -> Membership | None:

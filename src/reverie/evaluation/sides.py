@@ -9,56 +9,113 @@ from typing import Any
 
 import numpy as np
 
-from reverie import files, registry, storage
-from reverie.data.dataset import Data
-from reverie.data.split import split
-from reverie.errors import ReverieError
+from reverie import registry, storage
+from reverie.codecs.pixels import Header
+from reverie.data.dataset import Data, describe
+from reverie.data.source import Progress, read
+from reverie.data.split import digest, split
+from reverie.errors import ReverieError, quoted
 from reverie.model import Model
+from reverie.training import folder
 from reverie.training.settings import TrainSettings, parse_resolution, share_or_count
 
 
 def both_sides(run: Path, model: Model, data: Any = None, way: str | None = None) -> tuple[Data, Data]:
     """Training and held-out items: of the run's own split, or with the data given in the held-out's place.
 
-    Where the run's data has moved, the data given is split as the run's was. way: how a person gives data instead, for
-    messages. Raises ReverieError where the run's data is unknown or has changed.
+    Where the run's data has moved, or was held in Python, the data given is split as the run's was. What a person should know
+    of given data (what was skipped in reading, how much of it was trained on) is in the notes of the held-out side.
+    way: how a person gives data instead, for messages. Raises ReverieError where the run's data is unknown or has changed,
+    and where the model was trained on all that is given.
     """
-    way = way or f"reverie evaluate {run} PATH"
-    about = files.read_json(run / "run.json") if storage.is_run(run) else {}
-    own, moved = None, _gone(about.get("data"))
+    way = way or f"reverie evaluate {quoted(run)} PATH"
+    alone = TrainSettings.of(model.record.get("settings", {}))
+    place, settings = folder.begun_with(run) if storage.is_run(run) else (None, alone)
+    moved = _gone(place)
     if moved and data is None:
-        raise ReverieError(
-            f"The data of {run} is no longer at {about['data']}. Put it back, or say where it is: {way}."
-        )
-    if about.get("data") is not None and not moved:
-        settings = TrainSettings.of(about["settings"])
-        own = as_data(about["data"], None, settings)
+        raise ReverieError(f"The data of {run} is no longer at {place}. Put it back, or say where it is: {way}.")
+    train, held = None, None
+    if place is not None and not moved:
+        own = as_data(place, None, settings)
         cut = split(own, share_or_count(settings.held_out, "held-out"), seed=0)
         if cut.hash != model.card.get("split"):
             raise ReverieError(
-                f"The data at {about['data']} is not what {run} was trained on (split {cut.hash}, was "
+                f"The data at {place} is not what {run} was trained on (split {cut.hash}, was "
                 f"{model.card.get('split')}). Put it back, or give data to compare with: {way}."
             )
+        train, held = own.subset(cut.train), dataclasses.replace(own.subset(cut.held_out), notes=[])
     if data is not None:
-        told = {k: v for k, v in about.get("settings", {}).items() if k in ("label_from", "condition")}
-        given = as_data(data, None, TrainSettings.of(told))
-        if own is not None:
-            return own.subset(cut.train), given
-        asked = share_or_count(about["settings"].get("held_out"), "held-out") if moved else None
-        cut = split(given, asked, seed=0)
-        return given.subset(cut.train), given.subset(cut.held_out)
-    if own is None:
+        given = _given(data, model, settings)
+        return (train, _seen(run, model, train, given)) if train else _split_as(run, model, settings, given)
+    if train is None or held is None:
         raise ReverieError(f"{run} does not say where its data is; give it: {way}.")
-    return own.subset(cut.train), own.subset(cut.held_out)
+    return train, held
 
 
-def _gone(place: Any) -> bool:
+def _given(data: Any, model: Model, settings: TrainSettings) -> Data:
+    """What a person gives to compare with: read as the run's data was, straight to the model's own size."""
+    (height, width), own = model.codec.field.shape[-2:], model.codec.found_as
+    given = as_data(data, None, dataclasses.replace(settings, resolution=f"{height}x{width}"))
+    broken = [f"{name}: {reason}" for name, reason in given.broken]
+    said = [f"skipped {len(broken):,} that cannot be read ({'; '.join(broken[:5])})"] if broken else []
+    said += given.notes
+    found = describe(Header.of(item, given.colour) for item in given.items)
+    said += [f"{n:,} items of {what} are made {own}, as the model's are" for what, n in found.items() if what != own]
+    return dataclasses.replace(given, notes=[f"{given.source}: {note}" for note in said])
+
+
+def _seen(run: Path, model: Model, train: Data, given: Data) -> Data:
+    """Given data with a note of how much of it the model was trained on, to the last bit as the model sees it; all is refused."""
+    known = {digest(model.codec.encode(item)) for item in train.items}
+    try:
+        count = sum(digest(model.codec.encode(item)) in known for item in given.items)
+    except ReverieError as error:
+        raise ReverieError(
+            f"{given.source} does not fit {run}, whose items are {model.codec.found_as}: {error}"
+        ) from error
+    if not count:
+        return given
+    instead = f"reverie evaluate {quoted(run)}"
+    if count == len(given):
+        raise ReverieError(
+            f"{run} was trained on every one of the {count:,} items of {given.source}, so nothing measured on them would say how "
+            f"good it is. Give items that it has not seen, or compare with those that it held out: {instead}."
+        )
+    said = (
+        f"CAUTION: {run} was trained on {count:,} of the {len(given):,} items of {given.source}, so figures on them flatter it; "
+        f"`{instead}` compares with those that it held out."
+    )
+    return dataclasses.replace(given, notes=[said, *given.notes])
+
+
+def _split_as(run: Path, model: Model, settings: TrainSettings, given: Data) -> tuple[Data, Data]:
+    """Given data in the place of a run's own, split as that was; where it is other data, that is noted."""
+    cut = split(given, share_or_count(settings.held_out, "held-out"), seed=0)
+    train, held = given.subset(cut.train), given.subset(cut.held_out)
+    if cut.hash == model.card.get("split"):
+        return train, held
+    said = (
+        f"CAUTION: {given.source} is not the data that {run} was trained on (split {cut.hash}, was {model.card.get('split')}), "
+        "and that is not at hand: whether some of these items were trained on is not known. A part of them stands in for it."
+    )
+    return train, dataclasses.replace(held, notes=[said, *held.notes])
+
+
+def _gone(place: str | None) -> bool:
     """Whether a run's data is no longer where it was."""
-    return isinstance(place, str) and not Path(place).exists() and place not in registry.registered("datasets")
+    return place is not None and not Path(place).exists() and place not in registry.registered("datasets")
 
 
-def as_data(data: Any, labels: Any, settings: TrainSettings, conditions: Mapping[str, Any] | None = None) -> Data:
-    """Whatever a person holds, as Data."""
+def as_data(
+    data: Any,
+    labels: Any,
+    settings: TrainSettings,
+    conditions: Mapping[str, Any] | None = None,
+    *,
+    option: str | None = None,
+    on_progress: Progress | None = None,
+) -> Data:
+    """Whatever a person holds, as Data. option, on_progress: as `source.read` takes them."""
     if not isinstance(data, str | Path):
         if settings.condition is not None:
             raise ReverieError(
@@ -73,10 +130,12 @@ def as_data(data: Any, labels: Any, settings: TrainSettings, conditions: Mapping
         return dataclasses.replace(data, labels=None, classes=[]) if settings.label_from == "none" else data
     if not str(data):
         raise ReverieError("The path of the data is empty; name a folder, a file or a packaged data set.")
+    if labels is not None:
+        raise ReverieError(
+            "labels=... go with arrays; for files say where they are: label_from='csv:COLUMN' or 'folder'."
+        )
     if conditions:
         raise ReverieError("conditions={...} go with arrays; for files say where they are: condition='number:age'.")
-    from reverie.data.source import read
-
     broken = share_or_count(settings.max_broken, "max-broken")
     return read(
         data,
@@ -84,4 +143,6 @@ def as_data(data: Any, labels: Any, settings: TrainSettings, conditions: Mapping
         max_broken=broken or 0,
         resolution=parse_resolution(settings.resolution),
         condition=settings.condition,
+        option=option,
+        on_progress=on_progress,
     )

@@ -121,6 +121,7 @@ def tune(
         seeds=(seed, seed + 1),
         features=name_of(type(bench.measured_on)),
         features_hash=bench.measured_on.hash,
+        notes=tuple(held_out.notes),
     )
 
 

@@ -52,7 +52,7 @@ class Tuning:
     """What was found. chosen: None where no way was shown to be good enough.
 
     before: the model's default until now. tried: every way that was tried on the fresh seeds, the chosen last. seconds are
-    for n samples. seeds: of the search and of the proof.
+    for n samples. seeds: of the search and of the proof. notes: what a person should know of the items compared with.
     """
 
     chosen: Trial | None
@@ -64,6 +64,7 @@ class Tuning:
     seeds: tuple[int, int]
     features: str
     features_hash: str
+    notes: tuple[str, ...] = ()
 
     def record(self) -> dict[str, Any]:
         """Return it as plain JSON."""
@@ -78,6 +79,7 @@ class Tuning:
             "features": self.features,
             "features_hash": self.features_hash,
             "interval": f"{LEVEL:.0%} over {len(RUNGS)} tries",
+            "notes": list(self.notes),
         }
 
     def lines(self) -> list[str]:
@@ -86,7 +88,8 @@ class Tuning:
             f"Frechet distance to {self.n:,} held-out items, n = {self.n:,}, search on seed {self.seeds[0]}, proof on seed "
             f"{self.seeds[1]}; features: {self.features} {self.features_hash}"
         )
-        found = [head, f"reference: {self.reference.line()}", f"until now: {self.before.line()}"]
+        notes = [f"Note: {note}" for note in self.notes]
+        found = [*notes, head, f"reference: {self.reference.line()}", f"until now: {self.before.line()}"]
         found += [f"not shown: {t.line()}" for t in self.tried if t is not self.chosen]
         if self.chosen is None:
             return [
@@ -122,11 +125,29 @@ def keep(run: Path, found: Tuning, weights: str) -> None:
         if files.sha256(run / storage.WEIGHTS) != weights:
             raise ReverieError(f"{run} was changed while it was tuned, so nothing was written. Tune it again.")
         about["sampling"] = found.chosen.settings.to_json()
-        when = time.strftime("%Y-%m-%dT%H:%M:%S")
-        about["training"] = {
-            **about["training"], "tuned": {"when": when, "reverie": reverie.__version__, **found.record()},
-        }  # fmt: skip
+        record = {"when": time.strftime("%Y-%m-%dT%H:%M:%S"), "reverie": reverie.__version__, **found.record()}
+        if (earlier := about["training"].get("tuned")) is not None:
+            record["earlier"] = earlier
+        about["training"] = {**about["training"], "tuned": record}
         files.write_json(run / storage.DESCRIPTION, about)
+
+
+def undo(run: Path) -> Settings:
+    """Give the model in a folder back the defaults that it had before it was last tuned, and return them; only they change.
+
+    A model that was tuned twice is then as it was after the first time. Raises ReverieError where it was never tuned.
+    """
+    with files.locked(run):
+        about = storage.migrate(files.read_json(run / storage.DESCRIPTION), run)
+        training = dict(about["training"])
+        if (record := training.pop("tuned", None)) is None:
+            raise ReverieError(f"{run} was not tuned, or that was undone: there is nothing to go back to.")
+        if (earlier := record.get("earlier")) is not None:
+            training["tuned"] = earlier
+        about["sampling"] = record["before"]["settings"]
+        about["training"] = training
+        files.write_json(run / storage.DESCRIPTION, about)
+    return Settings.from_json(about["sampling"])
 
 
 def tuned_in_words(record: dict[str, Any]) -> str:

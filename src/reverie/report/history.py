@@ -12,8 +12,8 @@ from reverie.errors import ReverieError
 from reverie.report import charts
 from reverie.report.tiles import Tile, from_file
 from reverie.report.words import number
-from reverie.training.trackers import read_log
-from reverie.training.verdict import Verdict, judge
+from reverie.training.trackers import damage, read_log
+from reverie.training.verdict import Verdict, of_run
 
 ALONE = (
     "This page was made from a model folder alone. The log of the training (metrics.jsonl) stays in the run folder; "
@@ -59,7 +59,9 @@ def read(run: Path | None) -> History:
     if looks:
         noise = Section(charts.loss_by_noise(looks[-1]), by_noise(looks[-1]))
     if steps and looks:
-        learning = Section(charts.learning(steps, looks), f"{by_step(steps, looks)} {in_short(judge(log))}")
+        learning = Section(charts.learning(steps, looks), f"{by_step(steps, looks)} {in_short(of_run(run))}")
+    if lost := damage(run / "metrics.jsonl"):
+        learning = Section(learning.chart, f"{lost} {learning.reading}")
     sheets, missing = [], []
     for event in drawn:
         try:

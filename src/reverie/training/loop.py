@@ -161,8 +161,8 @@ class Trainer:
 
     def make_plan(self) -> None:
         """Steps as asked for; a budget is turned into steps by timing a few on copies that are thrown away."""
-        s = self.settings
-        if s.steps is not None or s.epochs is not None:
+        s, self.pace = self.settings, Pace.of(self.settings, self.started)
+        if self.pace is None:
             steps = max(1, round((s.epochs or 0) * len(self.job.loader) / self.job.batch))
             self.plan = Plan(((0, steps),)) if s.steps is None else Plan.parse(s.steps)
             images = self.plan.total * self.job.batch
@@ -171,7 +171,7 @@ class Trainer:
                 self._look_at(int(ITEMS * images / _FEW_IMAGES))
             self._time_steps(2)
         else:
-            pace = self.pace = Pace(seconds(s.budget or "10m"), self.started)
+            pace = self.pace
             self._trial(pace)
             self.plan = Plan.parse(self.learner.group.agree(lambda: str(pace.first_plan(self._to_come(0.0)))))
 
@@ -202,6 +202,8 @@ class Trainer:
             begin = time.monotonic()
             self._advance(trial, k * self.job.batch, 0.0)
             took.append(time.monotonic() - begin)
+            if self.pace:
+                self.pace.check_steps(took, count - k - 1)
         self.learner.accumulate = trial.accumulate
         self.step_time = min(took)  # the first pay for memory and caches, others for what else the machine does
         self.job.model.denoiser.load_state_dict(state)

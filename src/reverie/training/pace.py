@@ -6,9 +6,13 @@ import time
 from dataclasses import dataclass, field
 
 from reverie.errors import ReverieError
-from reverie.training.plan import Plan
+from reverie.training.plan import Plan, seconds
+from reverie.training.settings import TrainSettings
 
 _REPLAN_AT = (0.03, 0.08, 0.15, 0.25, 0.4, 0.55, 0.7, 0.8, 0.88, 0.94, 0.97)
+_FEWEST = 10  # steps, below which there is nothing to plan
+_SOME = 20  # pictures, whose reading may tell how long others take
+_SURE = 0.1  # share of a budget that reading takes before its rate says how long the rest will
 _WORTH_IT = 0.004  # a change of the total by less than this share is left alone
 
 
@@ -28,6 +32,13 @@ class Pace:
     _marks: list[float] = field(default_factory=lambda: list(_REPLAN_AT))
     _since: tuple[int, float] = (0, 0.0)  # step and stepping time at the last re-plan
     _stepping: float = 0.0
+    _reading: float = 0.0  # when the first picture had been read
+
+    @classmethod
+    def of(cls, settings: TrainSettings, started: float) -> Pace | None:
+        """The clock of a run that has a budget; None for one of so many steps or epochs."""
+        asked = settings.steps is None and settings.epochs is None
+        return cls(seconds(settings.budget or "10m"), started) if asked else None
 
     def stepped(self, seconds: float) -> None:
         """A training step took this long."""
@@ -46,12 +57,35 @@ class Pace:
     def first_plan(self, to_come: dict[str, int]) -> Plan:
         """The plan after the timing warm-up; raises ReverieError when not even a few steps fit."""
         steps = self.steps_left(to_come)
-        if steps < 10:
-            raise ReverieError(
-                f"The budget of {self.budget:.0f} s leaves room for {max(steps, 0)} training steps of "
-                f"{self.step_time:.2f} s after preparation. Give more time, or choose a smaller --size or --resolution."
+        if steps < _FEWEST:
+            raise self._short(
+                f"leaves room for {max(steps, 0)} training steps of {self.step_time:.2g} s after preparation"
             )
         return Plan(((0, steps),))
+
+    def check(self, doing: str, ahead: float = 0.0) -> None:
+        """Raise ReverieError where the budget is over with what is being done, which takes `ahead` more seconds at the least."""
+        if (spent := time.monotonic() - self.started) + ahead > self.budget:
+            raise self._short(f"is over before the first step: {doing} takes {spent + ahead:.3g} s")
+
+    def check_reading(self, done: int, total: int) -> None:
+        """The same while pictures are read, as soon as their rate is known; half of what the rest seems to take is sure."""
+        now = time.monotonic()
+        if done == 1:  # again for the pictures of a condition, which are read after the items
+            self._reading = now
+        if done >= _SOME and now - self.started > _SURE * self.budget:
+            rest = (total - done) * (now - self._reading) / (done - 1)
+            self.check("reading the data", rest / 2)
+
+    def check_steps(self, took: list[float], to_time: int) -> None:
+        """The same while steps are timed, `to_time` more; the first of them says nothing yet, as it pays for the others."""
+        step = min(took) if len(took) > 1 else 0.0
+        self.check(f"timing steps of {min(took):.2g} s, and taking the fewest,", (to_time + _FEWEST) * step)
+
+    def _short(self, why: str) -> ReverieError:
+        return ReverieError(
+            f"The budget of {self.budget:g} s {why}. Give more time, a smaller --size or --resolution, or fewer files."
+        )
 
     def replan(self, plan: Plan, step: int, to_come: dict[str, int]) -> Plan:
         """The same plan, or at one of a few marks a new total where the old one would miss the budget."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import typing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +14,7 @@ from reverie.errors import ReverieError, nearest
 from reverie.training.families import Family
 from reverie.training.plan import Plan, seconds
 from reverie.training.trackers import services
+from reverie.typed import must_be, plain
 
 _RENAMED = {"label_dropout": "condition_dropout"}  # as runs of an older Reverie wrote them
 
@@ -108,6 +111,10 @@ class TrainSettings:
                 raise ReverieError(f"train has no option '{name}'; did you mean {nearest(name, list(known))}?")
         text = {"budget", "steps", "held_out", "max_broken", "checkpoint_every"}
         values: dict[str, Any] = {k: str(v) if k in text and v is not None else v for k, v in options.items()}
+        values = {k: plain(v) for k, v in values.items()}
+        hints = typing.get_type_hints(cls)
+        for name, value in values.items():
+            must_be("train", name, value, hints[name])
         made = cls(**values)
         made.check()
         return made
@@ -135,6 +142,11 @@ class TrainSettings:
         for name, value in positive.items():
             if value is not None and not value > 0:
                 raise ReverieError(f"--{name} {value} must be above 0.")
+        for name, value in self.to_json().items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ReverieError(f"--{name.replace('_', '-')} {value}: give a finite number.")
+        if self.weight_decay < 0:
+            raise ReverieError(f"--weight-decay {self.weight_decay:g} must be at least 0.")
         if not 0 <= self.seed < 2**63:
             raise ReverieError(f"--seed {self.seed}: give a whole number from 0 to 9223372036854775807.")
         if not 0 <= self.guidance < float("inf"):

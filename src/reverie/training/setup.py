@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from reverie.core.processes import Categorical, Gaussian, Process, Product
 from reverie.core.schedules import BetaChain
 from reverie.data.dataset import Data
 from reverie.data.loader import Loader
+from reverie.data.memory import must_fit
 from reverie.data.split import Split, split
 from reverie.errors import ReverieError
 from reverie.example import of_arrays
@@ -34,6 +36,7 @@ from reverie.training.memory import peak_memory
 from reverie.training.settings import TrainSettings, parse_resolution, share_or_count
 from reverie.training.validation import ITEMS, Items
 
+_AT_ONCE = 1 << 24  # entries, of items that are encoded together
 MISMATCH = 0.01  # nats per dimension, above which the prior is no longer near enough to where training ended
 
 
@@ -73,6 +76,9 @@ def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = Non
             f"{data.source} leaves {len(train)} items to train after {len(held)} are held out, fewer than a batch of "
             f"{batch}. Add data, or give a smaller --batch or --held-out."
         )
+    seen = sum(min(len(side), ITEMS) for side in (train, held))  # looks keep these encoded, 4 bytes an entry
+    what = f"{data.source}: a batch of {batch:,} and {seen:,} items to look at, of {codec.shape_words},"
+    must_fit(4 * (batch + seen) * _entries(codec), what)
     notes = [*data.notes, *_broken(data), *([codec.rule] if codec.rule else [])]
     augment = [a.strip() for a in (settings.augment or "").split(",") if a.strip()]
     conditions = start.conditions if start else Knowledge.fit(train.columns, _sides(codec))
@@ -157,13 +163,19 @@ def moments(loader: Loader, field: str | None = None) -> tuple[Tensor, Tensor, f
     """Mean and variance of each entry over the training data, of one field, and the root mean variance, in float64."""
     count = len(loader)
     total = square = torch.zeros(1, dtype=torch.float64)
-    for first in range(0, count, 1024):
-        state = loader.encoded(range(first, min(first + 1024, count)))
+    most = max(1, min(1024, _AT_ONCE // _entries(loader.codec)))
+    for first in range(0, count, most):
+        state = loader.encoded(range(first, min(first + most, count)))
         x = (state if field is None else state[field]).double()
         total, square = total + x.sum(0), square + (x**2).sum(0)
     mean = total / count
     variance = (square / count - mean**2).clamp(min=0)
     return mean.float(), variance.float(), float(variance.mean().sqrt())
+
+
+def _entries(codec: Codec) -> int:
+    """How many numbers or tokens one encoded item has."""
+    return sum(math.prod(field.shape) for field in codec.fields.values())
 
 
 def _sizes(settings: TrainSettings) -> Iterator[TrainSettings]:

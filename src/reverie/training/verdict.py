@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from reverie.errors import quoted
 from reverie.training.signs import Signs
-from reverie.training.trackers import read_log
+from reverie.training.trackers import damage, read_log
 
-STATES = ("learning", "converged", "overfitting", "memorising", "diverging", "too short", "not learning")
+STATES = ("learning", "converged", "overfitting", "memorising", "diverging", "too short", "not learning", "unknown")
 FAULTS = (
     "learning rate too high", "learning rate too low", "average lagging", "labels shuffled", "labels ignored",
     "drift in samples", "copies of training data", "dead network",
@@ -72,17 +73,27 @@ class Verdict:
         return [f"verdict: {self.heading}", *(f"  {line}" for line in self.evidence), f"try: {self.next}"]
 
 
+_NOTHING_YET = ("Nothing has been measured yet.",)
+_UNREAD = Verdict("unknown", "", (), "Copy the log from where the run was trained; the model itself does not need it.")
+
+
 def of_run(run: Path) -> Verdict:
-    """The verdict on a run folder, finished or not, from its metrics.jsonl."""
-    found = judge(read_log(run / "metrics.jsonl"))
-    return replace(found, next=found.next.replace("RUN", str(run)))
+    """The verdict on a run folder, finished or not, from its metrics.jsonl; lines of it that are damaged are named."""
+    lost = damage(run / "metrics.jsonl")
+    try:
+        found = judge(read_log(run / "metrics.jsonl"))
+    except (KeyError, TypeError, ValueError) as error:  # events, but not of this kind: the file was written in
+        found, lost = _UNREAD, lost or f"{run / 'metrics.jsonl'} does not hold what a verdict takes: {error!r}."
+    if lost:
+        found = replace(found if found.evidence != _NOTHING_YET else _UNREAD, evidence=(lost, *found.evidence))
+    return replace(found, next=found.next.replace("RUN", quoted(run)))
 
 
 def judge(log: list[dict[str, Any]]) -> Verdict:
     """The verdict on a log, a list of events as metrics.jsonl holds them: the first rule that holds."""
     signs = Signs.of(log)
     if signs is None:
-        return Verdict("too short", "", ("Nothing has been measured yet.",), "Let it train to its first look.")
+        return Verdict("too short", "", _NOTHING_YET, "Let it train to its first look.")
     for rule in (_diverging, _too_fast, _too_little, _lagging, _dead, _by_heart, _labels, _drifting):
         if found := rule(signs):
             return found

@@ -59,7 +59,7 @@ class Jsonl(Tracker):
     def __init__(self, path: Path, resume_at: int | None = None) -> None:
         with told_plainly(path):
             if resume_at is not None and path.exists():
-                write_text(path, "".join(line for line in path.open() if _before(line, resume_at)))
+                write_text(path, "".join(json.dumps(e) + "\n" for e in read_log(path) if e["step"] <= resume_at))
             self._file = path.open("w" if resume_at is None else "a", encoding="utf-8")
         self.path = path
 
@@ -130,18 +130,30 @@ def figures(event: Event) -> Iterator[tuple[str, float]]:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """All whole lines of a metrics.jsonl; a last line cut off by a kill is left out."""
-    found = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            found.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return found
+    """All whole lines of a metrics.jsonl; what `damage` tells of is left out, and a last line cut off by a kill."""
+    return [event for line in _lines(path) if (event := _event(line)) is not None]
 
 
-def _before(line: str, step: int) -> bool:
+def damage(path: Path) -> str:
+    """Which lines of a metrics.jsonl are no events, in words, or nothing; a last line cut off by a kill is no damage."""
+    lines = _lines(path)
+    bad = [k for k, line in enumerate(lines, start=1) if _event(line) is None]
+    if lines and bad[-1:] == [len(lines)] and not lines[-1].endswith(b"\n"):
+        bad.pop()
+    if not bad:
+        return ""
+    named = f"line{'s' * (len(bad) > 1)} {', '.join(map(str, bad[:5]))}" + (", ..." if len(bad) > 5 else "")
+    return f"{path}: {len(bad):,} of {len(lines):,} lines cannot be read ({named}); what is said of the run is without them."
+
+
+def _lines(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines(keepends=True) if path.exists() else []
+
+
+def _event(line: bytes) -> dict[str, Any] | None:
+    """An event, or None for a line that holds none."""
     try:
-        return json.loads(line)["step"] <= step
-    except (json.JSONDecodeError, KeyError):
-        return False
+        event = json.loads(line)
+    except ValueError:  # no JSON, or no text
+        return None
+    return event if isinstance(event, dict) and {"event", "step"} <= event.keys() else None
