@@ -308,13 +308,13 @@ def run_card(place: Path) -> dict[str, Any]:
     record = model.record
     found: dict[str, Any] = {
         "data": f"{model.card.get('source')}: {model.card.get('train')} to train, {model.card.get('held_out')} held out",
-        "items": f"{model.codec.kind}, {'x'.join(map(str, model.codec.field.shape))} ({', '.join(model.codec.field.axes)})",
+        "items": f"{model.codec.kind}, {model.codec.shape_words}",
         "rule": model.codec.rule,
         "classes": ", ".join(model.classes) or "none",
         "told": "; ".join(f"{name}: {one.line()}" for name, one in model.conditions.items() if name != "label"),
         "network": f"{about['network']['name']}, {model.parameters:,} weights",
         "family": "" if "family" not in (chosen := record.get("settings", {})) else chosen["family"] or "edm",
-        "schedule": about["process"]["schedule"]["name"],
+        "schedule": registry.name_of(type(model.denoiser.process.schedule)),
         "process": about["process"]["name"],
         "parameterisation": about.get("parameterisation", {"name": "tokens"})["name"],
         "trained": f"{record.get('step')} steps of {record.get('batch')} in {duration(record.get('elapsed', 0))}, "

@@ -346,7 +346,8 @@ A diffusion model trained from scratch with Reverie {about["reverie"]}.
 - shape (channels first): {shape}
 - told: {told}
 - network: {about["network"]["name"]}, {model.parameters:,} parameters; process {about["process"]["name"]};
-  schedule {about["process"]["schedule"]["name"]}; predicts {about.get("parameterisation", {"name": "tokens"})["name"]}
+  schedule {registry.name_of(type(model.denoiser.process.schedule))};
+  predicts {about.get("parameterisation", {"name": "tokens"})["name"]}
 - trained for {record.get("step", "?")} steps of {record.get("batch", "?")} (seed {record.get("seed", "?")})
 - weights: safetensors, SHA-256 `{about["weights"]["sha256"]}`
 

@@ -27,8 +27,10 @@ from reverie.data import arrays, labels, prepared
 from reverie.data.beside import read as read_beside
 from reverie.data.columns import number
 from reverie.data.dataset import Broken, Data, describe
+from reverie.data.kinds import guess
 from reverie.data.members import Folder, Members, Single, Zip
 from reverie.data.memory import must_fit
+from reverie.data.tables import read_table
 from reverie.data.wishes import Untold, Wish, parse
 from reverie.errors import ReverieError, nearest
 
@@ -68,8 +70,9 @@ def read(
     on_progress: Progress | None = None,
     option: str | None = None,
     finite: bool = True,
+    kind: str | None = None,
 ) -> Data:
-    """Read a folder, a zip of one, a .npz or .npy, one image, or a packaged data set by its name.
+    """Read a folder, a zip of one, a .npz or .npy, one image, a table, or a packaged data set by its name.
 
     label_from: "folder" (the folder below the one that all files share, where there are two or more), "none", or
     "csv:COLUMN" of a table among the files. Arrays and packaged data bring their own labels: "none" drops them.
@@ -82,19 +85,23 @@ def read(
     option: how a person who calls this can raise max_broken, for the message; None where they cannot.
     finite: refuse arrays that hold NaN or infinite values; False keeps them, see `Data.usable`. Such files are broken anyway.
 
+    kind: what the data is, image or table; without it what it holds decides, and the notes say why.
+
     A folder that `reverie prepare` wrote, or a zip of it, is read as its items, with the groups they were given.
 
     Raises ReverieError for what is not there, empty, unreadable, too large for memory, or labelled in part.
     """
     if label_from not in ("folder", "none") and not (label_from.startswith("csv:") and label_from != "csv:"):
         raise ReverieError(f"Labels cannot be had from '{label_from}'. Give {labels.WAYS}.")
-    wishes, bearable = parse(condition), _Bearable(max_broken, option)
-    place = Path(path).expanduser()
+    place, bearable = Path(path).expanduser(), _Bearable(max_broken, option)
     if not place.exists():
         packaged = registry.registered("datasets")
         if str(path) not in packaged:
             raise ReverieError(_nowhere(place, list(packaged)))
-        return _own_labels(packaged[str(path)]().load(), label_from, wishes)
+        return _own_labels(packaged[str(path)]().load(), label_from, parse(condition))
+    if (found := guess(place, kind)) is not None:
+        return read_table(found, label_from, condition)
+    wishes = parse(condition)
     if place.is_dir():
         return _read_images(Folder(place), label_from, bearable, resolution, wishes, on_progress)
     try:
@@ -111,7 +118,7 @@ def read(
     if files.sniff(head) or place.suffix.lower() in ImageCodec.suffixes:
         return _read_images(Single(place), "none", _Bearable(0), resolution, wishes, on_progress)
     raise ReverieError(
-        f"{place} is no folder, zip, .npz, .npy or image. Give one of these, or a packaged data set's name."
+        f"{place} is no folder, zip, .npz, .npy, image or table. Give one of these, or a packaged data set's name."
     )
 
 

@@ -81,7 +81,7 @@ def measure(
         seed=seed,
         membership=_membership(model, train, held_out, seed),
         likelihood=likelihood(model, train, held_out, likelihood_n, seed)
-        if min(likelihood_n, len(held_out)) > 1
+        if min(likelihood_n, len(held_out)) > 1 and not model.codec.joint
         else None,
     )
     return dataclasses.replace(judged, notes=(*held_out.notes, *judged.notes)), samples

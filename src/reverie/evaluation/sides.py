@@ -54,7 +54,10 @@ def both_sides(run: Path, model: Model, data: Any = None, way: str | None = None
 
 def _given(data: Any, model: Model, settings: TrainSettings) -> Data:
     """What a person gives to compare with: read as the run's data was, straight to the model's own size."""
-    (height, width), own = model.codec.field.shape[-2:], model.codec.found_as
+    own = model.codec.found_as
+    if model.codec.joint:
+        return as_data(data, None, dataclasses.replace(settings, kind=model.codec.kind))
+    height, width = model.codec.field.shape[-2:]
     given = as_data(data, None, dataclasses.replace(settings, resolution=f"{height}x{width}"))
     broken = [f"{name}: {reason}" for name, reason in given.broken]
     said = [f"skipped {len(broken):,} that cannot be read ({'; '.join(broken[:5])})"] if broken else []
@@ -66,9 +69,10 @@ def _given(data: Any, model: Model, settings: TrainSettings) -> Data:
 
 def _seen(run: Path, model: Model, train: Data, given: Data) -> Data:
     """Given data with a note of how much of it the model was trained on, to the last bit as the model sees it; all is refused."""
-    known = {digest(model.codec.encode(item)) for item in train.items}
     try:
-        count = sum(digest(model.codec.encode(item)) in known for item in given.items)
+        known, found = (map(digest, model.codec.numbers(model.encode(d.items))) for d in (train, given))
+        seen = set(known)
+        count = sum(one in seen for one in found)
     except ReverieError as error:
         raise ReverieError(
             f"{given.source} does not fit {run}, whose items are {model.codec.found_as}: {error}"
@@ -143,6 +147,7 @@ def as_data(
         max_broken=broken or 0,
         resolution=parse_resolution(settings.resolution),
         condition=settings.condition,
+        kind=settings.kind,
         option=option,
         on_progress=on_progress,
     )

@@ -151,10 +151,10 @@ class _TokensOut(nn.Module):
         super().__init__()
         self.shape, self.classes = block.shape, block.classes or 0
         entries = math.prod(block.shape)
-        sizes = torch.tensor(block.sizes or [self.classes] * entries)
-        there = torch.arange(self.classes)[:, None] < sizes  # (K, D)
-        self.register_buffer("there", there.flatten().nonzero()[:, 0], persistent=False)
-        self.linear = silent(nn.Linear(width, int(sizes.sum())))
+        sizes = block.sizes or (self.classes,) * entries
+        there = [k * entries + d for k in range(self.classes) for d in range(entries) if k < sizes[d]]
+        self.register_buffer("there", torch.tensor(there), persistent=False)
+        self.linear = silent(nn.Linear(width, len(there)))
 
     def forward(self, h: Tensor) -> Tensor:
         out = h.new_full((len(h), self.classes * math.prod(self.shape)), _NEVER)

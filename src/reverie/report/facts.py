@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 import reverie
-from reverie import files, storage
+from reverie import files, registry, storage
 from reverie.model import Model
 from reverie.samples import Samples
 from reverie.training.settings import TrainSettings
@@ -33,7 +33,7 @@ def training(model: Model) -> Table:
     rows = [
         ("network", f"{about['network']['name']}, {model.parameters:,} weights"),
         ("process", about["process"]["name"]),
-        ("schedule", _spelled(about["process"]["schedule"])),
+        ("schedule", _spelled(registry.config(model.denoiser.process.schedule))),
         ("parameterisation", _spelled(about.get("parameterisation", {"name": "none: probabilities of tokens"}))),
         *((name.replace("_", " "), text(record.get(key))) for name, key in (
             ("steps", "step"), ("plan", "plan"), ("batch", "batch"), ("peak learning rate", "lr"),
@@ -80,8 +80,7 @@ def machine(device: torch.device) -> str:
 def data(model: Model) -> Table:
     """The data card, and how often each class was seen."""
     rows = [(_DATA.get(k, k.replace("_", " ")), text(v)) for k, v in model.card.items()]
-    shape = "x".join(map(str, model.codec.field.shape))
-    rows.append(("items as the network sees them", f"{shape} ({', '.join(model.codec.field.axes)})"))
+    rows.append(("items as the network sees them", model.codec.shape_words))
     if model.codec.rule:
         rows.append(("rule", model.codec.rule))
     shares = [f"{name}: {share:.1%}" for name, share in zip(model.classes, model.frequencies, strict=True)]

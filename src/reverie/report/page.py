@@ -85,7 +85,7 @@ def build(
         things=f"{model.codec.kind}s",
         tile_width=width(model.codec),
         exact=EXACT,
-        tokens=model.codec.field.classes is not None,
+        tokens=not model.codec.joint and model.codec.field.classes is not None,
         largest=LARGEST,
     )
 

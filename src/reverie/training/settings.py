@@ -34,6 +34,7 @@ class TrainSettings:
         "small", "Network size: tiny, small, base, large; or auto: small, or tiny where memory or time are short."
     )
     seed: int = _option(0, "Start of all randomness: the same seed and plan give the same weights.")
+    kind: str | None = _option(None, "What the data is: image or table. Default: by its content, and it says why.")
     label_from: str = _option("folder", "Where labels come from: folder, csv:COLUMN or none.")
     condition: str | None = _option(
         None,
@@ -169,7 +170,7 @@ class TrainSettings:
 
     def _check_choices(self) -> None:
         """Refuse choices that do not exist, and those that do not go with the family's process."""
-        family = self.kind
+        family = self.family_of
         tokens = family.reads == "tokens"
         if tokens and self.parameterisation is not None:
             raise ReverieError(
@@ -217,14 +218,14 @@ class TrainSettings:
             )
 
     @property
-    def kind(self) -> Family:
+    def family_of(self) -> Family:
         """The family as an object."""
         return registry.build("families", self.family or "edm")
 
     def chosen(self, choice: str) -> str | None:
         """A choice that a family makes: the person's own where there is one, else the family's."""
         own = getattr(self, choice)
-        return own if own is not None else getattr(self.kind, choice)
+        return own if own is not None else getattr(self.family_of, choice)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""

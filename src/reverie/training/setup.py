@@ -220,7 +220,7 @@ def _broken(data: Data) -> list[str]:
 def _codec(train: Data, settings: TrainSettings) -> Codec:
     """The codec of this kind of data, fitted; told what the person and the files said."""
     cls: Any = registry.find("codecs", train.kind)
-    tokens = True if settings.kind.reads == "tokens" else None
+    tokens = True if settings.family_of.reads == "tokens" else None
     wish = {"resolution": parse_resolution(settings.resolution), "colour": train.colour, "levels": tokens}
     given = {k: v for k, v in wish.items() if v is not None}
     if unknown := given.keys() - inspect.signature(cls.fit).parameters.keys():
@@ -234,9 +234,9 @@ def _codec(train: Data, settings: TrainSettings) -> Codec:
 def _of_kind(settings: TrainSettings, kind: str) -> TrainSettings:
     """Settings with the family that suits a kind of data where none was asked for; one that cannot read it is refused."""
     codec: Any = registry.find("codecs", kind)
-    if settings.family is None and codec.family != registry.name_of(type(settings.kind)):
+    if settings.family is None and codec.family != registry.name_of(type(settings.family_of)):
         settings = replace(settings, family=codec.family)
-    if codec.joint != (settings.kind.reads == "fields"):
+    if codec.joint != (settings.family_of.reads == "fields"):
         raise ReverieError(
             f"--family {settings.family} is for {'data of one field' if codec.joint else 'data of several fields'}, and this is "
             f"{'several' if codec.joint else 'one'} ({kind}). Leave it out: {codec.family} is what suits it."
@@ -269,7 +269,7 @@ def blocks(codec: Codec, process: Process) -> dict[str, Block]:
 
 def _process(codec: Codec, loader: Loader, settings: TrainSettings) -> tuple[Process, float]:
     """The family's process with the moments of the data, and the standard deviation of its numbers, 1 where there are none."""
-    family, scales = settings.kind, []
+    family, scales = settings.family_of, []
 
     def of(name: str, classes: int | None) -> Process:
         if classes is not None:
@@ -302,7 +302,7 @@ def _defaults(settings: TrainSettings, process: Process) -> Settings:
 
     Raises ReverieError, before anything is trained, where sampler or grid cannot do it.
     """
-    family = settings.kind
+    family = settings.family_of
     start = Settings(
         sampler=family.sampler, grid=family.grid, steps=family.steps or sampler_class(family.sampler).usual_steps
     )
