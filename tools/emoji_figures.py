@@ -1,6 +1,7 @@
 """Figures of the example model of docs/emoji.md: sheet, curve, what its conditions are worth, held-out pairs.
 
-    reverie train emoji-64px.zip --resolution 32x32 --label-from none --condition label:style,label:group --budget 60m -o runs/emoji
+    reverie train emoji-64px.zip --resolution 32x32 --label-from none --condition label:style,label:group \\
+        --budget 60m -o runs/emoji
     python -m tools.emoji_figures runs/emoji
 """  # fmt: skip
 
@@ -46,7 +47,9 @@ def sheet(model: Model) -> None:
     asked = [(style, group) for group in GROUPS for style in styles for _ in range(2)]
     told = {"style": [s for s, _ in asked], "group": [g for _, g in asked]}
     made = model.sample(len(asked), conditions=told, guidance=2.0, seed=0)
-    save_sheet(grid([model.codec.picture(item) for item in made], 10), FIGURES / "emoji_samples.png")
+    save_sheet(
+        grid([model.codec.picture(item).repeat(2, 0).repeat(2, 1) for item in made], 10), FIGURES / "emoji_samples.png"
+    )
 
 
 def curve(run: Path) -> None:
