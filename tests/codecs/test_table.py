@@ -48,7 +48,7 @@ def tables(draw):
     return frame
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(tables())
 def test_any_table_comes_back(frame):
     codec = TableCodec.fit(Rows(frame))
