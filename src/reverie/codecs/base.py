@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from reverie.codecs.gaps import Gaps
 from reverie.codecs.sheets import grid
 from reverie.errors import ReverieError
 
@@ -95,6 +96,18 @@ class Codec(ABC):
     def decode_all(self, x: Array) -> Sequence[Item]:
         """Turn arrays (N, *) into items."""
         return [self.decode(one) for one in x]
+
+    def gaps(self, items: Any, mask: Any = None) -> Gaps:
+        """Items of which some entries are to be filled in: what a mask marks; ReverieError for a kind that knows no gaps."""
+        raise ReverieError(f"Data of kind {self.kind} has no empty entries of its own: say what to fill with a mask.")
+
+    def gathered(self, given: Any) -> Sequence[Item]:
+        """Items that a person holds in Python, as `encode_all` takes them; ReverieError for what is none."""
+        return list(given)
+
+    def remarks(self, items: Sequence[Item]) -> list[str]:
+        """What is unlike training in items that can be encoded, counted, in words; ReverieError for what cannot be."""
+        return []
 
     def numbers(self, x: Array) -> np.ndarray:
         """Encoded items as numbers in [-1, 1], float32, on which distances mean something: tokens by their order."""

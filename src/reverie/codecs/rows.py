@@ -102,6 +102,14 @@ class Rows(Sequence[dict[str, Any]]):
         keyed = np.stack([*(p.to_numpy() for p in parts), again.to_numpy().astype(np.uint64)], 1)
         return [hashlib.sha256(row.tobytes()).digest() for row in keyed]
 
+    def letters(self) -> pd.DataFrame | None:
+        """The cells of the text file that these rows were read from, as they stand there; None where there is no such file."""
+        path = Path(self.source)
+        if path.suffix.lower() in (".parquet", ".xlsx", ".xls") or not path.is_file():
+            return None
+        found = _parsed(path, dtype=str, keep_default_na=False)
+        return found if found.shape == self.frame.shape else None
+
     def write(self, path: Path, text: dict[str, str] | None = None) -> Path:
         """Write them whole, in the format that the suffix says, .csv where it says none; `text` goes into a .json beside it."""
         path = Path(path)
@@ -130,7 +138,11 @@ def pandas() -> Any:
 
 
 def _read_text(path: Path) -> pd.DataFrame:
-    """A CSV: UTF-8, any of four separators, every row as long as the header."""
+    """A CSV: UTF-8, any of four separators, every row as long as the header; numbers to the last bit."""
+    return _parsed(path, low_memory=False, float_precision="round_trip")
+
+
+def _parsed(path: Path, **options: Any) -> pd.DataFrame:
     data = path.read_bytes()
     if not data.strip():
         raise ReverieError(f"{path} is empty. Fill it.")
@@ -145,7 +157,7 @@ def _read_text(path: Path) -> pd.DataFrame:
     separator = max(_SEPARATORS, key=text.split("\n", 1)[0].count)
     _check_rows(text, separator, path)
     pd = pandas()
-    return pd.read_csv(io.StringIO(text), sep=separator, skip_blank_lines=True, low_memory=False)
+    return pd.read_csv(io.StringIO(text), sep=separator, skip_blank_lines=True, **options)
 
 
 def _check_rows(text: str, separator: str, path: Path) -> None:

@@ -8,7 +8,7 @@ A number that may be missing has a token beside it that says whether it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ import numpy as np
 from reverie.codecs import cells
 from reverie.codecs.base import Codec, Field
 from reverie.codecs.cells import MOST_CLASSES, MOST_LEVELS, Category, Cells, Fixed, Number
+from reverie.codecs.gaps import Gaps
 from reverie.codecs.rows import Rows
 from reverie.errors import ReverieError
 
@@ -88,6 +89,11 @@ class TableCodec(Codec):
                 found.setdefault(2, []).append(c)
         return {f"classes{k}": found[k] for k in sorted(found)}
 
+    @property
+    def blocks(self) -> dict[str, list[Cells]]:
+        """The column that each entry of a field is of."""
+        return ({NUMBERS: list[Cells](self._numbers)} if self._numbers else {}) | self._blocks
+
     @cached_property
     def fields(self) -> dict[str, Field]:
         """One field of all numbers, and one of tokens for each size of categories."""
@@ -146,17 +152,30 @@ class TableCodec(Codec):
 
     def encode_all(self, items: Sequence[Any] | np.ndarray) -> dict[str, np.ndarray]:
         """Rows as {field: (N, D)}; ReverieError for a column that is missing, and a category that training did not have."""
-        rows = Rows.of(items)
+        return self.encode_known(Rows.of(items), {})
+
+    def encode_known(self, rows: Rows, gaps: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Rows as {field: (N, D)} of which some cells, by column (N,) bool, are not known and taken as 0."""
         frame = rows.frame
-        self._check(rows)
-        state = {}
+        self._check(rows, gaps)
+        state, nowhere = {}, np.zeros(len(rows), bool)
         if self._numbers:
             values = {c.name: c.numbers(frame[c.name]) for c in self._numbers}
-            z = [np.where(np.isnan(values[c.name]), 0, c.encode(values[c.name])) for c in self._numbers]
+            out = {name: np.isnan(x) | gaps.get(name, nowhere) for name, x in values.items()}
+            z = [np.where(out[c.name], 0, c.encode(values[c.name])) for c in self._numbers]
             state[NUMBERS] = np.stack(z, 1).astype(np.float32)
         for field, block in self._blocks.items():
-            state[field] = np.stack([_token(c, frame[c.name]) for c in block], 1)
+            state[field] = np.stack(
+                [np.where(gaps.get(c.name, nowhere), 0, _token(c, frame[c.name])) for c in block], 1
+            )
         return state
+
+    def gaps(self, items: Any, mask: Any = None) -> Gaps:
+        """Rows and which of their cells to fill: the empty ones, and those that a mask marks, as `table_gaps.holes` reads it."""
+        from reverie.codecs.table_gaps import TableGaps, holes
+
+        rows = Rows.of(items)
+        return TableGaps(self, rows, holes(self, rows, mask))
 
     def decode_all(self, x: dict[str, np.ndarray]) -> Rows:
         """{field: (N, D)} as rows, in the columns' own types and order; refuses NaN."""
@@ -201,15 +220,52 @@ class TableCodec(Codec):
 
         return drawn(Rows.of(items).frame)
 
-    def _check(self, rows: Rows) -> None:
+    def gathered(self, given: Any) -> Rows:
+        """Rows of a DataFrame, a dict of columns, a list of dicts, or one dict."""
+        import pandas as pd
+
+        try:
+            one = isinstance(given, Mapping) and not any(np.ndim(v) for v in given.values())
+            return Rows.of(pd.DataFrame(given) if isinstance(given, Mapping) and not one else [given] if one else given)
+        except (TypeError, ValueError) as error:
+            raise ReverieError(
+                f"A table is a file, a DataFrame or a list of dicts, column to value; this is a {type(given).__name__}."
+            ) from error
+
+    def remarks(self, items: Sequence[Any]) -> list[str]:
+        """Columns that the model does not know, and numbers beyond training's range, which it takes for the nearest in it."""
+        rows, said = Rows.of(items), []
+        names = [c.name for c in self.cells]
+        if more := [str(n) for n in rows.frame.columns if n not in names]:
+            said.append(f"{len(more)} columns that the model did not learn are left as they are: {', '.join(more[:8])}")
+        for c in self._numbers:
+            x = c.numbers(rows.frame[c.name])
+            if (beyond := (x < c.low) | (x > c.high)).any():
+                ends = c.series(np.array([c.low, c.high])).tolist()
+                first = rows.frame[c.name].iloc[int(np.flatnonzero(beyond)[0])]
+                said.append(
+                    f"'{c.name}': {beyond.sum():,} cells beyond training's {ends[0]} to {ends[1]} (the first {first}) are taken "
+                    "for the nearest in it"
+                )
+        return said
+
+    def _check(self, rows: Rows, gaps: Mapping[str, np.ndarray]) -> None:
         """Refuse rows that lack a column, or hold a category that training did not have."""
         if lost := [c.name for c in self.cells if c.name not in rows.frame.columns and not isinstance(c, Fixed)]:
             raise ReverieError(
                 f"{rows.source} has no column {', '.join(map(repr, lost[:5]))}{' ...' * (len(lost) > 5)}, which the model "
                 f"knows. It has: {', '.join(map(str, rows.frame.columns[:12]))}."
             )
+        for c in self._numbers:
+            void = np.isnan(c.numbers(rows.frame[c.name])) & (not c.missing)
+            if (void := void & ~gaps.get(c.name, void & False)).any():
+                raise ReverieError(
+                    f"{rows.source}, row {int(np.flatnonzero(void)[0]) + 2}, column '{c.name}' is empty, which it never was in "
+                    f"training ({int(void.sum())} such cells). Fill them in, with `reverie complete` if need be."
+                )
         for c in self.cells:
-            if isinstance(c, Category) and (odd := c.unknown(rows.frame[c.name])).any():
+            odd = c.unknown(rows.frame[c.name]) if isinstance(c, Category) else np.zeros(len(rows), bool)
+            if (odd := odd & ~gaps.get(c.name, odd & False)).any():
                 k = int(np.flatnonzero(odd)[0])
                 known = ", ".join(map(str, c.values[:8])) + ", ..." * (len(c.values) > 8)
                 raise ReverieError(

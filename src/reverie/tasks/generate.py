@@ -58,11 +58,14 @@ def generate(
     from reverie.samples import picked
     from reverie.storage import fingerprint
     from reverie.tasks.parts.films import SHOWN, Recorder, film_place, save_film
+    from reverie.tasks.parts.needs import one_field
     from reverie.tasks.parts.provenance import Saved
     from reverie.tasks.parts.told import stated
     from reverie.training.distributed import join
 
     place = None if film is None else film_place(film)
+    if place is not None:
+        one_field(model, f"{COMMAND} --film")
     own, first, alone, notes = fingerprint(model), 0, None, []
     asked: dict[str, Any] = {
         "steps": steps, "sampler": sampler, "grid": time_grid, "guidance": guidance, "interval": parse_interval(interval),
