@@ -12,8 +12,8 @@ def one_field(model: Model, verb: str) -> None:
     codec = model.codec
     if codec.joint:
         raise ReverieError(
-            f"`reverie {verb}` works on data of one field. A {codec.kind} has several ({', '.join(codec.fields)}), each with noise "
-            "of its own kind. `sample`, `complete`, `augment`, `detect` and `evaluate` take it."
+            f"`reverie {verb}` works on data of one field. A {codec.kind} has several ({', '.join(codec.fields)}), each "
+            "with noise of its own kind. `sample`, `complete`, `augment`, `detect` and `evaluate` take it."
         )
 
 
