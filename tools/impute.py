@@ -1,8 +1,9 @@
 """How well a model fills in table cells that were taken away: python -m tools.impute TABLE.csv --seeds 0,1,2 --steps 1500.
 
 Each seed: a fifth of the rows is the test, and of its cells a share is emptied at random. The model is trained on the others,
-once with cells told (--entries) and once without. Numbers of few values are taken as words. Numbers: root mean squared error over the training standard deviation of the mean of
-the draws, and how often the truth lies in the draws' 90 % interval; words: share right of the commonest draw.
+once with cells told (--entries) and once without. Numbers of few values are taken as words. Numbers: root mean squared error over
+the training standard deviation of the mean of the draws, and how often the truth lies in the draws' 90 % interval; words: share
+right of the commonest draw.
 """
 
 from __future__ import annotations

@@ -142,7 +142,7 @@ class Samples:
     conditions: all that they were told beside labels, by name, a value for each: a class, a number, a picture or its path,
     None where nothing was told. notes: what a person should know of how it was asked for.
     model: SHA-256 of the weights, `storage.fingerprint`, where it is known. together: for each item, the first of those that
-    were computed together and how many they were, on which its last bits depend.
+    were computed together and how many they were, on which its last bits depend. given: what a person said of the items.
     """
 
     items: Sequence[Any]
@@ -156,6 +156,7 @@ class Samples:
     notes: list[str] = field(default_factory=list)
     model: str | None = None
     together: list[tuple[int, int]] | None = None
+    given: str | None = None
 
     def __len__(self) -> int:
         """How many there are."""
@@ -174,7 +175,8 @@ class Samples:
         model = {} if self.model is None else {"model_sha256": self.model}
         together = {} if self.together is None else {"together": list(self.together[k])}
         asked = {"seed": self.seed, "index": self.first + k, **told_plainly(self.asked(k)), **self.settings.to_json()}
-        return {"verb": "sample", **model, **asked, **together}
+        given = {} if self.given is None else {"given": self.given}
+        return {"verb": "sample", **model, **asked, **given, **together}
 
     def asked(self, k: int) -> dict[str, Any]:
         """What item k was told, as `Model.sample(conditions=...)` takes it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -101,9 +101,19 @@ class Codec(ABC):
         """Items of which some entries are to be filled in: what a mask marks; ReverieError for a kind that knows no gaps."""
         raise ReverieError(f"Data of kind {self.kind} has no empty entries of its own: say what to fill with a mask.")
 
+    def given(self, text: str, n: int, seed: int, first: int = 0) -> Gaps:
+        """Items first .. first + n - 1 of a seed, all gaps but for what a person says; ReverieError for a kind without."""
+        raise ReverieError(
+            f"--given {text}: data of kind {self.kind} has no columns. Leave it out; `complete` takes a mask."
+        )
+
     def gathered(self, given: Any) -> Sequence[Item]:
         """Items that a person holds in Python, as `encode_all` takes them; ReverieError for what is none."""
         return list(given)
+
+    def with_conditions(self, items: Sequence[Item], values: Mapping[str, Sequence[Any]]) -> Sequence[Item]:
+        """Items with what they were told, by name, put into them, for kinds whose items hold it."""
+        return items
 
     def remarks(self, items: Sequence[Item]) -> list[str]:
         """What is unlike training in items that can be encoded, counted, in words; ReverieError for what cannot be."""

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -23,11 +23,15 @@ _SEPARATORS = ",;\t|"
 
 
 class Rows(Sequence[dict[str, Any]]):
-    """Rows of one table; an item is {column: value}. source: where they are from, for messages."""
+    """Rows of one table; an item is {column: value}. source: where they are from, for messages.
 
-    def __init__(self, frame: pd.DataFrame, source: str = "the table") -> None:
+    told: columns that a model is told and does not learn, and what each is called.
+    """
+
+    def __init__(self, frame: pd.DataFrame, source: str = "the table", told: Mapping[str, str] | None = None) -> None:
         self.frame = frame
         self.source = source
+        self.told = dict(told or {})
 
     @classmethod
     def of(cls, items: Any, source: str = "the table") -> Rows:
@@ -69,7 +73,7 @@ class Rows(Sequence[dict[str, Any]]):
     def __getitem__(self, k: int | slice) -> dict[str, Any] | Rows:
         """One row, or some."""
         if isinstance(k, slice):
-            return Rows(self.frame.iloc[k].reset_index(drop=True), self.source)
+            return Rows(self.frame.iloc[k].reset_index(drop=True), self.source, self.told)
         return {str(name): value for name, value in self.frame.iloc[k].items()}
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -77,7 +81,7 @@ class Rows(Sequence[dict[str, Any]]):
 
     def take(self, index: np.ndarray) -> Rows:
         """The rows at some places, in that order."""
-        return Rows(self.frame.iloc[index].reset_index(drop=True), self.source)
+        return Rows(self.frame.iloc[index].reset_index(drop=True), self.source, self.told)
 
     @property
     def words(self) -> str:

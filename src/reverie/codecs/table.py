@@ -18,7 +18,7 @@ import numpy as np
 
 from reverie.codecs import cells
 from reverie.codecs.base import Codec, Field
-from reverie.codecs.cells import MOST_CLASSES, MOST_LEVELS, Category, Cells, Fixed, Number
+from reverie.codecs.cells import MOST_CLASSES, MOST_LEVELS, Category, Cells, Fixed, Number, Told
 from reverie.codecs.gaps import Gaps
 from reverie.codecs.rows import Rows
 from reverie.errors import ReverieError
@@ -119,14 +119,14 @@ class TableCodec(Codec):
         rows = Rows.of(items)
         found, left_out, said = [], [], []
         for name in rows.frame.columns:
-            column, why = _fitted(rows.frame[name])
+            column, why = _told(rows, name) if name in rows.told else _fitted(rows.frame[name])
             if column is None:
                 left_out.append(f"'{name}' ({why})")
             else:
                 found.append(column)
                 said += [f"'{name}' is {why}"] * bool(why)
         rule = [f"left out: {', '.join(left_out)}"] if left_out else []
-        if not any(not isinstance(c, Fixed) for c in found):
+        if all(isinstance(c, Fixed | Told) for c in found):
             raise ReverieError(
                 f"No column of {rows.source} can be learned: {'; '.join([*rule, *said]) or 'there is none'}. "
                 "A table needs a column of numbers or categories with two different values."
@@ -197,6 +197,16 @@ class TableCodec(Codec):
                 made[c.name] = c.series(count)
         return Rows(pd.DataFrame(made))
 
+    def with_conditions(self, items: Rows, values: Mapping[str, Sequence[Any]]) -> Rows:
+        """Rows with the columns that they were told, in their places."""
+        told = [c for c in self.cells if isinstance(c, Told)]
+        if not told:
+            return items
+        frame, nothing = items.frame.copy(), [None] * len(items)
+        for c in told:
+            frame[c.name] = c.series(values.get(c.condition, nothing))
+        return Rows(frame[[c.name for c in self.cells]], items.source, items.told)
+
     def numbers(self, x: dict[str, np.ndarray]) -> np.ndarray:
         """Rows as numbers on which distances mean something, (N, F) float32.
 
@@ -219,6 +229,12 @@ class TableCodec(Codec):
         from reverie.codecs.text_table import drawn
 
         return drawn(Rows.of(items).frame)
+
+    def given(self, text: str, n: int, seed: int, first: int = 0) -> Gaps:
+        """Rows of which some columns are given: `age=40..50 sex=F`, as `table_gaps.given` reads it."""
+        from reverie.codecs.table_gaps import given
+
+        return given(self, text, n, seed, first)
 
     def gathered(self, given: Any) -> Rows:
         """Rows of a DataFrame, a dict of columns, a list of dicts, or one dict."""
@@ -251,7 +267,7 @@ class TableCodec(Codec):
 
     def _check(self, rows: Rows, gaps: Mapping[str, np.ndarray]) -> None:
         """Refuse rows that lack a column, or hold a category that training did not have."""
-        if lost := [c.name for c in self.cells if c.name not in rows.frame.columns and not isinstance(c, Fixed)]:
+        if lost := [c.name for c in self.cells if c.name not in rows.frame.columns and not isinstance(c, Fixed | Told)]:
             raise ReverieError(
                 f"{rows.source} has no column {', '.join(map(repr, lost[:5]))}{' ...' * (len(lost) > 5)}, which the model "
                 f"knows. It has: {', '.join(map(str, rows.frame.columns[:12]))}."
@@ -291,6 +307,13 @@ def _token(column: Cells, series: pd.Series) -> np.ndarray:
         return column.tokens(series)
     assert isinstance(column, Number)
     return np.isnan(column.numbers(series)).astype(np.int64)
+
+
+def _told(rows: Rows, name: str) -> tuple[Cells, str]:
+    """A column that the model is told, to be written back where it was."""
+    series = rows.frame[name]
+    values = tuple(_plain(v) for v in series.dropna().unique()) if series.dtype.kind not in "f" else ()
+    return Told(name, str(series.dtype), rows.told[name], values), ""
 
 
 def _fitted(series: pd.Series) -> tuple[Cells | None, str]:

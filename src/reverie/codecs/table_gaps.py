@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from reverie.codecs.cells import Category, Cells, Fixed, Number
+from reverie.codecs.cells import Category, Cells, Fixed, Number, Told
 from reverie.codecs.gaps import Gaps
 from reverie.codecs.rows import Rows
 from reverie.errors import ReverieError, nearest
@@ -85,7 +86,7 @@ class TableGaps(Gaps):
         for c in self.codec.cells:
             gap = self.hole[c.name]
             here = gap[self.places]
-            if isinstance(c, Fixed) or not here.any():
+            if isinstance(c, Fixed | Told) or not here.any():
                 continue
             each = [draw.frame[c.name][here] for draw in draws]
             said: dict[str, Any] = {"row": np.flatnonzero(gap) + 2, "column": c.name}
@@ -123,7 +124,7 @@ def holes(codec: TableCodec, rows: Rows, mask: Any = None) -> np.ndarray:
     mask: names of columns, comma-separated; a bool array, DataFrame, .npy or .csv of the table's shape, true where to fill.
     """
     frame, names = rows.frame, [c.name for c in codec.cells]
-    if lost := [c.name for c in codec.cells if c.name not in frame.columns and not isinstance(c, Fixed)]:
+    if lost := [c.name for c in codec.cells if c.name not in frame.columns and not isinstance(c, Fixed | Told)]:
         raise ReverieError(
             f"{rows.source} has no column {', '.join(map(repr, lost[:5]))}{' ...' * (len(lost) > 5)}, which the model knows. "
             "Add it, empty where it is to be filled in."
@@ -132,7 +133,7 @@ def holes(codec: TableCodec, rows: Rows, mask: Any = None) -> np.ndarray:
         [frame[n].isna().to_numpy() if n in frame.columns else np.zeros(len(frame), bool) for n in names], 1
     )
     for k, c in enumerate(codec.cells):
-        if isinstance(c, Fixed) and c.value is None:
+        if isinstance(c, Told) or (isinstance(c, Fixed) and c.value is None):
             empty[:, k] = False
     if mask is None:
         return empty
@@ -144,6 +145,99 @@ def holes(codec: TableCodec, rows: Rows, mask: Any = None) -> np.ndarray:
     return empty | np.stack(
         [marked[n].to_numpy() if n in marked.columns else ~np.ones(len(frame), bool) for n in names], 1
     )
+
+
+def given(codec: TableCodec, text: str, n: int, seed: int, first: int = 0) -> TableGaps:
+    """Rows that a person says something of: `age=40..50 sex=F "job=a b"`, column=value, =low..high or =one|another.
+
+    A number in a range is drawn from the training data's own distribution of that column within it, whatever else is given; one
+    of several words is left to the model. Raises ReverieError for what is no column, and for values that training did not have.
+    """
+    import pandas as pd
+
+    try:
+        words = dict(word.split("=", 1) for word in shlex.split(text))
+    except ValueError as error:
+        raise ReverieError(
+            f"--given {text}: write column=value or column=low..high, and spaces between several."
+        ) from error
+    known = {c.name: c for c in codec.cells}
+    if told := [c for c in codec.cells if isinstance(c, Told) and c.name in words]:
+        raise ReverieError(
+            f"--given {told[0].name}={words[told[0].name]}: the model is told this column: --condition {told[0].condition}=..."
+        )
+    if odd := [name for name in words if name not in known]:
+        raise ReverieError(
+            f"--given {text}: the model has no column '{odd[0]}'. The nearest: {nearest(odd[0], list(known))}."
+        )
+    u = np.stack([np.random.default_rng([seed, k]).random(len(known)) for k in range(first, first + n)])
+    made, allowed = {}, dict[str, list[Any]]()
+    for k, c in enumerate(codec.cells):
+        made[c.name] = pd.Series([None] * n, dtype=object)
+        if c.name not in words:
+            continue
+        if isinstance(c, Number):
+            made[c.name] = c.series(_number_given(c, words[c.name], u[:, k]))
+        elif isinstance(c, Category):
+            found = _values_given(c, words[c.name])
+            if len(found) == 1:
+                made[c.name] = c.series(np.full(n, c.values.index(found[0])))
+            else:
+                allowed[c.name] = found
+        elif words[c.name] != str(c.value):
+            raise ReverieError(f"--given {c.name}={words[c.name]}: this column was {c.words} in training.")
+    rows = Rows(pd.DataFrame(made), "the rows that are given")
+    hole = rows.frame.isna().to_numpy() & np.array([not isinstance(c, Told) for c in codec.cells])
+    if not hole.any():
+        raise ReverieError(f"--given {text} says all columns: there is nothing left to draw.")
+    return TableGaps(codec, rows, hole, allowed)
+
+
+def _number_given(column: Number, text: str, u: np.ndarray) -> np.ndarray:
+    """A value for each row: the one given, or of training's within a range."""
+    low, dots, high = text.partition("..")
+    try:
+        ends = _ends(column, low, high if dots else low)
+    except ReverieError as error:
+        raise ReverieError(
+            f"--given {column.name}={text}: write {column.name}=value or {column.name}=low..high."
+        ) from error
+    if not dots:
+        return np.full(len(u), ends[0])
+    found = column.between(ends[0], ends[1], u)
+    if found is None:
+        seen = column.series(np.array([column.low, column.high])).tolist()
+        raise ReverieError(
+            f"--given {column.name}={text}: training has no value there; its own are {seen[0]} to {seen[1]}."
+        )
+    return found
+
+
+def _ends(column: Number, low: str, high: str) -> list[float]:
+    import pandas as pd
+
+    words = ((low, column.low), (high, column.high))
+    return [column.numbers(pd.Series([w], name=column.name))[0] if w else float(end) for w, end in words]
+
+
+def _values_given(column: Category, text: str) -> list[Any]:
+    """The values meant: one, several between bars, or a range of numbers."""
+    words = {str(v): v for v in column.values}
+    low, dots, high = text.partition("..")
+    if dots and text not in words and all(isinstance(v, int | float) for v in column.values):
+        ends = float(low or -np.inf), float(high or np.inf)
+        found = [v for v in column.values if ends[0] <= v <= ends[1]]
+    else:
+        parts = [text] if text in words else text.split("|")
+        if odd := [w for w in parts if w not in words]:
+            raise ReverieError(
+                f"--given {column.name}={text}: training had no '{odd[0]}'. The nearest of its {len(words)} values: "
+                f"{nearest(odd[0], list(words))}."
+            )
+        found = [words[w] for w in parts]
+    if not found:
+        raise ReverieError(f"--given {column.name}={text}: training had no value there; it had {', '.join(words)}.")
+    return found
 
 
 def _marked(mask: Any, rows: Rows) -> pd.DataFrame:

@@ -16,13 +16,14 @@ from reverie.core.guidance import Known
 from reverie.core.processes.product import Fields
 from reverie.core.samplers import Step
 from reverie.errors import ReverieError
-from reverie.example import ENTRIES, Conditions, entries, of_arrays, some_of, some_state
+from reverie.example import ENTRIES, Conditions, entries, of_arrays, some_of, some_state, to_arrays
 from reverie.model import Model
 from reverie.networks.base import takes_entries
-from reverie.samples import free_file, write_item
+from reverie.samples import Samples, Settings, free_file, write_item
 from reverie.tasks.parts.edits import Draws
 from reverie.tasks.parts.inputs import Inputs
 from reverie.tasks.parts.provenance import origin
+from reverie.tasks.parts.walk import walk
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -88,6 +89,24 @@ def drawn(asked: Draws, gaps: Gaps, method: str, on_step: Callable[[Step], None]
     x = asked.walk(knowing(asked, gaps, method), on_step)
     codec = asked.model.codec
     return [codec.decode_all({k: v[:, j].numpy() for k, v in x.items()}) for j in range(asked.samples)]
+
+
+def sampled(
+    model: Model, given: str, n: int, told: dict[str, Any], settings: Settings, seed: int, first: int, batch: int,
+    on_step: Callable[[Step], None] | None,
+) -> Samples:  # fmt: skip
+    """New items of which something is given; conditions that are left open as `Model.sample` has them."""
+    gaps, wish = model.codec.given(given, n, seed, first), model.conditions.ask(n, told, seed, first)
+    asked = Draws(model, settings, n, 1, seed, wish, first, batch)
+    method = method_for(model, None)
+    x = walk(model, knowing(asked, gaps, method), n, settings, seed=seed, first=first, batch=batch, on_step=on_step)
+    made = to_arrays(x)
+    items = model.codec.with_conditions(gaps.filled(model.codec.decode_all(made)), wish.values)
+    others = {k: v for k, v in wish.values.items() if k != "label"}
+    notes = [*wish.notes, f"given {given}, the rest by method {method}"]
+    return Samples(
+        items, wish.values.get("label"), made, model.codec, settings, seed, first, others, notes, given=given
+    )
 
 
 @dataclass
