@@ -53,27 +53,27 @@ def mean_and_mode(train: pd.DataFrame, holed: pd.DataFrame) -> pd.DataFrame:
 def iterative(
     train: pd.DataFrame, holed: pd.DataFrame, draws: int, seed: int
 ) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
-    """scikit-learn's IterativeImputer on numbers beside one-hot words, at its defaults; draws by its posterior sampling."""
+    """scikit-learn's IterativeImputer at its defaults, words one-hot but for their first; draws by its posterior sampling."""
     words = [n for n, c in train.items() if c.dtype.kind not in "if"]
     numbers = [n for n in train.columns if n not in words]
-    sets = [OneHotEncoder(sparse_output=False, handle_unknown="ignore") for _ in words]
+    sets = [OneHotEncoder(sparse_output=False, handle_unknown="ignore", drop="first") for _ in words]
     make = make_column_transformer(*((one, [n]) for one, n in zip(sets, words, strict=True)), remainder="passthrough")
     x = make.fit_transform(train[words + numbers])
     y = make.transform(holed[words + numbers])
     at = 0
     places = {}
     for name, one in zip(words, [t for _, t, _ in make.transformers_[: len(words)]], strict=True):
-        places[name] = (slice(at, at + len(one.categories_[0])), one.categories_[0])
+        places[name] = (slice(at, at + len(one.categories_[0]) - 1), one.categories_[0])
         y[holed[name].isna().to_numpy(), places[name][0]] = np.nan
-        at += len(one.categories_[0])
+        at += len(one.categories_[0]) - 1
 
     def filled(sample: bool, k: int) -> pd.DataFrame:
         done = IterativeImputer(random_state=k, sample_posterior=sample).fit(x).transform(y)
         found = holed.copy()
         for name, (here, classes) in places.items():
-            found[name] = holed[name].where(
-                holed[name].notna(), pd.Series(classes[done[:, here].argmax(1)], holed.index)
-            )
+            rest = 1 - done[:, here].sum(1, keepdims=True)
+            best = classes[np.concatenate([rest, done[:, here]], 1).argmax(1)]
+            found[name] = holed[name].where(holed[name].notna(), pd.Series(best, holed.index))
         for k, name in enumerate(numbers):
             found[name] = done[:, at + k]
         return found
