@@ -115,6 +115,14 @@ class Codec(ABC):
         """Items with what they were told, by name, put into them, for kinds whose items hold it."""
         return items
 
+    def annotated(self, items: Sequence[Item], values: Mapping[str, np.ndarray]) -> Sequence[Item]:
+        """Items with numbers beside each, by name, for kinds whose items are one file."""
+        raise ReverieError(f"Items of kind {self.kind} have no room for {', '.join(values)} beside them.")
+
+    def joined(self, parts: Sequence[Sequence[Item]]) -> Sequence[Item]:
+        """Items of several sets as one, in that order."""
+        return [item for part in parts for item in part]
+
     def remarks(self, items: Sequence[Item]) -> list[str]:
         """What is unlike training in items that can be encoded, counted, in words; ReverieError for what cannot be."""
         return []

@@ -28,7 +28,7 @@ _KNOTS = 512  # of a number's distribution function, beside the values that stan
 _OFTEN = 0.005  # share of the rows from which a value has a stretch of its own
 _LEAST_SD = 0.3  # of an encoded number before it is brought to variance 1, for columns of almost one value
 _DAY = 86_400
-MISSING = "(missing)"
+_NOTHING = "(none)"  # the class of items whose cell is empty, as `data.labels` calls it
 
 
 @dataclass(frozen=True)
@@ -281,7 +281,7 @@ class Told(Cells):
         """What items were told, None for nothing, as a column of the data's own type."""
         import pandas as pd
 
-        own = {str(v): v for v in self.values} | {MISSING: None}
+        own = {str(v): v for v in self.values} | {_NOTHING: None}
         made = pd.Series([own.get(v, v) if isinstance(v, str) else v for v in told], name=self.name, dtype="object")
         if made.isna().any() and self.dtype.startswith(("int", "uint", "bool")):
             return made.astype({"i": "Int64", "u": "Int64", "b": "boolean"}[self.dtype[0]])

@@ -207,6 +207,20 @@ class TableCodec(Codec):
             frame[c.name] = c.series(values.get(c.condition, nothing))
         return Rows(frame[[c.name for c in self.cells]], items.source, items.told)
 
+    def joined(self, parts: Sequence[Sequence[Any]]) -> Rows:
+        """Rows of several tables as one, with the columns of the last."""
+        import pandas as pd
+
+        frames = [Rows.of(part).frame for part in parts]
+        return Rows(pd.concat([f.reindex(columns=frames[-1].columns) for f in frames], ignore_index=True))
+
+    def annotated(self, items: Sequence[Any], values: Mapping[str, np.ndarray]) -> Rows:
+        """Rows with further columns at their end, called otherwise where a column is called so already."""
+        frame = Rows.of(items).frame.copy()
+        for name, column in values.items():
+            frame[name if name not in frame.columns else f"{name}_found"] = column
+        return Rows(frame)
+
     def numbers(self, x: dict[str, np.ndarray]) -> np.ndarray:
         """Rows as numbers on which distances mean something, (N, F) float32.
 

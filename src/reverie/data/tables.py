@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from reverie.codecs.cells import MISSING
 from reverie.codecs.rows import Rows
 from reverie.data.columns import Column, Labels, Numbers
 from reverie.data.dataset import Data
 from reverie.data.kinds import Guess
+from reverie.data.labels import NO_LABEL
 from reverie.data.wishes import Untold, Wish, parse
 from reverie.errors import ReverieError, nearest
 
@@ -50,5 +50,5 @@ def _told(rows: Rows, wish: Wish) -> Column:
                 f"{rows.source}: the column '{wish.place}' holds words; it is told as label:{wish.place}."
             )
         return Numbers(series.to_numpy(dtype=np.float64, na_value=np.nan))
-    words = [MISSING if gone else str(v) for v, gone in zip(series, series.isna(), strict=True)]
+    words = [NO_LABEL if gone else str(v) for v, gone in zip(series, series.isna(), strict=True)]
     return Labels.of(words, wish.name)

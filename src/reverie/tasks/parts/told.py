@@ -9,6 +9,8 @@ from typing import Any
 
 from reverie.codecs.gaps import Gaps
 from reverie.conditions import Asked
+from reverie.data.known import KnownLabel
+from reverie.data.labels import NO_LABEL
 from reverie.data.wishes import KINDS, Untold, Wish, parse
 from reverie.errors import ReverieError, nearest
 from reverie.model import Model
@@ -113,6 +115,10 @@ def _told_of(
         given = read(",".join(map(str, wishes)) if isinstance(items, str | Path) else None)
     except Untold as error:
         raise ReverieError(f"The model is told {', '.join(names)} of each item. {error} {_WAYS}") from error
+    for name in names:  # an empty cell tells nothing, unless training made a class of such cells
+        known, values = model.conditions[name], given.told.get(name, [])
+        if isinstance(known, KnownLabel) and NO_LABEL in values and NO_LABEL not in known.classes:
+            given.told[name] = [None if value == NO_LABEL else value for value in values]
     check_brought(model, given, names)
     return given, names
 
