@@ -123,8 +123,8 @@ class Codec(ABC):
         """Items of several sets as one, in that order."""
         return [item for part in parts for item in part]
 
-    def remarks(self, items: Sequence[Item]) -> list[str]:
-        """What is unlike training in items that can be encoded, counted, in words; ReverieError for what cannot be."""
+    def remarks(self, items: Sequence[Item] | np.ndarray, gaps: bool = False) -> list[str]:
+        """What is unlike training in items, counted, in words; ReverieError for what is empty, unless these are `gaps`."""
         return []
 
     def numbers(self, x: Array) -> np.ndarray:

@@ -21,6 +21,7 @@ from reverie.codecs.base import Codec, Field
 from reverie.codecs.cells import MOST_CLASSES, MOST_LEVELS, Category, Cells, Fixed, Number, Told
 from reverie.codecs.gaps import Gaps
 from reverie.codecs.rows import Rows
+from reverie.codecs.table_checks import fits, gathered, remarks
 from reverie.errors import ReverieError
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ class TableCodec(Codec):
     def encode_known(self, rows: Rows, gaps: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Rows as {field: (N, D)} of which some cells, by column (N,) bool, are not known and taken as 0."""
         frame = rows.frame
-        self._check(rows, gaps)
+        fits(self, rows, gaps)
         state, nowhere = {}, np.zeros(len(rows), bool)
         if self._numbers:
             values = {c.name: c.numbers(frame[c.name]) for c in self._numbers}
@@ -197,15 +198,23 @@ class TableCodec(Codec):
                 made[c.name] = c.series(count)
         return Rows(pd.DataFrame(made))
 
-    def with_conditions(self, items: Rows, values: Mapping[str, Sequence[Any]]) -> Rows:
+    def gathered(self, given: Any) -> Rows:
+        """Rows of a DataFrame, a dict of columns, a list of dicts, or one dict."""
+        return gathered(given)
+
+    def remarks(self, items: Sequence[Any] | np.ndarray, gaps: bool = False) -> list[str]:
+        """Columns that the model does not know, and numbers beyond training's range, which it takes for the nearest in it."""
+        return remarks(self, Rows.of(items), gaps)
+
+    def with_conditions(self, items: Sequence[Any], values: Mapping[str, Sequence[Any]]) -> Rows:
         """Rows with the columns that they were told, in their places."""
-        told = [c for c in self.cells if isinstance(c, Told)]
+        rows, told = Rows.of(items), [c for c in self.cells if isinstance(c, Told)]
         if not told:
-            return items
-        frame, nothing = items.frame.copy(), [None] * len(items)
+            return rows
+        frame, nothing = rows.frame.copy(), [None] * len(rows)
         for c in told:
             frame[c.name] = c.series(values.get(c.condition, nothing))
-        return Rows(frame[[c.name for c in self.cells]], items.source, items.told)
+        return Rows(frame[[c.name for c in self.cells]], rows.source, rows.told)
 
     def joined(self, parts: Sequence[Sequence[Any]]) -> Rows:
         """Rows of several tables as one, with the columns of the last."""
@@ -249,59 +258,6 @@ class TableCodec(Codec):
         from reverie.codecs.table_gaps import given
 
         return given(self, text, n, seed, first)
-
-    def gathered(self, given: Any) -> Rows:
-        """Rows of a DataFrame, a dict of columns, a list of dicts, or one dict."""
-        import pandas as pd
-
-        try:
-            one = isinstance(given, Mapping) and not any(np.ndim(v) for v in given.values())
-            return Rows.of(pd.DataFrame(given) if isinstance(given, Mapping) and not one else [given] if one else given)
-        except (TypeError, ValueError) as error:
-            raise ReverieError(
-                f"A table is a file, a DataFrame or a list of dicts, column to value; this is a {type(given).__name__}."
-            ) from error
-
-    def remarks(self, items: Sequence[Any]) -> list[str]:
-        """Columns that the model does not know, and numbers beyond training's range, which it takes for the nearest in it."""
-        rows, said = Rows.of(items), []
-        names = [c.name for c in self.cells]
-        if more := [str(n) for n in rows.frame.columns if n not in names]:
-            said.append(f"{len(more)} columns that the model did not learn are left as they are: {', '.join(more[:8])}")
-        for c in self._numbers:
-            x = c.numbers(rows.frame[c.name])
-            if (beyond := (x < c.low) | (x > c.high)).any():
-                ends = c.series(np.array([c.low, c.high])).tolist()
-                first = rows.frame[c.name].iloc[int(np.flatnonzero(beyond)[0])]
-                said.append(
-                    f"'{c.name}': {beyond.sum():,} cells beyond training's {ends[0]} to {ends[1]} (the first {first}) are taken "
-                    "for the nearest in it"
-                )
-        return said
-
-    def _check(self, rows: Rows, gaps: Mapping[str, np.ndarray]) -> None:
-        """Refuse rows that lack a column, or hold a category that training did not have."""
-        if lost := [c.name for c in self.cells if c.name not in rows.frame.columns and not isinstance(c, Fixed | Told)]:
-            raise ReverieError(
-                f"{rows.source} has no column {', '.join(map(repr, lost[:5]))}{' ...' * (len(lost) > 5)}, which the model "
-                f"knows. It has: {', '.join(map(str, rows.frame.columns[:12]))}."
-            )
-        for c in self._numbers:
-            void = np.isnan(c.numbers(rows.frame[c.name])) & (not c.missing)
-            if (void := void & ~gaps.get(c.name, void & False)).any():
-                raise ReverieError(
-                    f"{rows.source}, row {int(np.flatnonzero(void)[0]) + 2}, column '{c.name}' is empty, which it never was in "
-                    f"training ({int(void.sum())} such cells). Fill them in, with `reverie complete` if need be."
-                )
-        for c in self.cells:
-            odd = c.unknown(rows.frame[c.name]) if isinstance(c, Category) else np.zeros(len(rows), bool)
-            if (odd := odd & ~gaps.get(c.name, odd & False)).any():
-                k = int(np.flatnonzero(odd)[0])
-                known = ", ".join(map(str, c.values[:8])) + ", ..." * (len(c.values) > 8)
-                raise ReverieError(
-                    f"{rows.source}, row {k + 2}, column '{c.name}': '{rows.frame[c.name].iloc[k]}' was not in training, "
-                    f"which had {known} ({int(odd.sum())} such cells). Mend them, or leave these rows out."
-                )
 
 
 def _size(classes: int) -> int:

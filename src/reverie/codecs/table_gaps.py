@@ -70,8 +70,7 @@ class TableGaps(Gaps):
         for c in self.codec.cells:
             each = [draw.frame[c.name] for draw in draws if c.name in draw.frame.columns]
             if isinstance(c, Number):
-                mean = np.mean([c.numbers(one) for one in each], 0)
-                made[c.name] = c.series(mean if c.decimals is None else np.round(mean, c.decimals))
+                made[c.name] = c.series(_rounded(c, np.stack([c.numbers(one) for one in each]).mean(0)))
             elif isinstance(c, Category):
                 made[c.name] = c.series(_counts(c, each).argmax(1))
             elif each:
@@ -184,7 +183,7 @@ def given(codec: TableCodec, text: str, n: int, seed: int, first: int = 0) -> Ta
                 made[c.name] = c.series(np.full(n, c.values.index(found[0])))
             else:
                 allowed[c.name] = found
-        elif words[c.name] != str(c.value):
+        elif isinstance(c, Fixed) and words[c.name] != str(c.value):
             raise ReverieError(f"--given {c.name}={words[c.name]}: this column was {c.words} in training.")
     rows = Rows(pd.DataFrame(made), "the rows that are given")
     hole = rows.frame.isna().to_numpy() & np.array([not isinstance(c, Told) for c in codec.cells])

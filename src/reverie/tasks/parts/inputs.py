@@ -87,7 +87,7 @@ def read_gaps(codec: Codec, given: Any, mask: Any, condition: str | None = None)
             f"{data.source} has no empty {gaps.entries}: there is nothing to fill in. Mark some with --mask."
         )
     part = data.subset(gaps.places)
-    notes = [*codec.remarks(data.items), *gaps.notes]
+    notes = [*codec.remarks(data.items, gaps=True), *gaps.notes]
     return Inputs(part.items, part.names, of_arrays(gaps.x), part.told(range(len(part))), notes), gaps
 
 
