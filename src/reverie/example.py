@@ -87,6 +87,15 @@ class Example:
         return Example(each(lambda x: x[some], self.x0), some_of(self.cond, some), observed, index)
 
 
+ENTRIES = "(entries)"  # what a network is told of the item itself; no name that a person could give a condition
+
+
+def entries(x: dict[str, Tensor], known: dict[str, Tensor]) -> Condition:
+    """Entries of the data itself as a condition: (B, E) float32, the fields' by their names' order, NaN where none is known."""
+    parts = [torch.where(known[k], x[k].to(torch.float32), torch.nan).flatten(1) for k in sorted(x)]
+    return Condition.of(torch.cat(parts, 1))
+
+
 def each(f: Callable[..., Any], *states: State) -> State:
     """f of the tensors of states that go together: of the tensors themselves, or field by field of dicts."""
     if isinstance(states[0], dict):

@@ -150,7 +150,7 @@ class Model:
             watcher = counted(on_step, start // batch, -(-n // batch))
             jobs.append(partial(self._draw, noise, told, chosen, watcher))
         x = to_arrays(joined(spread(jobs) if spread and not self.codec.joint else [job() for job in jobs]))
-        items = self.codec.decode_all(x)
+        items = self.codec.with_conditions(self.codec.decode_all(x), asked.values)
         others = {k: v for k, v in asked.values.items() if k != "label"}
         return Samples(items, asked.values.get("label"), x, self.codec, chosen, seed, first, others, asked.notes)
 

@@ -9,7 +9,7 @@ import io
 import json
 import math
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,7 +142,7 @@ class Samples:
     conditions: all that they were told beside labels, by name, a value for each: a class, a number, a picture or its path,
     None where nothing was told. notes: what a person should know of how it was asked for.
     model: SHA-256 of the weights, `storage.fingerprint`, where it is known. together: for each item, the first of those that
-    were computed together and how many they were, on which its last bits depend.
+    were computed together and how many they were, on which its last bits depend. given: what a person said of the items.
     """
 
     items: Sequence[Any]
@@ -156,6 +156,7 @@ class Samples:
     notes: list[str] = field(default_factory=list)
     model: str | None = None
     together: list[tuple[int, int]] | None = None
+    given: str | None = None
 
     def __len__(self) -> int:
         """How many there are."""
@@ -174,7 +175,8 @@ class Samples:
         model = {} if self.model is None else {"model_sha256": self.model}
         together = {} if self.together is None else {"together": list(self.together[k])}
         asked = {"seed": self.seed, "index": self.first + k, **told_plainly(self.asked(k)), **self.settings.to_json()}
-        return {"verb": "sample", **model, **asked, **together}
+        given = {} if self.given is None else {"given": self.given}
+        return {"verb": "sample", **model, **asked, **given, **together}
 
     def asked(self, k: int) -> dict[str, Any]:
         """What item k was told, as `Model.sample(conditions=...)` takes it."""
@@ -215,7 +217,7 @@ class Samples:
         folder, paths = Path(folder), []
         if self.codec.together:
             facts = {**self.describe(0), "samples": len(self), **(about or {})}
-            return [write_item(self.codec, self.items, folder / f"seed{self.seed}", facts)]
+            return [write_item(self.codec, self.items, free_file(folder, self.codec, f"seed{self.seed}"), facts)]
         for k, item in enumerate(self.items):
             place = folder if self.labels is None else folder / safe_name(self.labels[k])
             facts = {**self.describe(k), **(about or {})}
@@ -224,9 +226,23 @@ class Samples:
         return paths
 
 
-def write_item(codec: Codec, item: Any, path: Path, facts: dict[str, Any]) -> Path:
-    """Write an item at full depth, with what made it and this Reverie's version inside where the format allows."""
-    return codec.write(item, path, {"reverie": json.dumps({"reverie": reverie.__version__, **facts}, allow_nan=False)})
+def write_item(
+    codec: Codec, item: Any, path: Path, facts: dict[str, Any], write: Callable[..., Path] | None = None
+) -> Path:
+    """Write an item at full depth, with what made it and this Reverie's version inside where the format allows.
+
+    write: who writes it, where not the codec itself.
+    """
+    text = json.dumps({"reverie": reverie.__version__, **facts}, allow_nan=False)
+    return (write or codec.write)(item, path, {"reverie": text})
+
+
+def free_file(place: Path, codec: Codec, stem: str = "") -> Path:
+    """Where many items go as one file: the place itself, if it is called as one, else a file in that folder; never one in use."""
+    path = place if place.suffix.lower() in codec.suffixes else place / f"{stem}{codec.suffixes[0]}"
+    if path.exists():
+        raise ReverieError(f"{path} is there already; choose another place with -o.")
+    return path
 
 
 def save_table(folder: Path, paths: list[Path], conditions: Mapping[str, list[Any]]) -> None:

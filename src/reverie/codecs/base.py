@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from reverie.codecs.gaps import Gaps
 from reverie.codecs.sheets import grid
 from reverie.errors import ReverieError
 
@@ -95,6 +96,36 @@ class Codec(ABC):
     def decode_all(self, x: Array) -> Sequence[Item]:
         """Turn arrays (N, *) into items."""
         return [self.decode(one) for one in x]
+
+    def gaps(self, items: Any, mask: Any = None) -> Gaps:
+        """Items of which some entries are to be filled in: what a mask marks; ReverieError for a kind that knows no gaps."""
+        raise ReverieError(f"Data of kind {self.kind} has no empty entries of its own: say what to fill with a mask.")
+
+    def given(self, text: str, n: int, seed: int, first: int = 0) -> Gaps:
+        """Items first .. first + n - 1 of a seed, all gaps but for what a person says; ReverieError for a kind without."""
+        raise ReverieError(
+            f"--given {text}: data of kind {self.kind} has no columns. Leave it out; `complete` takes a mask."
+        )
+
+    def gathered(self, given: Any) -> Sequence[Item]:
+        """Items that a person holds in Python, as `encode_all` takes them; ReverieError for what is none."""
+        return list(given)
+
+    def with_conditions(self, items: Sequence[Item], values: Mapping[str, Sequence[Any]]) -> Sequence[Item]:
+        """Items with what they were told, by name, put into them, for kinds whose items hold it."""
+        return items
+
+    def annotated(self, items: Sequence[Item], values: Mapping[str, np.ndarray]) -> Sequence[Item]:
+        """Items with numbers beside each, by name, for kinds whose items are one file."""
+        raise ReverieError(f"Items of kind {self.kind} have no room for {', '.join(values)} beside them.")
+
+    def joined(self, parts: Sequence[Sequence[Item]]) -> Sequence[Item]:
+        """Items of several sets as one, in that order."""
+        return [item for part in parts for item in part]
+
+    def remarks(self, items: Sequence[Item] | np.ndarray, gaps: bool = False) -> list[str]:
+        """What is unlike training in items, counted, in words; ReverieError for what is empty, unless these are `gaps`."""
+        return []
 
     def numbers(self, x: Array) -> np.ndarray:
         """Encoded items as numbers in [-1, 1], float32, on which distances mean something: tokens by their order."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -27,7 +28,7 @@ _KNOTS = 512  # of a number's distribution function, beside the values that stan
 _OFTEN = 0.005  # share of the rows from which a value has a stretch of its own
 _LEAST_SD = 0.3  # of an encoded number before it is brought to variance 1, for columns of almost one value
 _DAY = 86_400
-MISSING = "(missing)"
+_NOTHING = "(none)"  # the class of items whose cell is empty, as `data.labels` calls it
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,33 @@ class Number(Cells):
 
     def decode(self, z: np.ndarray) -> np.ndarray:
         """The value at which F is Phi(mean + sd z), within the range seen, rounded as the data is."""
+        return self._quantile(ndtr(self.mean + self.sd * z.astype(np.float64)))
+
+    def between(self, low: float, high: float, u: np.ndarray) -> np.ndarray | None:
+        """Values of the training data's own distribution within [low, high], one for each u in (0, 1); None where it has none."""
+        unit = 10.0 ** (self.decimals or 0)
+        if self.decimals is not None:
+            low, high = np.ceil(round(low * unit, 6)) / unit, np.floor(round(high * unit, 6)) / unit
+        below, upto = self._share(low, "left"), self._share(high, "right")
+        if low > high or not below < upto:
+            return None
+        return np.clip(self._quantile(below + u * (upto - below)), low, high)
+
+    def _share(self, x: float, side: Literal["left", "right"]) -> float:
+        """The share of training's values below x (left), or up to it (right)."""
         v, a, b = self._table
-        u = ndtr(self.mean + self.sd * z.astype(np.float64))
+        if x < v[0] or x > v[-1]:
+            return float(x > v[-1])
+        i = int(np.searchsorted(v, x, side=side))
+        ends = (a, b) if side == "left" else (b, a)
+        at = i if side == "left" else i - 1
+        if at < len(v) and v[at] == x:
+            return float(ends[0][at])
+        return float(b[i - 1] + (x - v[i - 1]) / (v[i] - v[i - 1]) * (a[i] - b[i - 1]))
+
+    def _quantile(self, u: np.ndarray) -> np.ndarray:
+        """The value up to which there is a share u, rounded as the data is."""
+        v, a, b = self._table
         i = np.clip(np.searchsorted(a, u, side="right") - 1, 0, len(v) - 1)
         j = np.minimum(i + 1, len(v) - 1)
         way = np.clip((u - b[i]) / np.maximum(a[j] - b[i], 1e-300), 0, 1)
@@ -233,7 +259,36 @@ class Fixed(Cells):
         return pd.Series([self.value] * count, name=self.name).astype(self.dtype)
 
 
-_KINDS: dict[str, type[Cells]] = {cls.kind: cls for cls in (Number, Category, Fixed)}
+@dataclass(frozen=True)
+class Told(Cells):
+    """A column that a model is told and does not learn. condition: what it is called. values: of a class; of numbers none."""
+
+    kind: ClassVar[str] = "told"
+
+    condition: str
+    values: tuple[Any, ...]
+
+    @property
+    def words(self) -> str:
+        """What it is called."""
+        return f"told as {self.condition}"
+
+    def unknown(self, series: pd.Series) -> np.ndarray:
+        """None: the condition says what it knows."""
+        return np.zeros(len(series), dtype=bool)
+
+    def series(self, told: Sequence[Any]) -> pd.Series:
+        """What items were told, None for nothing, as a column of the data's own type."""
+        import pandas as pd
+
+        own = {str(v): v for v in self.values} | {_NOTHING: None}
+        made = pd.Series([own.get(v, v) if isinstance(v, str) else v for v in told], name=self.name, dtype="object")
+        if made.isna().any() and self.dtype.startswith(("int", "uint", "bool")):
+            return made.astype({"i": "Int64", "u": "Int64", "b": "boolean"}[self.dtype[0]])
+        return made.astype(self.dtype)
+
+
+_KINDS: dict[str, type[Cells]] = {cls.kind: cls for cls in (Number, Category, Fixed, Told)}
 
 
 def from_json(about: dict[str, Any]) -> Cells:

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -23,11 +23,15 @@ _SEPARATORS = ",;\t|"
 
 
 class Rows(Sequence[dict[str, Any]]):
-    """Rows of one table; an item is {column: value}. source: where they are from, for messages."""
+    """Rows of one table; an item is {column: value}. source: where they are from, for messages.
 
-    def __init__(self, frame: pd.DataFrame, source: str = "the table") -> None:
+    told: columns that a model is told and does not learn, and what each is called.
+    """
+
+    def __init__(self, frame: pd.DataFrame, source: str = "the table", told: Mapping[str, str] | None = None) -> None:
         self.frame = frame
         self.source = source
+        self.told = dict(told or {})
 
     @classmethod
     def of(cls, items: Any, source: str = "the table") -> Rows:
@@ -69,7 +73,7 @@ class Rows(Sequence[dict[str, Any]]):
     def __getitem__(self, k: int | slice) -> dict[str, Any] | Rows:
         """One row, or some."""
         if isinstance(k, slice):
-            return Rows(self.frame.iloc[k].reset_index(drop=True), self.source)
+            return Rows(self.frame.iloc[k].reset_index(drop=True), self.source, self.told)
         return {str(name): value for name, value in self.frame.iloc[k].items()}
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -77,7 +81,7 @@ class Rows(Sequence[dict[str, Any]]):
 
     def take(self, index: np.ndarray) -> Rows:
         """The rows at some places, in that order."""
-        return Rows(self.frame.iloc[index].reset_index(drop=True), self.source)
+        return Rows(self.frame.iloc[index].reset_index(drop=True), self.source, self.told)
 
     @property
     def words(self) -> str:
@@ -101,6 +105,14 @@ class Rows(Sequence[dict[str, Any]]):
         again = self.frame.groupby([p.to_numpy() for p in parts], sort=False).cumcount()
         keyed = np.stack([*(p.to_numpy() for p in parts), again.to_numpy().astype(np.uint64)], 1)
         return [hashlib.sha256(row.tobytes()).digest() for row in keyed]
+
+    def letters(self) -> pd.DataFrame | None:
+        """The cells of the text file that these rows were read from, as they stand there; None where there is no such file."""
+        path = Path(self.source)
+        if path.suffix.lower() in (".parquet", ".xlsx", ".xls") or not path.is_file():
+            return None
+        found = _parsed(path, dtype=str, keep_default_na=False)
+        return found if found.shape == self.frame.shape else None
 
     def write(self, path: Path, text: dict[str, str] | None = None) -> Path:
         """Write them whole, in the format that the suffix says, .csv where it says none; `text` goes into a .json beside it."""
@@ -130,7 +142,11 @@ def pandas() -> Any:
 
 
 def _read_text(path: Path) -> pd.DataFrame:
-    """A CSV: UTF-8, any of four separators, every row as long as the header."""
+    """A CSV: UTF-8, any of four separators, every row as long as the header; numbers to the last bit."""
+    return _parsed(path, low_memory=False, float_precision="round_trip")
+
+
+def _parsed(path: Path, **options: Any) -> pd.DataFrame:
     data = path.read_bytes()
     if not data.strip():
         raise ReverieError(f"{path} is empty. Fill it.")
@@ -145,7 +161,7 @@ def _read_text(path: Path) -> pd.DataFrame:
     separator = max(_SEPARATORS, key=text.split("\n", 1)[0].count)
     _check_rows(text, separator, path)
     pd = pandas()
-    return pd.read_csv(io.StringIO(text), sep=separator, skip_blank_lines=True, low_memory=False)
+    return pd.read_csv(io.StringIO(text), sep=separator, skip_blank_lines=True, **options)
 
 
 def _check_rows(text: str, separator: str, path: Path) -> None:

@@ -8,7 +8,7 @@ A number that may be missing has a token beside it that says whether it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +18,10 @@ import numpy as np
 
 from reverie.codecs import cells
 from reverie.codecs.base import Codec, Field
-from reverie.codecs.cells import MOST_CLASSES, MOST_LEVELS, Category, Cells, Fixed, Number
+from reverie.codecs.cells import MOST_CLASSES, MOST_LEVELS, Category, Cells, Fixed, Number, Told
+from reverie.codecs.gaps import Gaps
 from reverie.codecs.rows import Rows
+from reverie.codecs.table_checks import fits, gathered, remarks
 from reverie.errors import ReverieError
 
 if TYPE_CHECKING:
@@ -88,6 +90,11 @@ class TableCodec(Codec):
                 found.setdefault(2, []).append(c)
         return {f"classes{k}": found[k] for k in sorted(found)}
 
+    @property
+    def blocks(self) -> dict[str, list[Cells]]:
+        """The column that each entry of a field is of."""
+        return ({NUMBERS: list[Cells](self._numbers)} if self._numbers else {}) | self._blocks
+
     @cached_property
     def fields(self) -> dict[str, Field]:
         """One field of all numbers, and one of tokens for each size of categories."""
@@ -113,14 +120,14 @@ class TableCodec(Codec):
         rows = Rows.of(items)
         found, left_out, said = [], [], []
         for name in rows.frame.columns:
-            column, why = _fitted(rows.frame[name])
+            column, why = _told(rows, name) if name in rows.told else _fitted(rows.frame[name])
             if column is None:
                 left_out.append(f"'{name}' ({why})")
             else:
                 found.append(column)
                 said += [f"'{name}' is {why}"] * bool(why)
         rule = [f"left out: {', '.join(left_out)}"] if left_out else []
-        if not any(not isinstance(c, Fixed) for c in found):
+        if all(isinstance(c, Fixed | Told) for c in found):
             raise ReverieError(
                 f"No column of {rows.source} can be learned: {'; '.join([*rule, *said]) or 'there is none'}. "
                 "A table needs a column of numbers or categories with two different values."
@@ -146,17 +153,30 @@ class TableCodec(Codec):
 
     def encode_all(self, items: Sequence[Any] | np.ndarray) -> dict[str, np.ndarray]:
         """Rows as {field: (N, D)}; ReverieError for a column that is missing, and a category that training did not have."""
-        rows = Rows.of(items)
+        return self.encode_known(Rows.of(items), {})
+
+    def encode_known(self, rows: Rows, gaps: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Rows as {field: (N, D)} of which some cells, by column (N,) bool, are not known and taken as 0."""
         frame = rows.frame
-        self._check(rows)
-        state = {}
+        fits(self, rows, gaps)
+        state, nowhere = {}, np.zeros(len(rows), bool)
         if self._numbers:
             values = {c.name: c.numbers(frame[c.name]) for c in self._numbers}
-            z = [np.where(np.isnan(values[c.name]), 0, c.encode(values[c.name])) for c in self._numbers]
+            out = {name: np.isnan(x) | gaps.get(name, nowhere) for name, x in values.items()}
+            z = [np.where(out[c.name], 0, c.encode(values[c.name])) for c in self._numbers]
             state[NUMBERS] = np.stack(z, 1).astype(np.float32)
         for field, block in self._blocks.items():
-            state[field] = np.stack([_token(c, frame[c.name]) for c in block], 1)
+            state[field] = np.stack(
+                [np.where(gaps.get(c.name, nowhere), 0, _token(c, frame[c.name])) for c in block], 1
+            )
         return state
+
+    def gaps(self, items: Any, mask: Any = None) -> Gaps:
+        """Rows and which of their cells to fill: the empty ones, and those that a mask marks, as `table_gaps.holes` reads it."""
+        from reverie.codecs.table_gaps import TableGaps, holes
+
+        rows = Rows.of(items)
+        return TableGaps(self, rows, holes(self, rows, mask))
 
     def decode_all(self, x: dict[str, np.ndarray]) -> Rows:
         """{field: (N, D)} as rows, in the columns' own types and order; refuses NaN."""
@@ -177,6 +197,38 @@ class TableCodec(Codec):
             elif isinstance(c, Fixed):
                 made[c.name] = c.series(count)
         return Rows(pd.DataFrame(made))
+
+    def gathered(self, given: Any) -> Rows:
+        """Rows of a DataFrame, a dict of columns, a list of dicts, or one dict."""
+        return gathered(given)
+
+    def remarks(self, items: Sequence[Any] | np.ndarray, gaps: bool = False) -> list[str]:
+        """Columns that the model does not know, and numbers beyond training's range, which it takes for the nearest in it."""
+        return remarks(self, Rows.of(items), gaps)
+
+    def with_conditions(self, items: Sequence[Any], values: Mapping[str, Sequence[Any]]) -> Rows:
+        """Rows with the columns that they were told, in their places."""
+        rows, told = Rows.of(items), [c for c in self.cells if isinstance(c, Told)]
+        if not told:
+            return rows
+        frame, nothing = rows.frame.copy(), [None] * len(rows)
+        for c in told:
+            frame[c.name] = c.series(values.get(c.condition, nothing))
+        return Rows(frame[[c.name for c in self.cells]], rows.source, rows.told)
+
+    def joined(self, parts: Sequence[Sequence[Any]]) -> Rows:
+        """Rows of several tables as one, with the columns of the last."""
+        import pandas as pd
+
+        frames = [Rows.of(part).frame for part in parts]
+        return Rows(pd.concat([f.reindex(columns=frames[-1].columns) for f in frames], ignore_index=True))
+
+    def annotated(self, items: Sequence[Any], values: Mapping[str, np.ndarray]) -> Rows:
+        """Rows with further columns at their end, called otherwise where a column is called so already."""
+        frame = Rows.of(items).frame.copy()
+        for name, column in values.items():
+            frame[name if name not in frame.columns else f"{name}_found"] = column
+        return Rows(frame)
 
     def numbers(self, x: dict[str, np.ndarray]) -> np.ndarray:
         """Rows as numbers on which distances mean something, (N, F) float32.
@@ -201,21 +253,11 @@ class TableCodec(Codec):
 
         return drawn(Rows.of(items).frame)
 
-    def _check(self, rows: Rows) -> None:
-        """Refuse rows that lack a column, or hold a category that training did not have."""
-        if lost := [c.name for c in self.cells if c.name not in rows.frame.columns and not isinstance(c, Fixed)]:
-            raise ReverieError(
-                f"{rows.source} has no column {', '.join(map(repr, lost[:5]))}{' ...' * (len(lost) > 5)}, which the model "
-                f"knows. It has: {', '.join(map(str, rows.frame.columns[:12]))}."
-            )
-        for c in self.cells:
-            if isinstance(c, Category) and (odd := c.unknown(rows.frame[c.name])).any():
-                k = int(np.flatnonzero(odd)[0])
-                known = ", ".join(map(str, c.values[:8])) + ", ..." * (len(c.values) > 8)
-                raise ReverieError(
-                    f"{rows.source}, row {k + 2}, column '{c.name}': '{rows.frame[c.name].iloc[k]}' was not in training, "
-                    f"which had {known} ({int(odd.sum())} such cells). Mend them, or leave these rows out."
-                )
+    def given(self, text: str, n: int, seed: int, first: int = 0) -> Gaps:
+        """Rows of which some columns are given: `age=40..50 sex=F`, as `table_gaps.given` reads it."""
+        from reverie.codecs.table_gaps import given
+
+        return given(self, text, n, seed, first)
 
 
 def _size(classes: int) -> int:
@@ -235,6 +277,13 @@ def _token(column: Cells, series: pd.Series) -> np.ndarray:
         return column.tokens(series)
     assert isinstance(column, Number)
     return np.isnan(column.numbers(series)).astype(np.int64)
+
+
+def _told(rows: Rows, name: str) -> tuple[Cells, str]:
+    """A column that the model is told, to be written back where it was."""
+    series = rows.frame[name]
+    values = tuple(_plain(v) for v in series.dropna().unique()) if series.dtype.kind not in "f" else ()
+    return Told(name, str(series.dtype), rows.told[name], values), ""
 
 
 def _fitted(series: pd.Series) -> tuple[Cells | None, str]:

@@ -15,7 +15,7 @@ from reverie.data import labels
 from reverie.data.columns import Column, Labels, Numbers, Pictures
 from reverie.data.known import picture_size
 from reverie.data.members import Folder, Members, Zip
-from reverie.data.wishes import Untold, Wish
+from reverie.data.wishes import COLUMN, WAYS, Untold, Wish
 from reverie.errors import ReverieError, nearest
 
 Decode = Callable[
@@ -38,6 +38,8 @@ def read(wish: Wish, members: Members, names: list[str], size: tuple[int, int], 
     Raises Untold for a column or folder that is not there, an item that it says nothing of, and what is no number.
     """
     try:
+        if wish.kind == COLUMN:
+            raise ReverieError(f"--condition {wish}: write {WAYS}.")
         return {"label": _label, "number": _number, "image": _image}[wish.kind](wish, members, names, size, decode)
     except ReverieError as error:
         raise Untold(str(error)) from error

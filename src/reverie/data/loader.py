@@ -17,9 +17,9 @@ from reverie.data.columns import Column
 from reverie.data.dataset import taken
 from reverie.data.known import Known
 from reverie.errors import ReverieError
-from reverie.example import Condition, Example, State, each, of_arrays
+from reverie.example import ENTRIES, Condition, Example, State, each, entries, of_arrays
 
-_DROPOUT_KEY, _AUGMENT_KEY = 1, 3
+_DROPOUT_KEY, _AUGMENT_KEY, _ENTRIES_KEY = 1, 3, 5
 _CACHE_BYTES = 1 << 30  # encoded data up to this size is kept whole
 
 AUGMENTATIONS = {
@@ -39,6 +39,8 @@ class Loader:
     needs: none is told for p / 2 and each is dropped besides for p' = (p / 2) / (1 - p / 2), so that 1 - (1 - p / 2)(1 - p')
     = p. Source: Brooks et al. 2023 (InstructPix2Pix), section 3.2.1, who drop two conditions so.
     augment: names from AUGMENTATIONS, each drawn anew for every item of the stream, the same for an item and its pictures.
+    entries: share of items that are told some of their own entries and learn the others: each entry with a probability that is
+    drawn uniformly for the item. For data of several fields.
     """
 
     def __init__(
@@ -50,13 +52,14 @@ class Loader:
         known: Mapping[str, Known] | None = None,
         dropout: float = 0.1,
         augment: Sequence[str] = (),
+        entries: float = 0.0,
     ) -> None:
         for name in augment:
             if name not in AUGMENTATIONS:
                 raise ReverieError(f"There is no augmentation '{name}'; there are {', '.join(AUGMENTATIONS)}.")
         self.items, self.codec, self.seed = items, codec, seed
         self.columns, self.known = columns or {}, known or {}
-        self.dropout, self.augment = dropout, tuple(augment)
+        self.dropout, self.augment, self.entries = dropout, tuple(augment), entries
         self._pool = ThreadPoolExecutor(2)
         shapes = [field.shape for field in codec.fields.values()]
         self._cache = self._encode(range(len(items))) if self._is_small([sum(map(math.prod, shapes))]) else None
@@ -90,7 +93,19 @@ class Loader:
         for name, told in zip(self.known, self._kept(noise).unbind(1), strict=True):
             value, present = self._told(name, chosen)
             cond[name] = Condition(self._augmented(value, noise) if value.ndim == 4 else value, present & told)
+        if self.entries:
+            known = self._known_entries(x0, noise)
+            cond[ENTRIES] = entries(x0, known)
+            return Example(x0, cond, each(torch.logical_not, known), index)
         return Example(self._augmented(x0, noise) if self.augment else x0, cond, index=index)
+
+    def _known_entries(self, x0: dict[str, torch.Tensor], noise: Noise) -> dict[str, torch.Tensor]:
+        """Which entries an item is told, each field's (B, *) bool; at least one of an item is always left to learn."""
+        sizes = [x[0].numel() for x in x0.values()]
+        u = noise.uniform(_ENTRIES_KEY, torch.empty(len(noise.index), 2 + sum(sizes)))
+        told, share, each_entry = u[:, 0] < self.entries, u[:, 1:2], u[:, 2:]
+        known = told[:, None] & (each_entry < share) & (each_entry < each_entry.amax(1, keepdim=True))
+        return {k: part.view(x.shape) for (k, x), part in zip(x0.items(), known.split(sizes, 1), strict=True)}
 
     def _kept(self, noise: Noise) -> torch.Tensor:
         """Which conditions are told for each item, (B, K) bool."""

@@ -8,25 +8,26 @@ from reverie.codecs.rows import Rows
 from reverie.data.columns import Column, Labels, Numbers
 from reverie.data.dataset import Data
 from reverie.data.kinds import Guess
+from reverie.data.labels import NO_LABEL
+from reverie.data.wishes import Untold, Wish, parse
 from reverie.errors import ReverieError, nearest
+
+_FEW = 20  # distinct numbers, up to which they are classes
 
 
 def read_table(found: Guess, label_from: str = "folder", condition: str | None = None) -> Data:
-    """The rows of a table. condition: names of columns, comma-separated, that the model is told.
+    """The rows of a table. condition: columns that the model is told, `age,label:job,number:pay=gross.pay`, see `wishes`.
 
-    Raises ReverieError for what cannot be read, a column that is not there, and fewer than two columns left to learn.
+    label_from: "csv:COLUMN" takes a column as the rows' labels. Columns that are told stay with the rows, which say so, and are
+    not learned. Raises ReverieError for what cannot be read, and a column that is not there.
     """
-    if label_from not in ("folder", "none"):
-        raise ReverieError(
-            f"--label-from {label_from} is for files of pictures; of a table, --condition COLUMN is what the model is told."
-        )
     rows = Rows.read(found.place)
-    told: dict[str, Column] = {}
-    for name in filter(None, (word.strip() for word in (condition or "").split(","))):
-        told[name] = _told(rows, name)
-    kept = [c for c in rows.frame.columns if c not in told]
+    wishes = parse(condition)
+    if label_from.startswith("csv:"):
+        wishes.append(Wish("label", "label", label_from.removeprefix("csv:")))
+    told = {wish.name: _told(rows, wish) for wish in wishes}
     return Data(
-        Rows(rows.frame[kept], rows.source),
+        Rows(rows.frame, rows.source, {wish.place: wish.name for wish in wishes}),
         [f"row {k + 2}" for k in range(len(rows))],
         kind="table",
         source=str(found.place),
@@ -35,13 +36,19 @@ def read_table(found: Guess, label_from: str = "folder", condition: str | None =
     )
 
 
-def _told(rows: Rows, name: str) -> Column:
-    """A column as what the model is told: a number where it has many values, else a class."""
-    if name not in rows.frame.columns:
-        raise ReverieError(
-            f"{rows.source} has no column '{name}'. The nearest: {nearest(name, [str(c) for c in rows.frame.columns])}."
-        )
-    series = rows.frame[name]
-    if series.dtype.kind in "iuf" and series.nunique() > 20:
+def _told(rows: Rows, wish: Wish) -> Column:
+    """A column as what the model is told: as a person says, else a number where it has many values, and a class where not."""
+    if wish.kind == "image":
+        raise ReverieError(f"--condition {wish}: the rows of a table have no pictures. Give columns of it.")
+    if wish.place not in rows.frame.columns:
+        near = nearest(wish.place, [str(c) for c in rows.frame.columns])
+        raise Untold(f"{rows.source} has no column '{wish.place}'. The nearest: {near}.")
+    series = rows.frame[wish.place]
+    if wish.kind == "number" or (wish.kind != "label" and series.dtype.kind in "iuf" and series.nunique() > _FEW):
+        if series.dtype.kind not in "iufb":
+            raise ReverieError(
+                f"{rows.source}: the column '{wish.place}' holds words; it is told as label:{wish.place}."
+            )
         return Numbers(series.to_numpy(dtype=np.float64, na_value=np.nan))
-    return Labels.of([str(v) for v in series.fillna("(missing)")], name)
+    words = [NO_LABEL if gone else str(v) for v, gone in zip(series, series.isna(), strict=True)]
+    return Labels.of(words, wish.name)

@@ -8,6 +8,7 @@ from pathlib import Path
 from reverie.errors import ReverieError
 
 KINDS = ("label", "number", "image")
+COLUMN = "column"  # of a table, whatever it holds
 WAYS = "label:COLUMN, label:folder, number:COLUMN, image:FOLDER, or any of these as KIND:NAME=COLUMN"
 
 
@@ -25,6 +26,8 @@ class Wish:
 
     def __str__(self) -> str:
         """As a person would write it."""
+        if self.kind == COLUMN and self.name == self.place:
+            return self.place
         return f"{self.kind}:{self.place}" if self.name == self.place else f"{self.kind}:{self.name}={self.place}"
 
 
@@ -35,8 +38,8 @@ def parse(text: str | None, flag: str = "--condition") -> list[Wish]:
     """
     found: list[Wish] = []
     for part in filter(None, map(str.strip, (text or "").split(","))):
-        kind, colon, rest = part.partition(":")
-        if kind not in KINDS or not colon or not rest.strip():
+        kind, colon, rest = part.partition(":") if ":" in part or not part.isidentifier() else (COLUMN, ":", part)
+        if kind not in (*KINDS, COLUMN) or not colon or not rest.strip():
             stated = " NAME=VALUE is for `sample` and other verbs, which are told values." if "=" in part else ""
             raise ReverieError(f"{flag} {part}: write {WAYS}.{stated}")
         name, equals, place = (word.strip() for word in rest.rpartition("="))

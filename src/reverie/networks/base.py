@@ -40,6 +40,7 @@ class Network(nn.Module, ABC):
     """
 
     reads: ClassVar[str] = "numbers"  # or tokens; or fields, of both
+    takes_entries: bool = False  # whether it can be told some of the item's own entries, `example.ENTRIES`
     config: dict[str, Any]
 
     @classmethod
@@ -53,6 +54,11 @@ class Network(nn.Module, ABC):
     @abstractmethod
     def forward(self, x: State, level: Tensor, cond: Conditions) -> State:
         """x: (B, C, *), level: (B,) real numbers of order one that tell the noise, cond: by name -> (B, C, *)."""
+
+
+def takes_entries(network: nn.Module) -> bool:
+    """Whether a network, perhaps a person's own, can be told some of the item's own entries."""
+    return bool(getattr(network, "takes_entries", False))
 
 
 def the_only(blocks: Blocks, network: str, tokens: bool = False) -> Block:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the command line reads this signature without importing PyT
     from reverie.core.denoiser import Denoiser
     from reverie.core.noise import Noise
     from reverie.core.samplers import Step
+    from reverie.example import State
     from reverie.model import Model
     from reverie.tasks.parts.inputs import Inputs
     from reverie.tasks.parts.items import Items
@@ -59,7 +60,8 @@ def augment(
     from reverie.samples import picked
     from reverie.tasks.parts.needs import gaussian
 
-    gaussian(model, COMMAND)
+    if not model.codec.joint:
+        gaussian(model, COMMAND)
     if times < 1:
         raise ReverieError(f"--times {times}: give a whole number from 1.")
     if not 0 < strength <= 1:
@@ -69,7 +71,8 @@ def augment(
     settings = model.defaults.given(steps=steps, guidance=guidance)
     x = [_varied(model, given.x, told, strength, settings, seed, j, batch, on_step) for j in range(times)]
     facts = {"seed": seed, "strength": strength, **settings.to_json()}
-    return _collected(model, given, told, x, facts, with_originals)
+    together = _together if model.codec.joint else _collected
+    return together(model, given, told, x, facts, with_originals)
 
 
 def _read(
@@ -102,27 +105,55 @@ def _read(
 
 
 def _varied(
-    model: Model, x0: Tensor, told: Asked, strength: float, settings: Any, seed: int, number: int, batch: int,
+    model: Model, x0: State, told: Asked, strength: float, settings: Any, seed: int, number: int, batch: int,
     on_step: Callable[[Step], None] | None,
-) -> Tensor:  # fmt: skip
+) -> State:  # fmt: skip
     """The number-th variation of every item, encoded, (N, C, *)."""
-    from reverie.example import some_of
-    from reverie.tasks.parts.strength import time_of
+    from reverie.example import count, each, some_of
+    from reverie.tasks.parts.strength import noised, time_of
     from reverie.tasks.parts.walk import walk
 
-    def start(which: slice, denoiser: Denoiser, noise: Noise, t: Tensor) -> Tensor:
-        own = x0[which].to(model.device)
-        return denoiser.process.diffuse(own, t, denoiser.process.draw(noise, own))
+    def start(which: slice, denoiser: Denoiser, noise: Noise, t: Tensor) -> State:
+        own = each(lambda x: x[which].to(model.device), x0)
+        return noised(model, denoiser.process, own, noise, t, strength)
 
     return walk(
-        model, lambda which: model.guided(some_of(told.cond, which), settings), len(x0), settings, seed=seed,
+        model, lambda which: model.guided(some_of(told.cond, which), settings), count(x0), settings, seed=seed,
         first=number * _APART, batch=batch, start=None if strength == 1 else start,
         below=time_of(model, settings, strength), on_step=on_step,
     )  # fmt: skip
 
 
+def _together(
+    model: Model, given: Inputs, told: Asked, x: list[State], facts: dict[str, Any], with_originals: bool
+) -> Items:
+    """The variations of items that are one file, each item's one after the other; before them, the items themselves."""
+    import numpy as np
+    import torch
+
+    from reverie.example import joined, some_state, to_arrays
+    from reverie.tasks.parts.items import Items
+    from reverie.tasks.parts.provenance import origin
+
+    n, codec = len(given), model.codec
+    order = np.arange(len(x) * n).reshape(len(x), n).T.flatten()
+    made = codec.decode_all(to_arrays(some_state(joined(x), torch.from_numpy(order))))
+    values = {name: [value for value in values for _ in x] for name, values in given.told.items()}
+    items = codec.with_conditions(made, values)
+    names = [f"{name}-{j + 1}" for name in given.names for j in range(len(x))]
+    if with_originals:
+        items, names = codec.joined([given.items, items]), [*given.names, *names]
+    strength = facts["strength"]
+    said = [
+        f"{len(x) * n:,} variations of {n:,} items, seed {facts['seed']}, strength {strength:g} (that share of tokens is lost), "
+        f"{facts['steps']} steps of {facts['sampler']}, guidance {facts['guidance']:g}",
+        *given.notes, *told.lines(), *([f"and, before them, the {n:,} items themselves"] if with_originals else []),
+    ]  # fmt: skip
+    return Items(items, names, [{**origin(COMMAND, model), **facts}], codec, said)
+
+
 def _collected(
-    model: Model, given: Inputs, told: Asked, x: list[Tensor], facts: dict[str, Any], with_originals: bool
+    model: Model, given: Inputs, told: Asked, x: list[State], facts: dict[str, Any], with_originals: bool
 ) -> Items:
     """Items beside their variations, named after them, in their classes' folders."""
     from reverie.samples import is_plain, told_plainly

@@ -18,11 +18,13 @@ if TYPE_CHECKING:  # the command line reads this signature without importing PyT
     from reverie.model import Model
     from reverie.samples import Settings
     from reverie.tasks.parts.edits import Draws, Edits
+    from reverie.tasks.parts.gaps import Fillings
 
 COMMAND = "complete"
 EXAMPLES = (
     "reverie complete runs/digits half.png --mask right:0.5 --samples 8",
     "reverie complete runs/digits photos/ --mask hole.png --label 3,8 -o filled",
+    "reverie complete runs/wage people.csv --samples 5 -o filled.csv",
 )
 
 _JUMPS = "jumps:base=karras,length=5,resamplings=5"  # RePaint's resampling, as often as a small model can afford
@@ -33,18 +35,20 @@ def complete(
     items: Annotated[
         Any, "Items of the model's size: a file, folder, zip, .npy or .npz; what is to be filled counts not."
     ],
-    *,
     mask: Annotated[
         Any,
-        "What to fill: a picture, white where (black is known); a bool .npy; or left, right, top, bottom, centre or "
-        "border with a share, as in right:0.5.",
-    ],
+        "What to fill. Of pictures: a picture, white where (black is known); a bool .npy; or left, right, top, bottom, centre or "
+        "border with a share, as in right:0.5. Of tables, beside the empty cells: names of columns, or a bool .csv or .npy.",
+    ] = None,
     samples: Annotated[int, "Completions of each item."] = 4,
     method: Annotated[
-        str | None, "mmps (numbers), repaint or known; tokens know `known` alone. Default: mmps for numbers."
+        str | None,
+        "mmps (numbers), repaint or known; tokens know `known` alone; tables trained or known. Default: mmps; of "
+        "tables trained, where the model was.",
     ] = None,
     label: options.Label = None,
     condition: options.Condition = None,
+    condition_from: options.ConditionFrom = None,
     guidance: options.Guidance = None,
     steps: options.Steps = None,
     sampler: Annotated[
@@ -56,11 +60,12 @@ def complete(
     seed: options.Seed = 0,
     batch: options.Batch = 128,
     on_step: Callable[[Step], None] | None = None,
-) -> Edits:
-    """Fill in what a mask marks (inpainting, outpainting); known entries come back exactly as they were given.
+) -> Edits | Fillings:
+    """Fill in what a mask marks (inpainting, outpainting), or empty cells; what is known comes back exactly as it was given.
 
     mmps bends the model's mean by how its guess misses the known entries, weighed by the model's own covariance; known puts
     the known entries in the guess's place; repaint does so and goes back up again and again, for the rest to agree with them.
+    Of a table, each draw fills all gaps together (multiple imputation), and the file named first has the mean or commonest draw.
     """
     import torch
 
@@ -68,6 +73,15 @@ def complete(
     from reverie.tasks.parts.inputs import read_inputs
     from reverie.tasks.parts.masks import read_mask
 
+    if model.codec.joint:
+        settings = choose(model, label or condition, guidance, steps, sampler, time_grid)
+        return _gaps_filled(
+            model, items, mask, samples, method, settings, label, condition, condition_from, seed, batch, on_step
+        )
+    if condition_from is not None:
+        raise ReverieError(f"--condition-from {condition_from}: these items bring nothing; state it with --condition.")
+    if mask is None:
+        raise ReverieError("Say what to fill: --mask right:0.5, or a picture that is white where to fill.")
     inputs = read_inputs(model.codec, items)
     fill = torch.from_numpy(read_mask(mask, model.codec.field, len(inputs))).expand(len(inputs), -1, -1, -1)
     method, settings = _settled(
@@ -95,6 +109,22 @@ def complete(
             f"(the walk itself missed it by {missed:.2g} rms, where black is -1 and white 1)"
         ],
     )  # fmt: skip
+
+
+def _gaps_filled(
+    model: Model, items: Any, mask: Any, samples: int, method: str | None, settings: Settings, label: str | None,
+    condition: str | None, condition_from: str | None, seed: int, batch: int, on_step: Callable[[Step], None] | None,
+) -> Fillings:  # fmt: skip
+    """Gaps of data of several fields, told what the items bring and what a person states."""
+    from reverie.tasks.parts.edits import Draws
+    from reverie.tasks.parts.gaps import filled
+    from reverie.tasks.parts.told import read_known_gaps, stated
+
+    said = stated(model, 1, label, condition)
+    inputs, names, gaps = read_known_gaps(model, items, mask, said, condition_from)
+    own = {name: [value for value in inputs.told[name] for _ in range(samples)] for name in names}
+    asked = Draws.of(model, settings, len(inputs), samples, seed, label, condition, batch, own)
+    return filled(COMMAND, model, inputs, gaps, asked, method, on_step)
 
 
 def _settled(

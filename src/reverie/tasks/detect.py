@@ -15,7 +15,9 @@ if TYPE_CHECKING:  # the command line reads this signature without importing PyT
     import numpy as np
     from torch import Tensor
 
+    from reverie.conditions import Asked
     from reverie.core.samplers import Step
+    from reverie.example import State
     from reverie.model import Model
     from reverie.tasks.parts.findings import Findings
     from reverie.tasks.parts.inputs import Inputs
@@ -33,8 +35,13 @@ def detect(
     items: Annotated[Any, "What to look at; with folders normal/ and anomalous/ the scores are judged by them."],
     fpr: Annotated[float, "False-positive rate: the share of normal items that may be flagged."] = 0.01,
     normal: Annotated[Any, "Normal items that it was not trained on. Default: what the run held out."] = None,
-    draws: Annotated[int, "Noises that each item meets at each of three levels, told each label in turn."] = 2,
-    label_from: Annotated[str, "folder or none: where IN says what is normal and what anomalous."] = "folder",
+    draws: Annotated[
+        int | None,
+        "Noises that each item meets at each of three levels, told each label in turn. Default: 2; of tables 8.",
+    ] = None,
+    label_from: Annotated[
+        str, "folder, none, or csv:COLUMN of a table: where IN says what is normal (or 0) and what anomalous (or 1)."
+    ] = "folder",
     condition: Annotated[str | None, "What to tell of every item, normal ones too: style=noto,label=3."] = None,
     condition_from: options.ConditionFrom = None,
     seed: Annotated[int, "Start of the noise, and of how normal items are halved."] = 0,
@@ -61,7 +68,10 @@ def detect(
     from reverie.tasks.parts.provenance import origin
     from reverie.tasks.parts.told import check_brought, read_known, stated, wish_of
 
-    scores(model, COMMAND)
+    joint = model.codec.joint
+    if not joint:
+        scores(model, COMMAND)
+    draws = (8 if joint else 2) if draws is None else draws
     if draws < 1:
         raise ReverieError(f"--draws {draws}: give a whole number from 1.")
     check_seed(seed)
@@ -74,6 +84,8 @@ def detect(
     _can_promise(fpr, len(halves[0]))
     sets = (given, *halves)
     told = [wish_of(model, one, names, condition=condition) for one in sets]
+    if joint:
+        return _of_fields(model, sets, told, known, fpr, draws, seed, batch, on_step, condition, condition_from)
     found = [
         denoising_errors(model, one.x, draws, seed, batch, on_step, asked)
         for one, asked in zip(sets, told, strict=True)
@@ -89,26 +101,53 @@ def detect(
     )  # fmt: skip
 
 
+def _of_fields(
+    model: Model, sets: tuple[Inputs, Inputs, Inputs], told: list[Asked], known: State | None, fpr: float, draws: int, seed: int,
+    batch: int, on_step: Callable[[Step], None] | None, condition: str | None, condition_from: str | None,
+) -> Findings:  # fmt: skip
+    """The same of data of several fields: their own divergences, and an isolation forest beside the nearest neighbours."""
+    from sklearn.ensemble import IsolationForest
+
+    from reverie.example import to_arrays
+    from reverie.tasks.parts.anomaly import field_errors
+    from reverie.tasks.parts.findings import TableFindings, judged
+    from reverie.tasks.parts.provenance import origin
+
+    given, calibration, check = sets
+    if given.labels is not None:
+        given.told["label"] = judged(given.labels)
+    raw = [field_errors(model, one.x, draws, seed, batch, on_step, what) for one, what in zip(sets, told, strict=True)]
+    errors = [one.beside(raw[1]) for one in raw]
+    rows = [model.codec.numbers(to_arrays(x)) for x in (given.x, check.x, calibration.x if known is None else known)]
+    near = _near(rows[:2], rows[2])
+    forest = IsolationForest(random_state=0).fit(rows[2])
+    return TableFindings(
+        given, model.codec, fpr, errors=errors[0], calibration=errors[1], check=errors[2], near=near[0], near_check=near[1],
+        settings={
+            **origin(COMMAND, model), "seed": seed, "draws": draws, "fpr": fpr, "told": list(told[0].values),
+            "condition": condition, "condition_from": condition_from,
+        },
+        classes=[], notes=[*given.notes, *(told[0].lines() if told[0].values else [])],
+        forest=-forest.score_samples(rows[0]), forest_check=-forest.score_samples(rows[1]),
+    )  # fmt: skip
+
+
 def _normal(
     model: Model, normal: Any, train: Any, run: Path | None, said: dict[str, list[str]], condition_from: str | None
-) -> tuple[Inputs, Tensor | None]:
+) -> tuple[Inputs, State | None]:
     """Normal items that the model has not seen, with what is known of them, and those that it has, encoded."""
-    import torch
-
     from reverie.evaluation.sides import both_sides
+    from reverie.example import of_arrays
     from reverie.tasks.parts.inputs import Inputs, read_inputs
     from reverie.tasks.parts.told import read_known
 
-    known = None if train is None else read_inputs(model.codec, train).x
+    known: State | None = None if train is None else read_inputs(model.codec, train).x
     if normal is not None:
         return read_known(model, normal, said, condition_from=condition_from)[0], known
     if run is None:
         raise ReverieError("Normal items are needed to calibrate on: detect(model, items, normal=held_out_items).")
     seen, held = both_sides(run, model, way="--normal PATH, with normal items that it was not trained on")
-    usual = Inputs(
-        list(held.items), held.names, torch.from_numpy(model.encode(held.items)), held.told(range(len(held)))
-    )
-    return usual, torch.from_numpy(model.encode(seen.items))
+    return Inputs.of(held, model), of_arrays(model.encode(seen.items))
 
 
 def _can_promise(fpr: float, n: int) -> None:
@@ -125,7 +164,11 @@ def _can_promise(fpr: float, n: int) -> None:
 
 def _distances(sets: list[Tensor], known: Tensor) -> list[np.ndarray]:
     """The mean distance of each item to its 5 nearest known ones, in units of x."""
+    return _near([x.flatten(1).double().numpy() for x in sets], known.flatten(1).double().numpy())
+
+
+def _near(sets: list[np.ndarray], known: np.ndarray) -> list[np.ndarray]:
+    """The mean distance of rows (N, D) to their 5 nearest known ones."""
     from reverie.metrics.distances import nearest
 
-    rows = known.flatten(1).double().numpy()
-    return [nearest(x.flatten(1).double().numpy(), rows, min(5, len(rows)))[0].mean(1) for x in sets]
+    return [nearest(x, known, min(5, len(known)))[0].mean(1) for x in sets]

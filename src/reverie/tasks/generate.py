@@ -22,6 +22,7 @@ EXAMPLES = (
     "reverie sample runs/digits -n 16 --steps 18 --sampler heun --seed 0",
     "reverie sample runs/digits -n 8 --label 3 --guidance 2 -o threes --film threes.gif",
     "reverie sample runs/emoji -n 8 --condition style=noto,group=animals-nature --guidance 3",
+    "reverie sample runs/wage -n 100 --given 'age=40..50 maritl=\"2. Married\"' -o married.csv",
     "reverie sample runs/digits --like threes/3/seed0-00005.png --steps 64",
 )
 
@@ -36,6 +37,10 @@ def generate(
         str | None,
         "What else to tell, comma-separated: style=noto,age=40,sketch=drawing.png; several are cycled: style=noto|blob. "
         "Default: as combined in training.",
+    ] = None,
+    given: Annotated[
+        str | None,
+        "What the rows of a table are to be: 'age=40..50 sex=F', or column=one|another; in a range as training has them.",
     ] = None,
     steps: Annotated[
         int | None, "Steps of the sampler. Default: the model's own, or those usual for --sampler."
@@ -58,16 +63,21 @@ def generate(
     from reverie.samples import picked
     from reverie.storage import fingerprint
     from reverie.tasks.parts.films import SHOWN, Recorder, film_place, save_film
-    from reverie.tasks.parts.provenance import Saved
+    from reverie.tasks.parts.needs import one_field
+    from reverie.tasks.parts.provenance import Saved, read_made
     from reverie.tasks.parts.told import stated
     from reverie.training.distributed import join
 
     place = None if film is None else film_place(film)
+    if place is not None:
+        one_field(model, f"{COMMAND} --film")
     own, first, alone, notes = fingerprint(model), 0, None, []
     asked: dict[str, Any] = {
         "steps": steps, "sampler": sampler, "grid": time_grid, "guidance": guidance, "interval": parse_interval(interval),
         "temperature": temperature, "schedule": schedule,
     }  # fmt: skip
+    if like is not None and given is None:
+        given = read_made(Path(like)).get("given")
     if like is not None:
         saved = Saved.read(Path(like), own)
         notes = [saved.line({"seed": seed, "label": label, **asked})]
@@ -83,16 +93,16 @@ def generate(
         told |= {name: [value] * n for name, value in saved.told(but=told).items()}
     shown = slice(SHOWN) if alone is None else slice(alone, alone + 1)
     film_of = Recorder(-(-n // max(batch, 1)), shown, on_step)
-    made = model.sample(
-        n,
-        conditions=told,
-        seed=picked(seed or 0),
-        first=first,
-        batch=batch,
-        on_step=on_step if place is None else film_of,
-        spread=join().spread,
-        **asked,
-    )
+    seed = picked(seed or 0)
+    if given is not None:
+        from reverie.tasks.parts.gaps import sampled
+
+        made = sampled(model, given, n, told, model.defaults.given(**asked), seed, first, batch, on_step)
+    else:
+        watch = on_step if place is None else film_of
+        made = model.sample(
+            n, conditions=told, seed=seed, first=first, batch=batch, on_step=watch, spread=join().spread, **asked
+        )
     together = [(first + k - k % batch, min(batch, n - k + k % batch)) for k in range(n)]
     made = dataclasses.replace(made, model=own, together=together, notes=[*made.notes, *notes])
     if place is not None and join().leads:

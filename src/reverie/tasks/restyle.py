@@ -50,8 +50,10 @@ def restyle(
     """
     from reverie.tasks.parts.edits import Draws, Edits, choose, decoded
     from reverie.tasks.parts.inputs import read_inputs
+    from reverie.tasks.parts.needs import one_field
     from reverie.tasks.parts.strength import time_of
 
+    one_field(model, COMMAND)
     if not 0 <= strength <= 1:
         raise ReverieError(f"--strength {strength:g}: give a number from 0 (the item itself) to 1 (a fresh draw).")
     inputs = read_inputs(model.codec, items)

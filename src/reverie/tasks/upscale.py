@@ -60,7 +60,9 @@ def upscale(
     from reverie.core.guidance import Downsample
     from reverie.tasks.parts.edits import Draws, Edits, choose, decoded, mean_of
     from reverie.tasks.parts.inputs import read_inputs, resized
+    from reverie.tasks.parts.needs import one_field
 
+    one_field(model, COMMAND)
     _, height, width = model.codec.field.shape
     if factor < 2 or height % factor or width % factor:
         raise ReverieError(

@@ -11,6 +11,7 @@ class Family:
 
     process: `gaussian`; one of the token processes, for which parameterisation means nothing and `schedule` is a survival; or
     `product`, for data of several fields, numbers under `schedule` and masked tokens under `survival`.
+    entries: share of items that are told some of their own, so that others can be filled in from them.
     steps, sampler, grid: how it samples unless told otherwise; None for the sampler's usual number of steps.
     """
 
@@ -24,6 +25,7 @@ class Family:
     grid: str = "uniform"
     steps: int | None = None
     survival: str = "log-linear"
+    entries: float = 0.0
 
     @property
     def reads(self) -> str:

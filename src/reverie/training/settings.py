@@ -56,6 +56,11 @@ class TrainSettings:
     condition_dropout: float = _option(
         0.1, "Share of items that a label or other condition is not told for, so that guidance works."
     )
+    entries: float | None = _option(
+        None,
+        "Share of items that are told some of their own entries (cells of a table), which `complete` then does better with. "
+        "Default: the family's.",
+    )
     augment: str | None = _option(
         None, "Random changes of the data, comma-separated: flip, vflip, rotate90. Default none."
     )
@@ -157,6 +162,8 @@ class TrainSettings:
             raise ReverieError(f"--max-broken {self.max_broken}: a share is at most 100%.")
         if not 0 <= self.condition_dropout < 1:
             raise ReverieError(f"--condition-dropout {self.condition_dropout:g} must be at least 0 and below 1.")
+        if self.entries is not None and not 0 <= self.entries < 1:
+            raise ReverieError(f"--entries {self.entries:g} must be at least 0 and below 1.")
         parse(self.condition)
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise ReverieError(f"--precision {self.precision}: there are auto, float32 and bfloat16.")
@@ -226,6 +233,11 @@ class TrainSettings:
         """A choice that a family makes: the person's own where there is one, else the family's."""
         own = getattr(self, choice)
         return own if own is not None else getattr(self.family_of, choice)
+
+    @property
+    def entries_told(self) -> float:
+        """The share of items that are told some of their entries."""
+        return self.family_of.entries if self.entries is None else self.entries
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""

@@ -29,7 +29,7 @@ from reverie.data.split import Split, split
 from reverie.errors import ReverieError
 from reverie.example import of_arrays
 from reverie.model import Model
-from reverie.networks.base import Block
+from reverie.networks.base import Block, takes_entries
 from reverie.samples import Settings, sampler_class
 from reverie.training.fitting import SIZES, fit, worth_its_time
 from reverie.training.memory import peak_memory
@@ -84,7 +84,9 @@ def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = Non
     conditions = start.conditions if start else Knowledge.fit(train.columns, _sides(codec))
     conditions.check(train.columns, "the model to start from")
     notes += _told_notes(conditions, len(data))
-    loader = Loader(train.items, codec, settings.seed, train.columns, conditions, settings.condition_dropout, augment)
+    told = _entries_told(settings, start, network)
+    dropout = settings.condition_dropout
+    loader = Loader(train.items, codec, settings.seed, train.columns, conditions, dropout, augment, told)
     for chosen in _sizes(settings):
         model = _continued(start, notes) if start else _fresh(codec, train, conditions, chosen, network)
         model.to(device)
@@ -112,6 +114,12 @@ def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = Non
     on_held, on_train = (_looked_at(model, part, at_once) for part in (held, train))
     asked = held.subset(np.arange(min(len(held), ITEMS)))
     return Job(model, loader, on_held, on_train, asked, cut, batch, lr, notes, chosen, memory)
+
+
+def _entries_told(settings: TrainSettings, start: Model | None, network: nn.Module | None) -> float:
+    """The share of items that are told some of their entries; none where the network, given or started from, cannot be."""
+    given = start.denoiser.network if start else network
+    return settings.entries_told if given is None or takes_entries(given) else 0.0
 
 
 def default_batch(codec: Codec, count: int) -> int:
@@ -236,6 +244,10 @@ def _of_kind(settings: TrainSettings, kind: str) -> TrainSettings:
     codec: Any = registry.find("codecs", kind)
     if settings.family is None and codec.family != registry.name_of(type(settings.family_of)):
         settings = replace(settings, family=codec.family)
+    if settings.entries and not codec.joint:
+        raise ReverieError(
+            f"--entries {settings.entries:g} is for data of several fields; this ({kind}) has one. Leave it out."
+        )
     if codec.joint != (settings.family_of.reads == "fields"):
         raise ReverieError(
             f"--family {settings.family} is for {'data of one field' if codec.joint else 'data of several fields'}, and this is "
@@ -252,7 +264,8 @@ def _fresh(
     torch.manual_seed(settings.seed)
     if network is None:
         cls: Any = registry.find("networks", str(settings.chosen("architecture")))
-        network = cls.sized(settings.size, blocks(codec, process), conditions.declared)
+        told = {"takes_entries": True} if settings.entries_told else {}
+        network = cls.sized(settings.size, blocks(codec, process), conditions.declared, **told)
     return Model(codec, _denoiser(process, sigma_data, settings, network), conditions)
 
 

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from reverie.conditions import Asked
-from reverie.core.denoiser import Given
+from reverie.core.denoiser import Denoiser, Given
 from reverie.core.noise import Noise
+from reverie.core.processes import Product
 from reverie.core.samplers import Step
-from reverie.example import Condition, Conditions, moved, some_of
+from reverie.example import Condition, Conditions, count, each, moved, some_of
 from reverie.model import Model, judging
 from reverie.tasks.parts.needs import gaussian
 from reverie.tasks.parts.told import wish
@@ -55,6 +56,74 @@ class Errors:
         """(N, *), the mean over levels of each place's error, as a multiple of the mean error of normal items."""
         usual = normal.by_level.mean(0).clip(1e-12)
         return (self.maps / usual.reshape(1, -1, *(1,) * (self.maps.ndim - 2))).mean(1)
+
+
+@dataclass(frozen=True)
+class FieldErrors:
+    """Divergences of predictions from noisy items of several fields, each as a multiple of what it usually is of normal items.
+
+    by_field: (N, K, F), the mean over draws at each level, of each field: squared errors of numbers, surprisal of tokens.
+    entries: (F,), how many each field has. usual: (K, F), the means over normal items.
+    """
+
+    by_field: np.ndarray
+    entries: np.ndarray
+    usual: np.ndarray
+
+    @property
+    def scores(self) -> np.ndarray:
+        """(N,), the mean over levels of the logarithm of the error, its fields weighed by how many entries they have."""
+        share = self.entries / self.entries.sum()
+        return np.log((self.by_field / self.usual.clip(1e-12) @ share).clip(1e-12)).mean(1)
+
+    @property
+    def label(self) -> np.ndarray:
+        """(N,), zeros: no label is told in turn."""
+        return np.zeros(len(self.by_field), dtype=np.int64)
+
+    def beside(self, normal: FieldErrors) -> FieldErrors:
+        """The same, as multiples of the normal items' errors."""
+        return FieldErrors(self.by_field, self.entries, normal.by_field.mean(0))
+
+
+def field_errors(
+    model: Model,
+    x: dict[str, Tensor],
+    draws: int,
+    seed: int,
+    batch: int = 128,
+    on_step: Callable[[Step], None] | None = None,
+    told: Asked = Asked(),
+) -> FieldErrors:
+    """The process' own divergence of each field, of items {field: (N, *)}, at each level; all items meet the same noises."""
+    process = model.denoiser.process
+    assert isinstance(process, Product)
+    times = [process.schedule.time_of_noise(torch.tensor(k * model.denoiser.sigma_data)) for k in LEVELS]
+    found, cuts = [], slices(count(x), batch)
+    with judging(model.denoiser):
+        for number, which in enumerate(cuts, start=1):
+            own = each(lambda v: v[which].to(model.device), x)  # noqa: B023
+            denoiser = Given(model.denoiser, moved(some_of(told.cond, which), model.device))
+            parts = [_field_error(denoiser, process, own, t, draws, seed) for t in times]
+            found.append(torch.stack(parts, 1).cpu())
+            if on_step is not None:
+                on_step(Step(number, len(cuts), 1.0, 0.0, own, None))
+    by_field = torch.cat(found).double().numpy()
+    entries = np.array([x[name][0].numel() for name in process.fields], dtype=np.float64)
+    return FieldErrors(by_field, entries, np.ones(by_field.shape[1:]))
+
+
+def _field_error(
+    denoiser: Denoiser, process: Product, x: dict[str, Tensor], t: Tensor, draws: int, seed: int
+) -> Tensor:
+    """The mean divergence of each field at time t over draws, (N, F)."""
+    total = []
+    for k in range(draws):
+        one = process.draw(Noise.of(seed, 1, k), {name: v[:1] for name, v in x.items()})
+        x_t = process.diffuse(x, t, {name: e.expand(x[name].shape) for name, e in one.items()})
+        said = denoiser(x_t, t)
+        total.append(torch.stack([p.divergence(x[n], said[n], x_t[n], t) for n, p in process.fields.items()], 1))
+    return torch.stack(total).mean(0)
 
 
 def in_turn(model: Model, told: Asked) -> list[str]:

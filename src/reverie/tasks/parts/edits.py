@@ -17,7 +17,7 @@ from reverie.core.denoiser import Denoiser
 from reverie.core.noise import Noise
 from reverie.core.samplers import Step
 from reverie.errors import ReverieError
-from reverie.example import some_of
+from reverie.example import State, each, some_of
 from reverie.model import Model
 from reverie.samples import Settings, picked, told_plainly, write_item
 from reverie.tasks.parts.inputs import Inputs
@@ -115,13 +115,13 @@ class Draws:
         on_step: Callable[[Step], None] | None,
         start: Start | None = None,
         below: float | None = None,
-    ) -> Tensor:
+    ) -> State:
         """All draws, encoded, (inputs, samples, C, *) on the CPU; arguments as `walk` has them."""
         x = walk(
             self.model, bend, self.inputs * self.samples, self.settings, seed=self.seed, index=self.index, batch=self.batch,
             start=start, below=below, on_step=on_step,
         )  # fmt: skip
-        return x.unflatten(0, (self.inputs, self.samples))
+        return each(lambda v: v.unflatten(0, (self.inputs, self.samples)), x)
 
 
 def choose(

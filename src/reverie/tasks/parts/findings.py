@@ -14,8 +14,10 @@ import numpy as np
 import reverie
 from reverie import files
 from reverie.codecs import Codec
+from reverie.errors import ReverieError
 from reverie.evaluation.classifier import Share, share
-from reverie.tasks.parts.anomaly import Auroc, Errors, p_values
+from reverie.samples import free_file
+from reverie.tasks.parts.anomaly import Auroc, Errors, FieldErrors, p_values
 from reverie.tasks.parts.inputs import Inputs
 
 if TYPE_CHECKING:
@@ -37,9 +39,9 @@ class Findings:
     given: Inputs
     codec: Codec
     fpr: float
-    errors: Errors
-    calibration: Errors
-    check: Errors
+    errors: Errors | FieldErrors
+    calibration: Errors | FieldErrors
+    check: Errors | FieldErrors
     near: np.ndarray
     near_check: np.ndarray
     settings: dict[str, Any]
@@ -74,16 +76,17 @@ class Findings:
     def aurocs(self) -> tuple[Auroc, Auroc, str]:
         """Of the scores, of the nearest neighbours on the same items, and which items they were."""
         labels = np.array(self.given.labels or [])
-        if set(labels.tolist()) == {NORMAL, ANOMALOUS}:
-            normal, odd = labels == NORMAL, labels == ANOMALOUS
-            which = f"{odd.sum():,} anomalous against {normal.sum():,} normal"
-            return (
-                Auroc.of(self.scores[normal], self.scores[odd]),
-                Auroc.of(self.near[normal], self.near[odd]),
-                which,
-            )
         which = f"all {len(self):,} against {len(self.check.scores):,} normal held-out items"
-        return Auroc.of(self.check.scores, self.scores), Auroc.of(self.near_check, self.near), which
+        if set(labels.tolist()) == {NORMAL, ANOMALOUS}:
+            which = f"{(labels == ANOMALOUS).sum():,} anomalous against {(labels == NORMAL).sum():,} normal"
+        return self._auroc(self.scores, self.check.scores), self._auroc(self.near, self.near_check), which
+
+    def _auroc(self, values: np.ndarray, check: np.ndarray) -> Auroc:
+        """Of the items that are called anomalous against those called normal; where none are, of all against the check half."""
+        labels = np.array(self.given.labels or [])
+        if set(labels.tolist()) == {NORMAL, ANOMALOUS}:
+            return Auroc.of(values[labels == NORMAL], values[labels == ANOMALOUS])
+        return Auroc.of(check, values)
 
     def lines(self) -> list[str]:
         """What was flagged, the rate of false alarms that was seen, and how it compares with nearest neighbours."""
@@ -142,5 +145,66 @@ class Findings:
         """(N, H, W, 3) uint8: dark where the error is as among normal items or less, bright where it is 5 times that."""
         from matplotlib import colormaps
 
+        assert isinstance(self.errors, Errors)
+        assert isinstance(self.calibration, Errors)
         heat = self.errors.heat(self.calibration)
         return (colormaps["inferno"](np.clip(heat / _HOTTEST, 0, 1))[..., :3] * 255).round().astype(np.uint8)
+
+
+@dataclass
+class TableFindings(Findings):
+    """Findings of items that are one file: written as that file with the scores beside each item.
+
+    forest, forest_check: scores of an isolation forest fitted to the training items, of the items and of the check half.
+    """
+
+    forest: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    forest_check: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+    def lines(self) -> list[str]:
+        """The same, with the isolation forest."""
+        first, *rest = super().lines()
+        return [first, *rest, f"isolation forest {self._auroc(self.forest, self.forest_check)} on the same"]
+
+    def sheet(self) -> Image:
+        """The strangest items."""
+        from PIL import Image
+
+        order = np.argsort(-self.scores, kind="stable")[:_SHOWN]
+        return Image.fromarray(self.codec.sheet(self._beside(self.given.some(order).items, order)))
+
+    def save(self, folder: Path, about: dict[str, Any]) -> list[Path]:
+        """Write the items with columns score, p, flagged, knn5 and forest, and all settings in a .json beside."""
+        place = free_file(Path(folder), self.codec, "found")
+        own, near, which = self.aurocs
+        figures = {
+            "auroc": vars(own), "auroc_knn5": vars(near), "auroc_forest": vars(self._auroc(self.forest, self.forest_check)),
+            "compared": which, "false_positives": vars(self.seen), "calibrated_on": len(self.calibration.scores),
+        }  # fmt: skip
+        path = self.codec.write(self._beside(self.given.items, np.arange(len(self))), place)
+        settings = {"reverie": reverie.__version__, **self.settings, **about}
+        files.write_json(path.with_suffix(".json"), {**settings, **figures})
+        return [path, path.with_suffix(".json")]
+
+    def _beside(self, items: Any, which: np.ndarray) -> Any:
+        said = {
+            "score": self.scores,
+            "p": self.p,
+            "flagged": self.flagged.astype(int),
+            "knn5": self.near,
+            "forest": self.forest,
+        }
+        return self.codec.annotated(items, {name: values[which] for name, values in said.items()})
+
+
+def judged(labels: list[str]) -> list[str]:
+    """What a column of normal and anomalous, 0 and 1, no and yes or false and true says; ReverieError for any other words."""
+    said = {"normal": NORMAL, "anomalous": ANOMALOUS, "anomaly": ANOMALOUS}
+    said |= dict.fromkeys(("0", "no", "false"), NORMAL) | dict.fromkeys(("1", "yes", "true"), ANOMALOUS)
+    words = [label.lower() for label in labels]
+    if odd := sorted(set(words) - set(said)):
+        raise ReverieError(
+            f"--label-from: a column that says what is anomalous holds normal and anomalous, 0 and 1 or no and yes; this one has "
+            f"{', '.join(odd[:5])}."
+        )
+    return [said[word] for word in words]

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from reverie import registry
 from reverie.codecs import Codec
-from reverie.data.dataset import Data
+from reverie.codecs.gaps import Gaps
+from reverie.data.dataset import Data, taken
 from reverie.errors import ReverieError
+from reverie.example import State, of_arrays, some_state
+from reverie.model import Model
 
 
 @dataclass
@@ -21,13 +23,15 @@ class Inputs:
     """Items as they were given and as the network sees them.
 
     items: N of them, as the codec's files hold them. names: what messages call them. x: (N, C, *) float32 in [-1, 1], or
-    int64 tokens. told: what the data says of each beside itself, N values by name, labels among it.
+    int64 tokens, or {field: (N, *)}. told: what the data says of each beside itself, N values by name, labels among it.
+    notes: what a person should know of how they were read.
     """
 
-    items: list[Any]
+    items: Any
     names: list[str]
-    x: Tensor
+    x: State
     told: dict[str, list[Any]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def labels(self) -> list[str] | None:
@@ -41,7 +45,13 @@ class Inputs:
     def some(self, index: np.ndarray) -> Inputs:
         """Those at some places, in that order."""
         told = {name: [values[k] for k in index] for name, values in self.told.items()}
-        return Inputs([self.items[k] for k in index], [self.names[k] for k in index], self.x[index], told)
+        items, places = taken(self.items, np.asarray(index)), torch.as_tensor(index)
+        return Inputs(items, [self.names[k] for k in index], some_state(self.x, places), told, self.notes)
+
+    @classmethod
+    def of(cls, data: Data, model: Model) -> Inputs:
+        """Data that a model was fitted to."""
+        return cls(data.items, data.names, of_arrays(model.encode(data.items)), data.told(range(len(data))))
 
 
 def read_inputs(codec: Codec, given: Any, label_from: str = "none", condition: str | None = None) -> Inputs:
@@ -52,6 +62,9 @@ def read_inputs(codec: Codec, given: Any, label_from: str = "none", condition: s
     nothing is resized, recoloured or left out.
     """
     data = _read(codec, given, label_from, condition)
+    if codec.joint:
+        x, notes = of_arrays(codec.encode_all(data.items)), codec.remarks(data.items)
+        return Inputs(data.items, data.names, x, data.told(range(len(data))), notes)
     if odd := {k: n for k, n in data.found.items() if k != codec.found_as}:
         words = ", ".join(f"{n:,} of {k}" for k, n in odd.items())
         raise ReverieError(
@@ -65,6 +78,19 @@ def read_inputs(codec: Codec, given: Any, label_from: str = "none", condition: s
     return Inputs(list(data.items), data.names, torch.from_numpy(x), data.told(range(len(data))))
 
 
+def read_gaps(codec: Codec, given: Any, mask: Any, condition: str | None = None) -> tuple[Inputs, Gaps]:
+    """Read data of several fields with gaps: the items that have any, and all of them with their gaps."""
+    data = _read(codec, given, "none", condition)
+    gaps = codec.gaps(data.items, mask)
+    if not gaps.count:
+        raise ReverieError(
+            f"{data.source} has no empty {gaps.entries}: there is nothing to fill in. Mark some with --mask."
+        )
+    part = data.subset(gaps.places)
+    notes = [*codec.remarks(data.items, gaps=True), *gaps.notes]
+    return Inputs(part.items, part.names, of_arrays(gaps.x), part.told(range(len(part))), notes), gaps
+
+
 def resized(codec: Codec, height: int, width: int) -> Codec:
     """The same codec for pictures of another size."""
     made: Codec = registry.from_config("codecs", {**registry.config(codec), "height": height, "width": width})
@@ -72,9 +98,11 @@ def resized(codec: Codec, height: int, width: int) -> Codec:
 
 
 def _read(codec: Codec, given: Any, label_from: str, condition: str | None) -> Data:
-    channels, *sides = codec.field.shape
     if isinstance(given, Data):
         return given
+    if codec.joint:
+        return _read_together(codec, given, label_from, condition)
+    channels, *sides = codec.field.shape
     if isinstance(given, str | Path):
         if not str(given):
             raise ReverieError("The path of what to work on is empty; name a file, a folder or a packaged data set.")
@@ -87,3 +115,13 @@ def _read(codec: Codec, given: Any, label_from: str, condition: str | None) -> D
         return Data(given, [f"input[{k}]" for k in range(len(given))], source="input")
     one = np.shape(given) in ((*sides,), (*sides, channels))
     return Data.from_arrays(np.asarray(given)[None] if one else given, name="input")
+
+
+def _read_together(codec: Codec, given: Any, label_from: str, condition: str | None) -> Data:
+    """Data of several fields, of the codec's kind: a file, or what `Codec.gathered` takes."""
+    if isinstance(given, str | Path):
+        from reverie.data.source import read
+
+        return read(given, label_from=label_from, condition=condition, kind=codec.kind)
+    items = codec.gathered(given)
+    return Data(items, [f"input[{k}]" for k in range(len(items))], kind=codec.kind, source="input")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reverie.codecs import Codec
-from reverie.samples import safe_name, save_table, write_item
+from reverie.samples import free_file, safe_name, save_table, write_item
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -27,7 +27,7 @@ class Items:
     folder.
     """
 
-    items: list[np.ndarray]
+    items: Any
     names: list[str]
     facts: list[dict[str, Any]]
     codec: Codec
@@ -58,14 +58,22 @@ class Items:
 
     def sheet(self) -> Image:
         """The first of them as one picture."""
+        from PIL import Image
+
         from reverie.codecs.sheets import grid
 
+        if self.codec.together:
+            return Image.fromarray(self.codec.sheet(self.items))
         captions = None if self.captions is None else self.captions[: self.shown]
         return grid([self.codec.picture(item) for item in self.items[: self.shown]], self.columns, captions)
 
     def save(self, folder: str | Path, about: dict[str, Any] | None = None) -> list[Path]:
         """Write every item at full depth with what made it inside, where the format allows; return the paths."""
         paths = []
+        if self.codec.together:  # one file, of what made them all
+            verb = self.facts[0]["verb"]
+            place = free_file(Path(folder), self.codec, f"{verb}ed")
+            return [write_item(self.codec, self.items, place, {**self.facts[0], **(about or {})})]
         for k, item in enumerate(self.items):
             place = Path(folder) if self.folders is None else Path(folder) / safe_name(self.folders[k])
             paths.append(write_item(self.codec, item, place / self.names[k], {**self.facts[k], **(about or {})}))

@@ -7,8 +7,19 @@ from reverie.errors import ReverieError
 from reverie.model import Model
 
 
+def one_field(model: Model, verb: str) -> None:
+    """Refuse data of several fields."""
+    codec = model.codec
+    if codec.joint:
+        raise ReverieError(
+            f"`reverie {verb}` works on data of one field. A {codec.kind} has several ({', '.join(codec.fields)}), each "
+            "with noise of its own kind. `sample`, `complete`, `augment`, `detect` and `evaluate` take it."
+        )
+
+
 def gaussian(model: Model, verb: str) -> Gaussian:
     """The model's process, which must be Gaussian; raises ReverieError elsewhere."""
+    one_field(model, verb)
     process = model.denoiser.process
     if not isinstance(process, Gaussian):
         raise ReverieError(

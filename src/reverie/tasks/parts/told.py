@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from reverie.codecs.gaps import Gaps
 from reverie.conditions import Asked
+from reverie.data.known import KnownLabel
+from reverie.data.labels import NO_LABEL
 from reverie.data.wishes import KINDS, Untold, Wish, parse
 from reverie.errors import ReverieError, nearest
 from reverie.model import Model
-from reverie.tasks.parts.inputs import Inputs, read_inputs
+from reverie.tasks.parts.inputs import Inputs, read_gaps, read_inputs
 
 _WAYS = "Say where it is with --condition-from, state it with --condition NAME=VALUE, or tell nothing: --condition-from none."
 
@@ -82,14 +85,40 @@ def read_known(
     but: those that a person states instead. condition_from: `KIND:COLUMN,...`, where they are in a data set of files; without
     it as in training, or else by their names; "none" tells none of them. Raises ReverieError for one that is not there.
     """
+    return _told_of(
+        model, items, but, condition_from, lambda places: read_inputs(model.codec, items, label_from, places)
+    )
+
+
+def read_known_gaps(
+    model: Model, items: Any, mask: Any, but: Collection[str], condition_from: str | None = None
+) -> tuple[Inputs, list[str], Gaps]:
+    """The same of items with gaps, as `read_gaps` reads them, and all of them with their gaps."""
+    found: list[Gaps] = []
+
+    def read(places: str | None) -> Inputs:
+        inputs, gaps = read_gaps(model.codec, items, mask, places)
+        found.append(gaps)
+        return inputs
+
+    return *_told_of(model, items, but, condition_from, read), found[0]
+
+
+def _told_of(
+    model: Model, items: Any, but: Collection[str], condition_from: str | None, read: Callable[[str | None], Inputs]
+) -> tuple[Inputs, list[str]]:
+    """Items that `read` reads, told where their conditions are, and which of them are theirs."""
     open_ = [name for name in model.conditions if name != "label" and name not in but]
     wishes = [] if condition_from == "none" else _wishes(model, condition_from, open_)
     names = [wish.name for wish in wishes]
     try:
-        places = ",".join(map(str, wishes)) if isinstance(items, str | Path) else None
-        given = read_inputs(model.codec, items, label_from, places)
+        given = read(",".join(map(str, wishes)) if isinstance(items, str | Path) else None)
     except Untold as error:
         raise ReverieError(f"The model is told {', '.join(names)} of each item. {error} {_WAYS}") from error
+    for name in names:  # an empty cell tells nothing, unless training made a class of such cells
+        known, values = model.conditions[name], given.told.get(name, [])
+        if isinstance(known, KnownLabel) and NO_LABEL in values and NO_LABEL not in known.classes:
+            given.told[name] = [None if value == NO_LABEL else value for value in values]
     check_brought(model, given, names)
     return given, names
 

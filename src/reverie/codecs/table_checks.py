@@ -1,0 +1,73 @@
+"""Rows that a person gives to a model of tables: taken in from Python, held against what training had."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from reverie.codecs.cells import Category, Fixed, Number, Told
+from reverie.codecs.rows import Rows
+from reverie.errors import ReverieError
+
+if TYPE_CHECKING:
+    from reverie.codecs.table import TableCodec
+
+
+def gathered(given: Any) -> Rows:
+    """Rows of a DataFrame, a dict of columns, a list of dicts, or one dict; ReverieError for anything else."""
+    import pandas as pd
+
+    try:
+        if isinstance(given, Mapping):
+            given = pd.DataFrame(given if any(np.ndim(v) for v in given.values()) else [given])
+        return Rows.of(given)
+    except (TypeError, ValueError) as error:
+        raise ReverieError(
+            f"A table is a file, a DataFrame or a list of dicts, column to value; this is a {type(given).__name__}."
+        ) from error
+
+
+def fits(codec: TableCodec, rows: Rows, gaps: Mapping[str, np.ndarray]) -> None:
+    """Refuse rows that lack a column, or hold, but in their gaps, a category that training did not have."""
+    if lost := [c.name for c in codec.cells if c.name not in rows.frame.columns and not isinstance(c, Fixed | Told)]:
+        raise ReverieError(
+            f"{rows.source} has no column {', '.join(map(repr, lost[:5]))}{' ...' * (len(lost) > 5)}, which the model "
+            f"knows. It has: {', '.join(map(str, rows.frame.columns[:12]))}."
+        )
+    for c in codec.cells:
+        if not isinstance(c, Category):
+            continue
+        odd = c.unknown(rows.frame[c.name])
+        if (odd := odd & ~gaps.get(c.name, odd & False)).any():
+            k = int(np.flatnonzero(odd)[0])
+            known = ", ".join(map(str, c.values[:8])) + ", ..." * (len(c.values) > 8)
+            raise ReverieError(
+                f"{rows.source}, row {k + 2}, column '{c.name}': '{rows.frame[c.name].iloc[k]}' was not in training, "
+                f"which had {known} ({int(odd.sum())} such cells). Mend them, or leave these rows out."
+            )
+
+
+def remarks(codec: TableCodec, rows: Rows, gaps: bool) -> list[str]:
+    """What of the rows is unlike training; refuses empty cells where training had none, unless they are gaps to be filled."""
+    said, names = [], [c.name for c in codec.cells]
+    if more := [str(n) for n in rows.frame.columns if n not in names]:
+        said.append(f"{len(more)} columns that the model did not learn are left as they are: {', '.join(more[:8])}")
+    for c in codec.cells:
+        if not isinstance(c, Number):
+            continue
+        x = c.numbers(rows.frame[c.name])
+        if not gaps and not c.missing and np.isnan(x).any():
+            raise ReverieError(
+                f"{rows.source}, row {int(np.flatnonzero(np.isnan(x))[0]) + 2}, column '{c.name}' is empty, which it never was "
+                f"in training ({int(np.isnan(x).sum())} such cells). Fill them in, with `reverie complete` if need be."
+            )
+        if (beyond := (x < c.low) | (x > c.high)).any():
+            ends = c.series(np.array([c.low, c.high])).tolist()
+            first = rows.frame[c.name].iloc[int(np.flatnonzero(beyond)[0])]
+            said.append(
+                f"'{c.name}': {beyond.sum():,} cells beyond training's {ends[0]} to {ends[1]} (the first {first}) are taken "
+                "for the nearest in it"
+            )
+    return said

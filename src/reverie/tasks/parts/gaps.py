@@ -1,0 +1,180 @@
+"""Filling gaps of data of several fields: denoisers that know entries of the item, and what comes of it as files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from reverie.codecs.gaps import Gaps
+from reverie.core.denoiser import Denoiser
+from reverie.core.guidance import Known
+from reverie.core.processes.product import Fields
+from reverie.core.samplers import Step
+from reverie.errors import ReverieError
+from reverie.example import ENTRIES, Conditions, entries, of_arrays, some_of, some_state, to_arrays
+from reverie.model import Model
+from reverie.networks.base import takes_entries
+from reverie.samples import Samples, Settings, free_file, write_item
+from reverie.tasks.parts.edits import Draws
+from reverie.tasks.parts.inputs import Inputs
+from reverie.tasks.parts.provenance import origin
+from reverie.tasks.parts.walk import walk
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+METHODS = ("trained", "known")
+
+
+class Possible(Denoiser):
+    """A denoiser with the probability of classes that cannot be taken away, the others' renormalised.
+
+    possible: of some fields, (B, K, *) bool, at least one class of each entry.
+    """
+
+    def __init__(self, denoiser: Denoiser, possible: Fields) -> None:
+        super().__init__()
+        self.denoiser, self.process, self.possible = denoiser, denoiser.process, possible
+
+    def forward(self, x_t: Fields, t: Tensor) -> Fields:
+        """The prediction, {field: (B, *) or (B, K, *)}."""
+        said = self.denoiser(x_t, t)
+        bent = {k: said[k].masked_fill(~may, -torch.inf).log_softmax(1) for k, may in self.possible.items()}
+        return {**said, **bent}
+
+
+def knowing(asked: Draws, gaps: Gaps, method: str) -> Callable[[slice], Denoiser]:
+    """The denoiser of some draws that knows what is known of their inputs; `trained` tells the network, too.
+
+    A network that was told entries in training predicts the others given them; one that was not sees of a known number no
+    more than its noised value, so that what it draws is biased: docs/guidance_bias.md.
+    """
+    model = asked.model
+    x, known, possible = (of_arrays(part) for part in (gaps.x, gaps.known, gaps.possible))
+
+    def bent(which: slice) -> Denoiser:
+        of = asked.sources(which)
+        value, here = some_state(x, of), some_state(known, of)
+        told: Conditions = {ENTRIES: entries(value, here)} if method == "trained" else {}
+        denoiser = model.guided(some_of(asked.wish.cond, which) | told, asked.settings)
+        if possible:
+            denoiser = Possible(denoiser, {k: may[of].to(model.device) for k, may in possible.items()})
+        return Known(denoiser, *({k: v.to(model.device) for k, v in part.items()} for part in (value, here)))
+
+    return bent
+
+
+def method_for(model: Model, method: str | None) -> str:
+    """The method asked for, or the better one that the model knows."""
+    able = takes_entries(model.denoiser.network)
+    if method not in (None, *METHODS):
+        raise ReverieError(
+            f"--method {method}: for this model there are {' and '.join(METHODS if able else METHODS[1:])}."
+        )
+    if method == "trained" and not able:
+        raise ReverieError(
+            "--method trained needs a model that was told entries in training (reverie train PATH --entries 0.25). This one "
+            "knows --method known."
+        )
+    return method or ("trained" if able else "known")
+
+
+def drawn(asked: Draws, gaps: Gaps, method: str, on_step: Callable[[Step], None] | None) -> list[Any]:
+    """Each draw of all inputs, decoded."""
+    x = asked.walk(knowing(asked, gaps, method), on_step)
+    codec = asked.model.codec
+    return [codec.decode_all({k: v[:, j].numpy() for k, v in x.items()}) for j in range(asked.samples)]
+
+
+def sampled(
+    model: Model, given: str, n: int, told: dict[str, Any], settings: Settings, seed: int, first: int, batch: int,
+    on_step: Callable[[Step], None] | None,
+) -> Samples:  # fmt: skip
+    """New items of which something is given; conditions that are left open as `Model.sample` has them."""
+    gaps, wish = model.codec.given(given, n, seed, first), model.conditions.ask(n, told, seed, first)
+    asked = Draws(model, settings, n, 1, seed, wish, first, batch)
+    method = method_for(model, None)
+    x = walk(model, knowing(asked, gaps, method), n, settings, seed=seed, first=first, batch=batch, on_step=on_step)
+    made = to_arrays(x)
+    items = model.codec.with_conditions(gaps.filled(model.codec.decode_all(made)), wish.values)
+    others = {k: v for k, v in wish.values.items() if k != "label"}
+    notes = [*wish.notes, f"given {given}, the rest by method {method}"]
+    return Samples(
+        items, wish.values.get("label"), made, model.codec, settings, seed, first, others, notes, given=given
+    )
+
+
+@dataclass
+class Fillings:
+    """Items with their gaps filled, once for each draw, and with the one best guess: a sequence of the draws.
+
+    inputs: those that have gaps. draws: decoded, of these. notes: what a person should read.
+    """
+
+    verb: str
+    inputs: Inputs
+    gaps: Gaps
+    asked: Draws
+    draws: list[Any]
+    options: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        """How many draws."""
+        return len(self.draws)
+
+    def __getitem__(self, k: int) -> Any:
+        """All the items, filled with draw k."""
+        return self.gaps.filled(self.draws[k])
+
+    @property
+    def best(self) -> Any:
+        """All the items, filled with the mean or the commonest of the draws."""
+        return self.gaps.filled(self.gaps.best(self.draws))
+
+    @property
+    def spread(self) -> Any:
+        """How far the draws differ, gap by gap."""
+        return self.gaps.spread(self.draws)
+
+    def save(self, folder: str | Path, about: dict[str, Any] | None = None) -> list[Path]:
+        """Write the best guess, each draw (-1, -2, ...) and the spread; return the paths.
+
+        folder: one to write to, or the file of the best guess itself, which the others then stand beside.
+        """
+        codec = self.asked.model.codec
+        place = free_file(Path(folder), codec, "filled")
+        names = ["", *(f"-{k + 1}" for k in range(len(self))), "-spread"]
+        places = [free_file(place.with_name(f"{place.stem}{end}{place.suffix}"), codec) for end in names]
+        made = {**origin(self.verb, self.asked.model), "seed": self.asked.seed, **self.asked.settings.to_json()}
+        facts = {**made, **self.options, "samples": len(self), **(about or {})}
+        paths = [write_item(codec, self.best, places[0], facts, self.gaps.write)]
+        paths += [self.gaps.write(self[k], place) for k, place in enumerate(places[1:-1])]
+        return [*paths, codec.write(self.spread, places[-1])]
+
+    def lines(self) -> list[str]:
+        """What was done, in words."""
+        s, k, n = self.asked.settings, len(self), len(self.inputs)
+        drawn = f"{self.gaps.count:,} {self.gaps.entries} of {n:,} items filled {k} time{'s' * (k != 1)}, seed {self.asked.seed}"
+        return [f"{self.verb}: {drawn}, {s.steps} steps of {s.sampler}", *self.notes, *self.asked.wish.notes]
+
+    def sheet(self) -> Image:
+        """The first items, filled."""
+        from PIL import Image
+
+        return Image.fromarray(self.asked.model.codec.sheet(self.best))
+
+
+def filled(
+    verb: str, model: Model, inputs: Inputs, gaps: Gaps, asked: Draws, method: str | None,
+    on_step: Callable[[Step], None] | None,
+) -> Fillings:  # fmt: skip
+    """Gaps drawn by a method; raises ReverieError for one that the model does not know."""
+    method = method_for(model, method)
+    notes = [f"method {method}", *inputs.notes]
+    return Fillings(verb, inputs, gaps, asked, drawn(asked, gaps, method, on_step), {"method": method}, notes)
