@@ -115,16 +115,21 @@ class TableCodec(Codec):
         return (self.rule,) if self.rule else ()
 
     @classmethod
-    def fit(cls, items: Iterable[Any]) -> TableCodec:
-        """Decide for each column what it holds; raises ReverieError where nothing is left to learn."""
+    def fit(cls, items: Iterable[Any], known: Iterable[Any] | None = None) -> TableCodec:
+        """Decide for each column what it holds; raises ReverieError where nothing is left to learn.
+
+        known: all rows there are, by which it is decided what a column holds: those held out may have a category, or an empty
+        cell, that training has not. How numbers are distributed is learned from `items` alone.
+        """
         rows = Rows.of(items)
+        every = rows if known is None else Rows.of(known)
         found, left_out, said = [], [], []
         for name in rows.frame.columns:
-            column, why = _told(rows, name) if name in rows.told else _fitted(rows.frame[name])
+            column, why = _told(every, name) if name in rows.told else _fitted(every.frame[name])
             if column is None:
                 left_out.append(f"'{name}' ({why})")
             else:
-                found.append(column)
+                found.append(column.of(rows.frame[name]) if isinstance(column, Number) else column)
                 said += [f"'{name}' is {why}"] * bool(why)
         rule = [f"left out: {', '.join(left_out)}"] if left_out else []
         if all(isinstance(c, Fixed | Told) for c in found):
@@ -309,7 +314,10 @@ def _fitted(series: pd.Series) -> tuple[Cells | None, str]:
             raise ReverieError(f"row {k + 2}, column '{name}' holds an infinite value. Mend the cell, or empty it.")
         if kind in "iu" and distinct == len(series) > 20 and (np.abs(np.diff(values)) == 1).all():
             return None, "a running number"
-        if distinct <= MOST_LEVELS and distinct <= len(seen) / 5:
+        whole = bool((np.mod(values[~np.isnan(values)], 1) == 0).all())
+        if (
+            whole and distinct <= MOST_LEVELS and distinct <= len(seen) / 5
+        ):  # of others a value between two may yet come
             return _category(name, dtype, seen, series), ""
         return Number.fit(name, dtype, values), ""
     if kind == "M":
