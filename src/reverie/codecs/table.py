@@ -55,6 +55,7 @@ class TableCodec(Codec):
     suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".parquet", ".xlsx")
     together: ClassVar[bool] = True
     joint: ClassVar[bool] = True
+    columned: ClassVar[bool] = True
     family: ClassVar[str] = "mixed"
 
     columns: tuple[dict[str, Any], ...]
@@ -188,6 +189,25 @@ class TableCodec(Codec):
             for k, c in enumerate(block):
                 parts.append(np.eye(_classes(c), dtype=np.float32)[x[field][:, k]] / np.sqrt(2))
         return np.concatenate(parts, 1).astype(np.float32)
+
+    def records(self, x: np.ndarray) -> np.ndarray:
+        """What `numbers` gave (N, F), as a structured array (N,) of the columns that are learned.
+
+        Numbers and dates float64, NaN where empty; the likeliest class of categories int64, -1 where empty.
+        """
+        found = {c.name: c.decode(x[:, k]) for k, c in enumerate(self._numbers)}
+        place = len(self._numbers)
+        for c in (c for block in self._blocks.values() for c in block):
+            token = x[:, place : place + _classes(c)].argmax(1)
+            place += _classes(c)
+            if isinstance(c, Category):
+                found[c.name] = np.where(token == len(c.values), -1, token)
+            else:
+                found[c.name] = np.where(token == 1, np.nan, found[c.name])
+        made = np.empty(len(x), [(c.name, found[c.name].dtype) for c in self.cells if c.name in found])
+        for name in made.dtype.names or ():
+            made[name] = found[name]
+        return made
 
     def picture(self, item: Any) -> np.ndarray:
         """A row as a strip of text."""
