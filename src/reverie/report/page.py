@@ -39,7 +39,7 @@ def build(
     panel = panels.of(model.codec.kind)
     cards = words.cards(evaluation)
     nats, too_much = facts.mismatch(model, samples)
-    past = history.read(run)
+    past = history.read(run, panel.sheet)
     page = template("template.html")
     return page.render(
         title=model.card.get("source") or "a model",

@@ -31,14 +31,15 @@ class Subject:
 class Panel(ABC):
     """The part of a report that is a kind's own.
 
-    things: what its items are called. nav: (id, title) of its sections, in order. style: CSS that they need. footer: what a
+    things: what its items are called. nav: (id, title) of its sections, in order. footer: what a
     reader should know of how things are shown.
     """
 
     things: ClassVar[str]
     nav: ClassVar[tuple[tuple[str, str], ...]]
     footer: ClassVar[str]
-    style: ClassVar[Markup] = Markup("")
+    sheet: ClassVar[int] = 600  # pixels a side of what was drawn on the way
+    css: ClassVar[str] = ""  # a template of what its sections need beside the page's own style
 
     @abstractmethod
     def body(self, subject: Subject) -> Markup:
