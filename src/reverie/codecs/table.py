@@ -114,7 +114,7 @@ class TableCodec(Codec):
         rows = Rows.of(items)
         found, left_out, said = [], [], []
         for name in rows.frame.columns:
-            column, why = _fitted(rows.frame[name])
+            column, why = fitted(rows.frame[name])
             if column is None:
                 left_out.append(f"'{name}' ({why})")
             else:
@@ -257,7 +257,7 @@ def _token(column: Cells, series: pd.Series) -> np.ndarray:
     return np.isnan(column.numbers(series)).astype(np.int64)
 
 
-def _fitted(series: pd.Series) -> tuple[Cells | None, str]:
+def fitted(series: pd.Series) -> tuple[Cells | None, str]:
     """What a column holds, or None and why it is left out; what was changed, in words."""
     import pandas as pd
 

@@ -91,29 +91,27 @@ class ColumnPairTrends(ColumnMetric):
 
     def __call__(self, real: np.ndarray, generated: np.ndarray) -> float:
         """real: (N,), generated: (M,), records of two columns or more -> the mean over pairs."""
-        return float(np.nanmean(self._alike(real, generated)[0]))
+        return float(np.nanmean(self.pairs(real, generated).alike))
 
     def pairs(self, real: np.ndarray, generated: np.ndarray) -> Pairs:
         """Say of every pair how it hangs together on either side, and how alike that is."""
-        alike, tables, starts, r = self._alike(real, generated)
-        found = []
-        for table, own in zip(tables, r, strict=True):
-            found.append(np.where(np.isnan(own), cramer(table, starts), own))
-            np.fill_diagonal(found[-1], np.nan)
-        return Pairs(found[0], found[1], alike)
-
-    @staticmethod
-    def _alike(
-        real: np.ndarray, generated: np.ndarray
-    ) -> tuple[np.ndarray, list[np.ndarray], np.ndarray, list[np.ndarray]]:
-        """(C, C) of scores; the contingency tables of all pairs in one (K, K), where each column begins; r (C, C), NaN for none."""
-        a, b, starts = _classes(real, generated)
-        tables = [x.T @ x / len(x) for x in (a, b)]
-        apart = np.add.reduceat(np.add.reduceat(np.abs(tables[0] - tables[1]), starts, 0), starts, 1)
-        r = [correlations(x) for x in (real, generated)]
-        alike = np.where(np.isnan(r[0]), 1 - apart / 2, 1 - np.abs(r[0] - r[1]) / 2).astype(np.float64)
-        np.fill_diagonal(alike, np.nan)
-        return alike, tables, starts, r
+        ties = [correlations(x) for x in (real, generated)]
+        alike = 1 - np.abs(ties[0] - ties[1]) / 2
+        classes = [k for k, name in enumerate(names(real)) if real.dtype[name].kind != "f"]
+        if classes:
+            *both, starts = _one_hot(real, generated)
+            ends = np.append(starts[1:], both[0].shape[1])
+            mine = np.concatenate([np.arange(starts[k], ends[k]) for k in classes])
+            tables = [x[:, mine].T @ x / len(x) for x in both]
+            rows = np.searchsorted(mine, starts[classes])
+            apart = _blocks(np.abs(tables[0] - tables[1]), rows, starts)
+            alike[classes], alike[:, classes] = 1 - apart / 2, 1 - apart.T / 2
+            for tie, table, x in zip(ties, tables, both, strict=True):
+                v = cramer(table, x.mean(0)[mine], x.mean(0), rows, starts)
+                tie[classes], tie[:, classes] = v, v.T
+        for found in (*ties, alike):
+            np.fill_diagonal(found, np.nan)
+        return Pairs(*ties, alike)
 
 
 def names(records: np.ndarray) -> tuple[str, ...]:
@@ -149,33 +147,34 @@ def correlations(records: np.ndarray) -> np.ndarray:
     return found
 
 
-def cramer(table: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """Cramer's V (C, C) of all pairs' contingency tables in one (K, K): V^2 = (sum_ij p_ij^2 / (p_i p_j) - 1) / (min(k, l) - 1).
+def cramer(table: np.ndarray, p: np.ndarray, q: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Cramer's V of contingency tables laid out in one: V^2 = (sum_ij p_ij^2 / (p_i q_j) - 1) / (min(k, l) - 1).
 
-    k, l: classes that occur. 0 where one of them has a single class.
-    Source: Cramer 1946 (Mathematical Methods of Statistics), section 21.9.
+    table: (K, L) of shares, p (K,) and q (L,) their margins, rows and columns: where each begins; k, l: classes that occur. In
+    [0, 1], 0 where one of them has a single class. Source: Cramer 1946 (Mathematical Methods of Statistics), section 21.9.
     """
-    share = table.diagonal()
-    expected = np.outer(share, share)
+    expected = np.outer(p, q)
     terms = np.divide(table * table, expected, out=np.zeros_like(table), where=expected > 0)
-    phi2 = np.add.reduceat(np.add.reduceat(terms, starts, 0), starts, 1) - 1
-    classes = np.add.reduceat((share > 0).astype(np.int64), starts)
-    fewer = np.minimum(classes[:, None], classes) - 1
+    k, ell = (np.add.reduceat((share > 0).astype(np.int64), at) for share, at in ((p, rows), (q, columns)))
+    fewer = np.minimum(k[:, None], ell) - 1
+    phi2 = _blocks(terms, rows, columns) - 1
     return np.sqrt(np.clip(np.divide(phi2, fewer, out=np.zeros(phi2.shape), where=fewer > 0), 0, 1))
 
 
-def _classes(real: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _blocks(x: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Sums over the blocks of x (K, L) that begin at these rows and columns."""
+    return np.add.reduceat(np.add.reduceat(x, rows, 0), columns, 1)
+
+
+def _one_hot(real: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Every column one-hot, side by side, of both sets: (N, K), (M, K), and where each column begins, (C,)."""
-    parts, starts = [], []
-    place = 0
+    parts = []
     for name in names(real):
-        codes = np.concatenate(_binned(real[name], generated[name]))
-        values, code = np.unique(codes, return_inverse=True)
+        values, code = np.unique(np.concatenate(_binned(real[name], generated[name])), return_inverse=True)
         parts.append(np.eye(len(values))[code])
-        starts.append(place)
-        place += len(values)
     both = np.concatenate(parts, 1)
-    return both[: len(real)], both[len(real) :], np.array(starts)
+    starts = np.cumsum([0, *(part.shape[1] for part in parts[:-1])])
+    return both[: len(real)], both[len(real) :], starts
 
 
 def _binned(real: np.ndarray, generated: np.ndarray) -> list[np.ndarray]:

@@ -71,8 +71,7 @@ def together(cells: list[Cells], real: np.ndarray, made: np.ndarray) -> Together
     if len(columns) < 2:
         return None
     found = ColumnPairTrends().pairs(real, made)
-    strength = np.nan_to_num(np.abs(found.real))
-    chosen = np.sort(np.argsort(-strength.max(1), kind="stable")[:MOST]).tolist()
+    strength, chosen = _chosen(found.real)
     shown = [columns[k] for k in chosen]
     grid = np.ix_(chosen, chosen)
     maps = [
@@ -86,6 +85,24 @@ def together(cells: list[Cells], real: np.ndarray, made: np.ndarray) -> Together
         a, b = (columns[i], columns[j]) if isinstance(of[columns[i]], Category) else (columns[j], columns[i])
         plots.append(_plot(of[a], of[b], real, made, found.real[i, j], found.generated[i, j], found.alike[i, j]))
     return Together([short(n, 14) for n in shown], len(columns), maps, plots)
+
+
+def of_one(records: np.ndarray, most: int) -> tuple[list[str], Map | None]:
+    """The columns of one set of records and their heat map, on at most so many of them, evenly spread; None where there is one column."""
+    columns = names(records)
+    if len(columns) < 2:
+        return [], None
+    some = records[np.linspace(0, len(records) - 1, min(most, len(records))).astype(np.int64)]
+    tie = ColumnPairTrends().pairs(some, some).real
+    _, chosen = _chosen(tie)
+    shown = [columns[k] for k in chosen]
+    return [short(n, 14) for n in shown], _map("all rows", tie[np.ix_(chosen, chosen)], shown)
+
+
+def _chosen(tie: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """How strongly columns hang together (C, C), and the columns that do most with any other, in the table's order."""
+    strength = np.nan_to_num(np.abs(tie))
+    return strength, np.sort(np.argsort(-strength.max(1), kind="stable")[:MOST]).tolist()
 
 
 def _map(title: str, values: np.ndarray, columns: list[str]) -> Map:
