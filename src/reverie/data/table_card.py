@@ -186,7 +186,7 @@ def told(column: dict[str, Any], counted: bool = True) -> str:
     if counted:
         parts.append(f"{column['distinct']:,} {'values' if 'commonest' in column else 'different'}")
     if "commonest" in column:
-        some = ", ".join(f"{value}: {n:,}" for value, n in column["commonest"])
+        some = ", ".join(f"{f'{value:g}' if isinstance(value, float) else value}: {n:,}" for value, n in column["commonest"])
         some += ", ..." * (column["distinct"] > COMMONEST)
         parts = [f"{parts[0]} ({some})"] if counted else [some]
     parts += [f"{column['missing']:,} missing"] if counted and column["missing"] else []

@@ -75,6 +75,11 @@ def told(column: Cells, value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
+def label(value: object) -> str:
+    """A class as a person reads it: 2 rather than 2.0."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def short(text: str, letters: int = _LETTERS) -> str:
     """A name, cut where it is long."""
     return text if len(text) <= letters else text[: letters - 1] + "…"
@@ -103,7 +108,7 @@ def _bars(column: Category, seen: list[np.ndarray]) -> list[Bar]:
         order = sorted(order)
     shown, rest = (order, []) if len(order) <= _CLASSES + 1 else (order[:_CLASSES], order[_CLASSES:])
     pick: Callable[[list[int]], list[float]] = lambda ks: [float(s[ks].sum()) for s in shares]  # noqa: E731
-    lines = [(short(str(column.values[k])), *pick([k])) for k in shown]
+    lines = [(short(label(column.values[k])), *pick([k])) for k in shown]
     lines += [(f"{len(rest)} others", *pick(rest))] if rest else []
     return [Bar(name, share[0], share[1] if len(share) > 1 else None) for name, *share in lines]
 

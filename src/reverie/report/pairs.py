@@ -8,7 +8,7 @@ import numpy as np
 
 from reverie.codecs.cells import Category, Cells
 from reverie.metrics.columns import ColumnPairTrends, empty, names
-from reverie.report.marginals import place, short, told
+from reverie.report.marginals import label, place, short, told
 
 MOST = 32  # columns of a heat map: those that hang together most with any other
 NAMED = 20  # columns up to which each cell of a heat map says what it is
@@ -145,7 +145,7 @@ def _axis(column: Cells, x: np.ndarray) -> Axis:
     if isinstance(column, Category):
         count = len(column.values)
         middles = (np.arange(count) + 0.5) * _SIDE / count
-        ticks = [(float(m), short(str(v), 9)) for m, v in zip(middles, column.values, strict=True)]
+        ticks = [(float(m), short(label(v), 9)) for m, v in zip(middles, column.values, strict=True)]
         return Axis(column.name, "", "", ticks if count <= _TICKS else [])
     low, high = place(column, x[~np.isnan(x)])
     return Axis(column.name, told(column, low), told(column, high), [])
