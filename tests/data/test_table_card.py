@@ -26,9 +26,9 @@ def place(tmp_path_factory):
     frame = pd.DataFrame(
         {
             "name": [f"person {k}" for k in range(n)],
-            "born": pd.Series(pd.to_datetime("1950-01-01") + pd.to_timedelta(rng.integers(0, 20000, n), unit="D")).dt.strftime(
-                "%Y-%m-%d"
-            ),
+            "born": pd.Series(
+                pd.to_datetime("1950-01-01") + pd.to_timedelta(rng.integers(0, 20000, n), unit="D")
+            ).dt.strftime("%Y-%m-%d"),
             "age": rng.integers(18, 90, n),
             "income": np.where(np.arange(n) % 10 == 3, np.nan, np.round(np.exp(g), 3)),
             "score": np.round(3 * g + 0.5 * rng.standard_normal(n), 2),

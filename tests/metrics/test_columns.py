@@ -63,7 +63,9 @@ def test_numbers_are_scored_as_scipy_does(sides):
 def test_ties_are_those_of_pandas_and_scipy(sides):
     real = sides[0]
     frame = pd.DataFrame({name: real[name] for name in names(real)})
-    np.testing.assert_allclose(correlations(real)[np.ix_([0, 1, 4], [0, 1, 4])], frame[["a", "b", "e"]].corr(), atol=1e-9)
+    np.testing.assert_allclose(
+        correlations(real)[np.ix_([0, 1, 4], [0, 1, 4])], frame[["a", "b", "e"]].corr(), atol=1e-9
+    )
     assert np.isnan(correlations(real)[2]).all()
     tie = ColumnPairTrends().pairs(*sides).real
     assert tie[2, 3] == pytest.approx(association(pd.crosstab(frame.c, frame.d), "cramer"), abs=1e-9)
@@ -91,4 +93,6 @@ def test_empty_and_constant_columns_have_a_score():
     line = rng.standard_normal(50)
     real = records({"x": line, "y": line})
     flat = records({"x": line, "y": np.ones(50)})
-    assert ColumnPairTrends()(real, flat) == pytest.approx(0.5)  # r = 1 against 0: a constant hangs together with nothing
+    assert ColumnPairTrends()(real, flat) == pytest.approx(
+        0.5
+    )  # r = 1 against 0: a constant hangs together with nothing

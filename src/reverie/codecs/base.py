@@ -103,7 +103,7 @@ class Codec(ABC):
         return (np.clip(x, -1, 1) if classes is None else x * (2 / (classes - 1)) - 1).astype(np.float32)
 
     def records(self, x: np.ndarray) -> np.ndarray:
-        """What `numbers` gave (N, F), as records (N,) of the columns, see `metrics.base.ColumnMetric`; for a kind that has columns."""
+        """What `numbers` gave (N, F), as records (N,), see `metrics.base.ColumnMetric`; for a kind that has columns."""
         raise ReverieError(f"A {self.kind} has no columns.")
 
     def sheet(

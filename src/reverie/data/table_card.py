@@ -75,24 +75,29 @@ def rows(card: dict[str, Any]) -> list[tuple[str, str]]:
     kinds = ", ".join(f"{n:,} {kind if n == 1 else _MANY.get(kind, kind)}" for kind, n in card["kinds"].items())
     known = [c for c in card["columns"] if c["kind"] not in NOT_LEARNED]
     width = min(24, max(len(c["name"]) for c in card["columns"]))
+    lost = card["missing"]
+    missing = f"{lost['cells']:,} cells in {lost['rows']:,} rows" if lost["cells"] else "none"
     made = [
         ("rows", f"{card['count']:,} ({size(card['bytes'])})"),
         ("columns", f"{len(card['columns']):,}: {kinds}"),
         ("", lines([f"{c['name']:<{width}}  {c['kind']}, {told(c)}" for c in known], COLUMNS)),
         *([("left out", lines(left_out))] if left_out else []),
         *([("constant", lines(constant))] if constant else []),
-        ("missing", f"{card['missing']['cells']:,} cells in {card['missing']['rows']:,} rows" if card["missing"]["cells"] else "none"),
+        ("missing", missing),
         _duplicate_row(card["duplicates"]),
     ]  # fmt: skip
     if card["pairs"]:
-        made.append(("together", lines([f"{p['a']} and {p['b']}: {p['measure']} {p['tie']:+.2f}" for p in card["pairs"]])))
+        made.append(
+            ("together", lines([f"{p['a']} and {p['b']}: {p['measure']} {p['tie']:+.2f}" for p in card["pairs"]]))
+        )
     made.append(("split", split_words(card["split"])))
     return made + ([("notes", "\n".join(card["notes"]))] if card["notes"] else [])
 
 
 def _columns(frame: pd.DataFrame) -> tuple[list[Cells], list[dict[str, Any]]]:
     """The columns that can be learned, and what there is to say of all."""
-    kept, about = [], []
+    kept: list[Cells] = []
+    about: list[dict[str, Any]] = []
     for name in frame.columns:
         series = frame[name]
         try:
@@ -103,7 +108,7 @@ def _columns(frame: pd.DataFrame) -> tuple[list[Cells], list[dict[str, Any]]]:
             kind = "left out" if column is None else _kind(column)
         kept += [column] if isinstance(column, Number | Category) else []
         words = why if column is None else column.words
-        said = {"name": str(name), "dtype": str(series.dtype), "kind": kind, "about": words,
+        said: dict[str, Any] = {"name": str(name), "dtype": str(series.dtype), "kind": kind, "about": words,
                 "missing": int(series.isna().sum()), "distinct": int(series.nunique())}  # fmt: skip
         about.append(said | _values(column, series))
     return kept, about
@@ -186,7 +191,9 @@ def told(column: dict[str, Any], counted: bool = True) -> str:
     if counted:
         parts.append(f"{column['distinct']:,} {'values' if 'commonest' in column else 'different'}")
     if "commonest" in column:
-        some = ", ".join(f"{f'{value:g}' if isinstance(value, float) else value}: {n:,}" for value, n in column["commonest"])
+        some = ", ".join(
+            f"{f'{value:g}' if isinstance(value, float) else value}: {n:,}" for value, n in column["commonest"]
+        )
         some += ", ..." * (column["distinct"] > COMMONEST)
         parts = [f"{parts[0]} ({some})"] if counted else [some]
     parts += [f"{column['missing']:,} missing"] if counted and column["missing"] else []

@@ -117,7 +117,8 @@ def all_metrics() -> list[Metric]:
 
 def column_metrics(columns: int) -> list[ColumnMetric]:
     """Return every registered metric of so many columns, with its default options."""
-    return [cls() for cls in registered("column-metrics").values() if cls.columns <= columns]
+    every: list[ColumnMetric] = [cls() for cls in registered("column-metrics").values()]
+    return [metric for metric in every if metric.columns <= columns]
 
 
 def scores(
@@ -276,7 +277,7 @@ def evaluate(
     left_out = tuple(f"Left out: {_too_few(metric, size)}" for metric in metrics if metric not in enough)
     found = scores(held_x, train_x, samples_x, features, enough, size, seed, resamples) if enough else []
     if columns is not None:
-        by_column = column_metrics(len(columns(held_x[:1]).dtype))
+        by_column = column_metrics(len(columns(held_x[:1]).dtype.names or ()))
         found = scores(held_x, train_x, samples_x, columns, by_column, size, seed, resamples) + found
     labels = None
     if train_y is not None and held_y is not None and sample_y is not None:

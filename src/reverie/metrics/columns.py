@@ -111,7 +111,7 @@ class ColumnPairTrends(ColumnMetric):
                 tie[classes], tie[:, classes] = v, v.T
         for found in (*ties, alike):
             np.fill_diagonal(found, np.nan)
-        return Pairs(*ties, alike)
+        return Pairs(ties[0], ties[1], alike)
 
 
 def names(records: np.ndarray) -> tuple[str, ...]:
@@ -142,7 +142,7 @@ def correlations(records: np.ndarray) -> np.ndarray:
     both, sums, squares = np.maximum(m.T @ m, 1), x.T @ m, (x * x).T @ m
     covariance, variance = x.T @ x - sums * sums.T / both, squares - sums * sums / both
     scale = np.sqrt(np.maximum(variance * variance.T, 0))
-    told = (variance > 1e-9 * both) & (variance.T > 1e-9 * both)
+    told = np.minimum(variance, variance.T) > 1e-9 * both
     found[np.ix_(numbers, numbers)] = np.clip(np.where(told, covariance / np.where(told, scale, 1), 0), -1, 1)
     return found
 

@@ -78,5 +78,5 @@ def beside(audit: Audit, samples: pd.DataFrame, train: pd.DataFrame, x: np.ndarr
         other = [u != v for u, v in zip(a, b, strict=True)]
         distance = float(np.linalg.norm(x[k].astype(np.float64) - y[near]))
         sides = [list(zip(row[:COLUMNS], other[:COLUMNS], strict=True)) for row in (a, b)]
-        made.append(Beside(rank, distance, *sides, len(a) - sum(other)))
+        made.append(Beside(rank, distance, sides[0], sides[1], len(a) - sum(other)))
     return made[:3] + made[4:]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +29,8 @@ class Bar(NamedTuple):
 class Marginal(NamedTuple):
     """One column. score: how alike its two distributions are, None for one set. low, high: the ends of the histogram as text.
 
-    missing, made_missing: shares of empty cells. bars: of classes. area, line: the histogram's paths, of real cells and of samples.
+    missing, made_missing: shares of empty cells. bars: of classes. area, line: the histogram's paths, of real
+    cells and of samples.
     """
 
     name: str
@@ -107,10 +107,13 @@ def _bars(column: Category, seen: list[np.ndarray]) -> list[Bar]:
     if all(isinstance(v, int | float) for v in column.values) and len(order) <= _CLASSES:
         order = sorted(order)
     shown, rest = (order, []) if len(order) <= _CLASSES + 1 else (order[:_CLASSES], order[_CLASSES:])
-    pick: Callable[[list[int]], list[float]] = lambda ks: [float(s[ks].sum()) for s in shares]  # noqa: E731
-    lines = [(short(label(column.values[k])), *pick([k])) for k in shown]
-    lines += [(f"{len(rest)} others", *pick(rest))] if rest else []
-    return [Bar(name, share[0], share[1] if len(share) > 1 else None) for name, *share in lines]
+
+    def pick(places: list[int]) -> list[float]:
+        return [float(s[places].sum()) for s in shares]
+
+    lines = [(short(label(column.values[k])), pick([k])) for k in shown]
+    lines += [(f"{len(rest)} others", pick(rest))] if rest else []
+    return [Bar(name, share[0], share[1] if len(share) > 1 else None) for name, share in lines]
 
 
 def _edges(column: Cells, x: np.ndarray) -> tuple[float, float, np.ndarray]:

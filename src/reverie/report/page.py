@@ -19,6 +19,7 @@ from reverie.report.panels import Subject
 from reverie.report.templates import template
 from reverie.samples import Samples
 
+
 def build(
     *,
     model: Model,

@@ -45,7 +45,7 @@ class Axis(NamedTuple):
 
 
 class Plot(NamedTuple):
-    """Two columns against each other: axes, and the points of held-out rows and of samples as SVG paths; how tied, and how alike."""
+    """Two columns against each other: axes, points of held-out rows and of samples as SVG paths; how tied, and how alike."""
 
     x: Axis
     y: Axis
@@ -88,7 +88,7 @@ def together(cells: list[Cells], real: np.ndarray, made: np.ndarray) -> Together
 
 
 def of_one(records: np.ndarray, most: int) -> tuple[list[str], Map | None]:
-    """The columns of one set of records and their heat map, on at most so many of them, evenly spread; None where there is one column."""
+    """The columns of one set of records and their heat map, on at most so many rows, evenly spread; None for one column."""
     columns = names(records)
     if len(columns) < 2:
         return [], None
@@ -138,7 +138,7 @@ def _plot(a: Cells, b: Cells, real: np.ndarray, made: np.ndarray, tie: float, ma
         known = records[~(empty(records[a.name]) | empty(records[b.name]))][:_POINTS]
         x, y = (_at(c, known[c.name], real[c.name], key) for key, c in enumerate((a, b)))
         paths.append("".join(f"M{u:.1f} {_SIDE - v:.1f}h0" for u, v in zip(x, y, strict=True)))
-    return Plot(*axes, *paths, float(tie), float(made_tie), float(score))
+    return Plot(axes[0], axes[1], paths[0], paths[1], float(tie), float(made_tie), float(score))
 
 
 def _axis(column: Cells, x: np.ndarray) -> Axis:

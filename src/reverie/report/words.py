@@ -12,8 +12,8 @@ from reverie.evaluation.evaluate import Evaluation, Score
 FEW = 200  # below this n, a score tells good from bad and little more
 _FEW = 50  # items, below which no word is said for a score
 _OF_COLUMNS = {
-    "column-shapes": "How alike each column is distributed among samples and held-out rows, in the mean over columns; 1 is the same.",
-    "column-pair-trends": "How alike pairs of columns hang together in samples and held-out rows, in the mean over pairs; 1 is the same.",
+    "column-shapes": "How alike a column is distributed among samples and held-out rows, in the mean over columns; 1 is best.",
+    "column-pair-trends": "How alike two columns hang together in samples and held-out rows, in the mean over pairs; 1 is best.",
 }
 TONES = {"good": "good", "fair": "fair", "poor": "poor", "none": "cannot tell"}
 
@@ -111,9 +111,15 @@ def _columns(score: Score, meaning: str) -> Card:
     elif score.value < score.gaussian and score.high < score.floor - 2 * score.floor_sd:
         tone, reading = "poor", "The samples are no more like real rows than draws from a plain Gaussian are."
     elif score.high >= score.floor - 2 * score.floor_sd or lost <= 1.25:
-        tone, reading = "good", "In the mean as alike as real rows are; a single one may still be off, and is shown below."
+        tone, reading = (
+            "good",
+            "In the mean as alike as real rows are; a single one may still be off, and is shown below.",
+        )
     elif lost <= 2:
-        tone, reading = "good", "In the mean close to real rows, with a difference that can be measured; see below where."
+        tone, reading = (
+            "good",
+            "In the mean close to real rows, with a difference that can be measured; see below where.",
+        )
     else:
         tone, reading = "fair", f"The samples lack {number(lost)} times as much of 1 as real rows do."
         if score.value < 0.8:
@@ -204,7 +210,7 @@ def _copying(audit: Audit) -> Card:
         ),
         "Do samples lie nearer to training items than unseen items do, and does the model's loss tell the two apart?",
         audit.verdict,
-        "Believe it for copies and near copies; one that was altered further, as by a shift, a flip or other cells, passes unseen.",
+        "Believe it for copies and near copies; one that was altered further (a shift, a flip, other cells) passes unseen.",
         "poor" if audit.memorised else "good" if enough else "fair",
         f"{len(audit.suspects):,} of {len(audit.ratios):,} below every held-out ratio",
     )

@@ -65,9 +65,9 @@ class Table(Panel):
     def error_words(self, model: Model) -> str:
         """What the chart of the error by noise level shows."""
         return (
-            "How far the model's guess of the clean row is off, at each noise level: squared for numbers, in nats for classes, summed "
-            "over the fields. Little noise leaves little to guess; at great noise nothing beats what is known of each column alone "
-            "(dashed)."
+            "How far the model's guess of the clean row is off, at each noise level: squared for numbers, in nats for classes, "
+            "summed over the fields. Little noise leaves little to guess. Dashed: who knows each column alone, in the mean over "
+            "all levels."
         )
 
     def tile_width(self, codec: Codec) -> int:
