@@ -4,8 +4,9 @@
     pip download --no-deps ISLP && unzip the wheel somewhere                                                  (once)
     .venv/bin/python benchmarks/tables.py --islp FOLDER/ISLP/data [--only iris,wine] [--seeds 0,1,2] [--seconds 60]
 
-Of each table a fifth of the rows is held out (seed 0); every contender makes as many rows as are held out. Reverie trains
-for --seconds, the peers for as long, and with --defaults as long as they are made for. Scores, all against the held-out rows, the real training rows' own beside them:
+Of each table a fifth of the rows is held out (seed 0); every contender makes as many rows as are held out. Reverie trains for
+--seconds, the peers for as long, and with --defaults as long as they are made for. Scores, all against the held-out rows, the
+real training rows' own beside them:
 
   shapes, trends    column shapes and column pair trends (reverie.metrics.columns, which agree with sdmetrics)
   c2st              AUC of a gradient-boosted classifier that tells samples from held-out rows, 5 folds: 0.5 is best
