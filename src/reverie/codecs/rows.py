@@ -142,8 +142,8 @@ def pandas() -> Any:
 
 
 def _read_text(path: Path) -> pd.DataFrame:
-    """A CSV: UTF-8, any of four separators, every row as long as the header; numbers to the last bit."""
-    return _parsed(path, low_memory=False, float_precision="round_trip")
+    """A CSV: UTF-8, any of four separators, every row as long as the header."""
+    return _parsed(path, low_memory=False)
 
 
 def _parsed(path: Path, **options: Any) -> pd.DataFrame:

@@ -43,9 +43,11 @@ def fits(codec: TableCodec, rows: Rows, gaps: Mapping[str, np.ndarray]) -> None:
         if (odd := odd & ~gaps.get(c.name, odd & False)).any():
             k = int(np.flatnonzero(odd)[0])
             known = ", ".join(map(str, c.values[:8])) + ", ..." * (len(c.values) > 8)
+            cell = rows.frame[c.name].iloc[k]
+            what = "an empty cell" if cell is None or cell != cell else f"'{cell}'"
             raise ReverieError(
-                f"{rows.source}, row {k + 2}, column '{c.name}': '{rows.frame[c.name].iloc[k]}' was not in training, "
-                f"which had {known} ({int(odd.sum())} such cells). Mend them, or leave these rows out."
+                f"{rows.source}, row {k + 2}, column '{c.name}': {what} was not in training, which had {known} "
+                f"({int(odd.sum())} such cells). Mend them, or leave these rows out."
             )
 
 

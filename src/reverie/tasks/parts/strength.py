@@ -1,7 +1,8 @@
 """How far an edit goes: one number from 0, the item itself, to 1, a fresh draw, with the same meaning under every schedule.
 
 Of numbers, the noise is n = sigma / alpha = sd tan(90 degrees strength), sd the data's standard deviation: on Gaussian data what
-comes out correlates with what went in by cos(90 degrees strength). Of tokens, it is the share that is lost.
+comes out correlates with what went in by cos(90 degrees strength) on the ODE, and by its square where the sampler draws noise on
+its way. Of tokens, it is the share that is lost.
 """
 
 from __future__ import annotations
