@@ -145,6 +145,7 @@ def test_a_zip_of_photographs_trains_as_the_folder_does(reverie, tmp_path):
     assert all(np.array_equal(a[k], b[k]) for k in a)
 
 
+@pytest.mark.slow
 def test_deep_pictures_come_back_deep(reverie, tmp_path):
     """A 16-bit medical image comes back as 16 bit."""
     rng = np.random.default_rng(0)
@@ -393,6 +394,7 @@ def test_other_files_are_not_written_over_and_a_run_that_never_began_is_no_obsta
     assert f"next:  reverie sample '{tmp_path / 'be [b]gun'}' -n 16\n" in out
 
 
+@pytest.mark.slow
 def test_data_that_has_moved_is_taken_where_it_is_now(reverie, tmp_path):
     photos(tmp_path / "here")
     made = tmp_path / "run"

@@ -108,7 +108,7 @@ def test_held_out_items_are_measured_with_what_they_are_told_and_numbers_are_tho
 def test_settings_of_an_older_run_are_read_and_a_wish_is_checked_before_any_data():
     assert TrainSettings.of({"label_dropout": 0.2}).condition_dropout == 0.2
     with pytest.raises(ReverieError, match="label:COLUMN"):
-        TrainSettings.of({"condition": "style"})
+        TrainSettings.of({"condition": "kind:style"})
     with pytest.raises(ReverieError, match="beside arrays give conditions"):
         reverie.train(bars(20)[0], condition="label:style", steps=1)
     with pytest.raises(ReverieError, match="belong into it"):

@@ -109,6 +109,7 @@ def test_looks_take_few_items_at_once_and_find_the_same():
     assert len({round(e, 9) for e in few}) == len(times)
 
 
+@pytest.mark.slow
 def test_size_auto_is_small_where_it_fits_and_tiny_where_memory_or_time_are_short(monkeypatch):
     def chosen(**options):
         return prepare(data(), TrainSettings.of({"size": "auto", "batch": 4, "threads": 1, **options})).settings.size
