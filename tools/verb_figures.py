@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
 import reverie
@@ -45,7 +47,7 @@ def main() -> None:
     words.add_argument("--models", type=Path, default=Path("runs/verbs"))
     words.add_argument("--seeds", default="0,1,2")
     words.add_argument("--strength", type=float, default=0.7)
-    words.add_argument("--times", type=int, default=1)
+    words.add_argument("--times", type=int, default=8)
     words.add_argument("--normals", type=int, default=240)
     words.add_argument("--anomalies", type=int, default=120)
     asked = words.parse_args()
@@ -126,29 +128,48 @@ def interpolate_figures(model: Model, train: Data, held: Data, seeds: list[int])
     save_sheet(grid(rows, 10), FIGURES / "interpolate.png")
 
 
+CLASSIFIERS = {
+    "support vector machine": lambda: SVC(C=10.0, gamma="scale"),
+    "random forest of 300": lambda: RandomForestClassifier(300, random_state=0),
+    "nearest neighbour": lambda: KNeighborsClassifier(1),
+}
+
+
 def augment_figures(folder: Path, train: Data, held: Data, seeds: list[int], strength: float, times: int) -> None:
-    """A classifier on 200 digits, and on them and their variations by a model of those 200, judged on the 500 held out."""
-    gains, test = [], flat(held.items)
+    """Classifiers on 200 digits, and on them and their variations by a model of those 200, judged on the other 1,597."""
+    gains: dict[str, list[float]] = {name: [] for name in CLASSIFIERS}
     for seed in seeds:
-        some = np.random.default_rng(seed).permutation(len(train))[:200]
+        order = np.random.default_rng(seed).permutation(len(train))
+        some, others = order[:200], order[200:]
         items, labels = train.items[some], train.labels[some]
+        test = flat(np.concatenate([held.items, train.items[others]]))
+        truth = np.concatenate([held.labels, train.labels[others]])
         model = trained(folder, f"aug-{seed}", items, labels, steps=400, batch=64, seed=seed)
         made = augment(
-            model, items, labels=labels.tolist(), times=times, strength=strength, guidance=2.0, steps=10, seed=seed
+            model, items, labels=labels.tolist(), times=times, strength=strength, guidance=1.0, steps=10, seed=seed
         )
         more, called = np.stack(made.items), np.array([int(word) for word in made.folders or []])
-        right = [
-            SVC(C=10.0, gamma="scale").fit(flat(x), y).predict(test) == held.labels
-            for x, y in ((items, labels), (np.concatenate([items, more]), np.concatenate([labels, called])))
-        ]
-        gains.append(right[1].mean() - right[0].mean())
-        for name, hits in zip(("200 real", f"200 real + {len(more)} variations"), right, strict=True):
-            low, high = clopper_pearson(int(hits.sum()), len(hits))
-            print(f"seed {seed}: {name}: {hits.mean():.1%} [{low:.1%}, {high:.1%}], n = {len(hits)}", flush=True)
+        both = np.concatenate([items, more]), np.concatenate([labels, called])
+        for name, classifier in CLASSIFIERS.items():
+            right = [classifier().fit(flat(x), y).predict(test) == truth for x, y in ((items, labels), both)]
+            better = right[1].astype(float) - right[0]
+            gains[name].append(better.mean())
+            print(
+                f"seed {seed}: {name}: gain {better.mean():+.2%} +- {1.96 * better.std() / len(better) ** 0.5:.2%}",
+                flush=True,
+            )
+            for what, hits in zip(("200 real", f"200 real + {len(more)} variations"), right, strict=True):
+                low, high = clopper_pearson(int(hits.sum()), len(hits))
+                print(
+                    f"seed {seed}: {name}, {what}: {hits.mean():.1%} [{low:.1%}, {high:.1%}], n = {len(hits)}",
+                    flush=True,
+                )
         if seed == seeds[0]:
-            shown = [model.codec.picture(x) for k in range(8) for x in (items[k], *more[times * k : times * k + times])]
-            save_sheet(grid(shown, times + 1), FIGURES / "augment.png")
-    print(f"gain {np.mean(gains):+.1%}, from {min(gains):+.1%} to {max(gains):+.1%} over {len(gains)} seeds")
+            shown = [model.codec.picture(x) for k in range(8) for x in (items[k], *more[times * k : times * k + 1])]
+            save_sheet(grid(shown, 2), FIGURES / "augment.png")
+    for name, found in gains.items():
+        words = ", ".join(f"{gain:+.1%}" for gain in found)
+        print(f"{name}: gain {np.mean(found):+.1%} ({words}) over {len(seeds)} seeds")
 
 
 def flat(items: np.ndarray) -> np.ndarray:

@@ -308,7 +308,7 @@ def run_card(place: Path) -> dict[str, Any]:
     record = model.record
     found: dict[str, Any] = {
         "data": f"{model.card.get('source')}: {model.card.get('train')} to train, {model.card.get('held_out')} held out",
-        "items": f"{model.codec.kind}, {model.codec.shape_words}",
+        "items": f"{model.codec.kind}, {model.codec.found_as}; as the network sees it: {model.codec.shape_words}",
         "rule": model.codec.rule,
         "classes": ", ".join(model.classes) or "none",
         "told": "; ".join(f"{name}: {one.line()}" for name, one in model.conditions.items() if name != "label"),

@@ -46,9 +46,11 @@ ROOMS: dict[str, Room] = {
     "datasets": Room("reverie.datasets", "Packaged", "real data that ships inside installed packages"),
     "features": Room("reverie.metrics", "Features", "what a distance between pictures is measured on"),
     "metrics": Room("reverie.metrics", "Metric", "how good samples are"),
+    "column-metrics": Room("reverie.metrics", "ColumnMetric", "how good samples are, column by column"),
     "families": Room("reverie.training.families", "Family", "published kinds of model: which choices go together"),
     "couplings": Room("reverie.training.coupling", "Coupling", "which noise goes with which item"),
     "ema": Room("reverie.training.ema", "EMA", "how weights are averaged"),
+    "panels": Room("reverie.report.panels", "Panel", "how a report shows a kind of data"),
     "trackers": Room("reverie.training.trackers", "Service", "where a run can be followed, beside its own folder"),
 }
 

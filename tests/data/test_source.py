@@ -221,7 +221,7 @@ def test_what_is_not_there_or_holds_nothing_is_told(tmp_path):
         tmp_path / "fotos": "no such file or folder.*Did you mean photos",
         Path("digitz"): "Did you mean digits",
         tmp_path / "photos": "photos is empty",
-        tmp_path / "table.xyz": "no folder, zip, .npz, .npy or image",
+        tmp_path / "table.xyz": "no folder, zip, .npz, .npy, image or table",
         lay(tmp_path / "texts", {"a.txt": b"x", "b.doc": b"y"}): r"Nothing in .*texts .*1 \.txt, 1 \.doc files",
         lay(tmp_path / "bad", {"a.png": b"x"}): r"Nothing in .*bad .*1 broken \(a\.png: not an image\)",
         zipped(tmp_path / "empty.zip", {}): "is empty",

@@ -16,7 +16,7 @@ from reverie.evaluation.evaluate import evaluate
 from reverie.metrics.features import RandomConv
 from reverie.model import Model
 from reverie.report import facts, history, words
-from reverie.report.page import PER_CLASS, sheet
+from reverie.report.panels.image import PER_CLASS, sheet
 from reverie.report.tiles import EXACT
 from reverie.training.settings import TrainSettings
 from tests.report.conftest import HOSTILE

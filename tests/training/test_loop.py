@@ -71,6 +71,7 @@ def test_a_budget_is_kept_and_its_plan_repeats_the_run(tmp_path):
     assert same(weights(reverie.train(data(), network=tiny(), steps=plan, **FAST)), weights(model))
 
 
+@pytest.mark.slow
 def test_a_budget_too_short_to_read_the_data_is_refused_on_the_way(tmp_path, monkeypatch):
     from PIL import Image
 
@@ -91,6 +92,7 @@ def test_a_budget_too_short_to_read_the_data_is_refused_on_the_way(tmp_path, mon
     assert 20 <= len(read) < 60  # the rate is known after 20, and the other 60 would take 1.5 s
 
 
+@pytest.mark.slow
 def test_a_budget_too_short_for_ten_steps_is_refused_once_steps_are_timed(monkeypatch):
     from reverie.training.learner import Learner
 

@@ -41,6 +41,7 @@ class Codec(ABC):
     suffixes: ClassVar[tuple[str, ...]]
     together: ClassVar[bool] = False  # whether many items are one file
     joint: ClassVar[bool] = False  # whether an encoded item is {field: array}, or the array of its only field
+    columned: ClassVar[bool] = False  # whether an item is a record of named columns, which `records` tells
     family: ClassVar[str] = "edm"  # of models, unless a person asks for another
     rule: str  # how the fields were chosen, in words
 
@@ -131,6 +132,10 @@ class Codec(ABC):
         """Encoded items as numbers in [-1, 1], float32, on which distances mean something: tokens by their order."""
         classes = self.field.classes
         return (np.clip(x, -1, 1) if classes is None else x * (2 / (classes - 1)) - 1).astype(np.float32)
+
+    def records(self, x: np.ndarray) -> np.ndarray:
+        """What `numbers` gave (N, F), as records (N,), see `metrics.base.ColumnMetric`; for a kind that has columns."""
+        raise ReverieError(f"A {self.kind} has no columns.")
 
     def sheet(
         self, items: Sequence[Item], labels: Sequence[str] | None = None, columns: int | None = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -88,6 +88,16 @@ class Number(Cells):
             format, unit,
         )  # fmt: skip
 
+    def of(self, series: pd.Series) -> Number:
+        """The same column with the distribution of these cells, where there are two different ones."""
+        x = self.numbers(series)
+        seen = x[~np.isnan(x)]
+        if len(seen) < 2 or seen.min() == seen.max():
+            return self
+        return replace(
+            Number.fit(self.name, self.dtype, x, self.format, self.unit), decimals=self.decimals, missing=self.missing
+        )
+
     @cached_property
     def _table(self) -> np.ndarray:
         return np.array(self.knots, dtype=np.float64).T
@@ -127,11 +137,14 @@ class Number(Cells):
         return found.to_numpy(dtype=np.float64, na_value=np.nan)
 
     def encode(self, x: np.ndarray) -> np.ndarray:
-        """(Phi^-1(F(x)) - mean) / sd, 0 where missing; beyond the range seen, as its end."""
+        """(Phi^-1(F(x)) - mean) / sd; beyond the range seen as its end, between two values that touch as the nearer."""
         v, a, b = self._table
         x = np.where(np.isnan(x), v[0], x)
         i = np.clip(np.searchsorted(v, x, side="right") - 1, 0, len(v) - 2)
         way = np.clip((x - v[i]) / (v[i + 1] - v[i]), 0, 1)
+        way = np.where(
+            a[i + 1] > b[i], way, np.round(way)
+        )  # nothing lies between two values that touch: the nearer one
         u = np.where(
             way <= 0,
             0.5 * (a[i] + b[i]),

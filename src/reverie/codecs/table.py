@@ -57,6 +57,7 @@ class TableCodec(Codec):
     suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".parquet", ".xlsx")
     together: ClassVar[bool] = True
     joint: ClassVar[bool] = True
+    columned: ClassVar[bool] = True
     family: ClassVar[str] = "mixed"
 
     columns: tuple[dict[str, Any], ...]
@@ -115,16 +116,21 @@ class TableCodec(Codec):
         return (self.rule,) if self.rule else ()
 
     @classmethod
-    def fit(cls, items: Iterable[Any]) -> TableCodec:
-        """Decide for each column what it holds; raises ReverieError where nothing is left to learn."""
+    def fit(cls, items: Iterable[Any], known: Iterable[Any] | None = None) -> TableCodec:
+        """Decide for each column what it holds; raises ReverieError where nothing is left to learn.
+
+        known: all rows there are, by which it is decided what a column holds: those held out may have a category, or an empty
+        cell, that training has not. How numbers are distributed is learned from `items` alone.
+        """
         rows = Rows.of(items)
+        every = rows if known is None else Rows.of(known)
         found, left_out, said = [], [], []
         for name in rows.frame.columns:
-            column, why = _told(rows, name) if name in rows.told else _fitted(rows.frame[name])
+            column, why = _told(every, name) if name in rows.told else fitted(every.frame[name])
             if column is None:
                 left_out.append(f"'{name}' ({why})")
             else:
-                found.append(column)
+                found.append(column.of(rows.frame[name]) if isinstance(column, Number) else column)
                 said += [f"'{name}' is {why}"] * bool(why)
         rule = [f"left out: {', '.join(left_out)}"] if left_out else []
         if all(isinstance(c, Fixed | Told) for c in found):
@@ -241,6 +247,25 @@ class TableCodec(Codec):
                 parts.append(np.eye(_classes(c), dtype=np.float32)[x[field][:, k]] / np.sqrt(2))
         return np.concatenate(parts, 1).astype(np.float32)
 
+    def records(self, x: np.ndarray) -> np.ndarray:
+        """What `numbers` gave (N, F), as a structured array (N,) of the columns that are learned.
+
+        Numbers and dates float64, NaN where empty; the likeliest class of categories int64, -1 where empty.
+        """
+        found = {c.name: c.decode(x[:, k]) for k, c in enumerate(self._numbers)}
+        place = len(self._numbers)
+        for c in (c for block in self._blocks.values() for c in block):
+            token = x[:, place : place + _classes(c)].argmax(1)
+            place += _classes(c)
+            if isinstance(c, Category):
+                found[c.name] = np.where(token == len(c.values), -1, token)
+            else:
+                found[c.name] = np.where(token == 1, np.nan, found[c.name])
+        made = np.empty(len(x), [(c.name, found[c.name].dtype) for c in self.cells if c.name in found])
+        for name in made.dtype.names or ():
+            made[name] = found[name]
+        return made
+
     def picture(self, item: Any) -> np.ndarray:
         """A row as a strip of text."""
         return self.sheet([item])
@@ -286,7 +311,7 @@ def _told(rows: Rows, name: str) -> tuple[Cells, str]:
     return Told(name, str(series.dtype), rows.told[name], values), ""
 
 
-def _fitted(series: pd.Series) -> tuple[Cells | None, str]:
+def fitted(series: pd.Series) -> tuple[Cells | None, str]:
     """What a column holds, or None and why it is left out; what was changed, in words."""
     import pandas as pd
 
@@ -309,7 +334,10 @@ def _fitted(series: pd.Series) -> tuple[Cells | None, str]:
             raise ReverieError(f"row {k + 2}, column '{name}' holds an infinite value. Mend the cell, or empty it.")
         if kind in "iu" and distinct == len(series) > 20 and (np.abs(np.diff(values)) == 1).all():
             return None, "a running number"
-        if distinct <= MOST_LEVELS and distinct <= len(seen) / 5:
+        whole = bool((np.mod(values[~np.isnan(values)], 1) == 0).all())
+        if (
+            whole and distinct <= MOST_LEVELS and distinct <= len(seen) / 5
+        ):  # of others a value between two may yet come
             return _category(name, dtype, seen, series), ""
         return Number.fit(name, dtype, values), ""
     if kind == "M":

@@ -18,7 +18,7 @@ def drawn(frame: pd.DataFrame) -> np.ndarray:
     from PIL import Image, ImageDraw, ImageFont
 
     shown = frame.iloc[:_ROWS, :_COLUMNS]
-    columns = [[str(name), *map(_cell, shown[name])] for name in shown.columns]
+    columns = [[str(name), *map(cell, shown[name])] for name in shown.columns]
     columns = [[text if len(text) <= _LETTERS else text[: _LETTERS - 1] + "…" for text in column] for column in columns]
     widths = [_LETTER * max(map(len, column)) + _GAP for column in columns]
     more = [f"and {len(frame) - _ROWS:,} more rows"] * (len(frame) > _ROWS)
@@ -37,7 +37,8 @@ def drawn(frame: pd.DataFrame) -> np.ndarray:
     return np.asarray(page)
 
 
-def _cell(value: object) -> str:
-    if value is None or value != value or str(value) in ("<NA>", "NaT"):
+def cell(value: object) -> str:
+    """A cell as text; a dot where it is empty."""
+    if value is None or str(value) in ("<NA>", "NaT", "nan"):  # pandas' own NA equals nothing, and says not even that
         return "·"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -32,7 +32,7 @@ from reverie.evaluation.audit import Audit, audit
 from reverie.evaluation.classifier import LabelAgreement, label_agreement
 from reverie.evaluation.likelihood import Likelihood
 from reverie.evaluation.membership import Membership
-from reverie.metrics.base import Features, Metric, Test
+from reverie.metrics.base import ColumnMetric, Comparison, Features, Metric, Test
 from reverie.metrics.features import better, choose
 from reverie.registry import config, name_of, registered
 
@@ -115,12 +115,18 @@ def all_metrics() -> list[Metric]:
     return [cls() for cls in registered("metrics").values()]
 
 
+def column_metrics(columns: int) -> list[ColumnMetric]:
+    """Return every registered metric of so many columns, with its default options."""
+    every: list[ColumnMetric] = [cls() for cls in registered("column-metrics").values()]
+    return [metric for metric in every if metric.columns <= columns]
+
+
 def scores(
     real_held_out: np.ndarray,
     real_train: np.ndarray,
     generated: np.ndarray,
     features: Features | None = None,
-    metrics: Sequence[Metric] | None = None,
+    metrics: Sequence[Comparison] | None = None,
     n: int | None = None,
     seed: int = 0,
     resamples: int = 200,
@@ -143,7 +149,7 @@ def scores(
     sets += [gaussian_fit(real_train, n, rng), noisy_copies(real_train, n, rng)]
     train, held, made, gaussian, copies = _measured(features, sets)
     draws = [rng.permutation(len(train))[:n] for _ in range(repeats)]
-    if n <= held.shape[1]:
+    if held.ndim > 1 and n <= held.shape[1]:  # of vectors
         notes += (
             f"n = {n} is not above the {held.shape[1]} features, so a Frechet distance is mostly bias: compare it with "
             "its floor alone.",
@@ -189,7 +195,7 @@ def _measured(features: Features, sets: Sequence[np.ndarray]) -> list[np.ndarray
 
 
 def interval(
-    metric: Metric, real: np.ndarray, generated: np.ndarray, resamples: int, rng: np.random.Generator
+    metric: Comparison, real: np.ndarray, generated: np.ndarray, resamples: int, rng: np.random.Generator
 ) -> tuple[float, float]:
     """Return the 95 % interval of metric(real, generated) by half-sampling both sets; see the head of this file."""
     value = metric(real, generated)
@@ -256,10 +262,12 @@ def evaluate(
     resamples: int = 200,
     membership: Membership | None = None,
     likelihood: Likelihood | None = None,
+    columns: Features | None = None,
 ) -> Evaluation:
     """Evaluate samples against the data they should be like: x (N, *) float32, pictures (N, C, H, W) in [-1, 1], y (N,) integers.
 
-    membership, likelihood: what a model says of the data, where there is one; see `measure`.
+    membership, likelihood: what a model says of the data, where there is one; see `measure`. columns: what gives the records of
+    a kind that has columns, which are then scored too.
 
     Metrics that n is too small for are left out, and a note says so. Labels are judged where all three sets have them.
     """
@@ -268,6 +276,9 @@ def evaluate(
     enough = [metric for metric in metrics if size >= 2 * metric.least]
     left_out = tuple(f"Left out: {_too_few(metric, size)}" for metric in metrics if metric not in enough)
     found = scores(held_x, train_x, samples_x, features, enough, size, seed, resamples) if enough else []
+    if columns is not None:
+        by_column = column_metrics(len(columns(held_x[:1]).dtype.names or ()))
+        found = scores(held_x, train_x, samples_x, columns, by_column, size, seed, resamples) + found
     labels = None
     if train_y is not None and held_y is not None and sample_y is not None:
         labels = label_agreement(train_x, train_y, held_x, held_y, samples_x, sample_y, classes, seed)
@@ -308,7 +319,7 @@ def _class_balance(held_y: np.ndarray, sample_y: np.ndarray, most: float = 0.1) 
     )
 
 
-def _too_few(metric: Metric, n: int) -> str:
+def _too_few(metric: Comparison, n: int) -> str:
     return (
         f"{metric.title} needs n = {2 * metric.least} or more, and n is {n}: draw more samples or hold out more items."
     )

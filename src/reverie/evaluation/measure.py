@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Callable
 
 import numpy as np
 
+from reverie.codecs import Codec
 from reverie.core.samplers import Step
 from reverie.data.dataset import Data
 from reverie.errors import ReverieError
@@ -16,6 +19,7 @@ from reverie.evaluation.membership import ITEMS as MEMBERS
 from reverie.evaluation.membership import Membership, losses, membership
 from reverie.metrics.base import Features
 from reverie.model import Model
+from reverie.registry import config
 from reverie.samples import Samples
 
 
@@ -83,8 +87,27 @@ def measure(
         likelihood=likelihood(model, train, held_out, likelihood_n, seed)
         if min(likelihood_n, len(held_out)) > 1 and not model.codec.joint
         else None,
+        columns=_Columns(model.codec) if model.codec.columned else None,
     )
     return dataclasses.replace(judged, notes=(*held_out.notes, *judged.notes)), samples
+
+
+class _Columns(Features):
+    """Encoded items as the records of their columns, as the codec tells them."""
+
+    name = "columns"
+
+    def __init__(self, codec: Codec) -> None:
+        self.codec = codec
+
+    @property
+    def hash(self) -> str:
+        """First 6 hex digits of the SHA-256 of the codec's description."""
+        return hashlib.sha256(json.dumps(config(self.codec), sort_keys=True, default=str).encode()).hexdigest()[:6]
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """x: what `Codec.numbers` gave (N, F) -> records (N,)."""
+        return self.codec.records(x)
 
 
 def _membership(model: Model, train: Data, held_out: Data, seed: int) -> Membership | None:

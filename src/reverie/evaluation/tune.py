@@ -230,8 +230,17 @@ def search(bench: Bench, ways: list[Way], tolerance: float, seed: int, ahead: fl
 
 
 def upper(held: np.ndarray, way: np.ndarray, yard: np.ndarray, seed: int) -> float:
-    """Upper end of a ratio on the few samples of the search, with the same halves for every way."""
-    return ratio(held, way, yard, np.random.default_rng(seed), 1.0, FEW_HALVES).high
+    """Upper end of a ratio on the few samples of the search, as wide as the proof's will be, with the same halves for every way.
+
+    The proof has twice the samples. A narrower one would prefer ways of low distance to ways that follow the reference closely,
+    and these are what can be proven.
+    """
+    return ratio(held, way, yard, np.random.default_rng(seed), deviations() / math.sqrt(2), FEW_HALVES).high
+
+
+def deviations() -> float:
+    """How many standard deviations the interval of a trial reaches: 95 % over all that may be tried."""
+    return float(norm.ppf(1 - (1 - LEVEL) / 2 / len(RUNGS)))
 
 
 def halved(kept: list[Way], ranked: list[Way], first: Way) -> list[Way]:
@@ -260,9 +269,8 @@ class Proof:
     def of(self, settings: Settings) -> Trial:
         """n samples of a way on the fresh seeds, beside the reference's."""
         reference, drawn = self._drawn(self.reference, "reference"), self._drawn(settings, "proof")
-        z = float(norm.ppf(1 - (1 - LEVEL) / 2 / len(RUNGS)))
         rng = np.random.default_rng(self.seed)
-        found = ratio(self.bench.real, drawn.features, reference.features, rng, z, HALVES)
+        found = ratio(self.bench.real, drawn.features, reference.features, rng, deviations(), HALVES)
         distance = Frechet()(self.bench.real, drawn.features)
         return Trial(settings, distance, found, drawn.evaluations, drawn.seconds)
 

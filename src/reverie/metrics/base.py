@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 
-class Metric(ABC):
-    """A number that compares two sets of feature vectors; a frozen dataclass whose fields are its options."""
+class Comparison(ABC):
+    """A number that compares two sets of anything that is indexed by item; a frozen dataclass whose fields are its options."""
 
     title: ClassVar[str]  # what a person reads: "Frechet distance"
     better: ClassVar[str]  # "lower" or "higher"
@@ -19,11 +19,25 @@ class Metric(ABC):
     @property
     @abstractmethod
     def least(self) -> int:
-        """The fewest vectors in each set for which the score is defined."""
+        """The fewest items in each set for which the score is defined."""
 
     @abstractmethod
     def __call__(self, real: np.ndarray, generated: np.ndarray) -> float:
-        """real: (N, D), generated: (M, D), float64 -> the score."""
+        """real: (N, *), generated: (M, *) -> the score."""
+
+
+class Metric(Comparison):
+    """A number that compares two sets of feature vectors (N, D) and (M, D), float64."""
+
+
+class ColumnMetric(Comparison):
+    """A number that compares two sets of records column by column: what a column holds, which no feature vector says.
+
+    Records are a structured array (N,): a float64 entry for a column of numbers, NaN where it is empty, and an int64 entry for a
+    column of classes, -1 where it is empty.
+    """
+
+    columns: ClassVar[int] = 1  # the fewest for which the score is defined
 
 
 class Test(Metric):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from reverie.evaluation.compare import LABELS, Comparison
 from reverie.evaluation.evaluate import Evaluation
 from reverie.report import facts, words
-from reverie.report.page import sheet
+from reverie.report.panels.image import sheet
 from reverie.report.templates import template
 from reverie.report.tiles import Tile, tile, width
 

@@ -49,8 +49,11 @@ class History:
     missing: list[str]
 
 
-def read(run: Path | None) -> History:
-    """Read RUN/metrics.jsonl and RUN/samples; what is not there is said in words, never left out silently."""
+def read(run: Path | None, side: int = 600) -> History:
+    """Read RUN/metrics.jsonl and RUN/samples; what is not there is said in words, never left out silently.
+
+    side: pixels that the pictures drawn on the way are reduced to.
+    """
     if run is None:
         return History(Section("", ALONE), Section("", ALONE), [], [])
     log = read_log(run / "metrics.jsonl")
@@ -65,7 +68,7 @@ def read(run: Path | None) -> History:
     sheets, missing = [], []
     for event in drawn:
         try:
-            sheets.append(_sheets(run, event))
+            sheets.append(_sheets(run, event, side))
         except ReverieError as error:
             missing.append(str(error))
     return History(noise, learning, sheets, missing)
@@ -118,11 +121,11 @@ def _apart(share: float) -> str:
     return f"{abs(share):.1%} {'higher' if share >= 0 else 'lower'}"
 
 
-def _sheets(run: Path, event: dict[str, Any]) -> Sheets:
+def _sheets(run: Path, event: dict[str, Any], side: int) -> Sheets:
     tiles = []
     for key, name in (("raw", "raw"), ("ema", "averaged")):
         path = (run / event.get(key, "")).resolve()
         if not path.is_relative_to(run.resolve()):
             raise ReverieError(f"{event[key]} lies outside {run} and is not shown.")
-        tiles.append(from_file(path, f"Sixteen samples at step {event['step']:,}, {name} weights", name))
+        tiles.append(from_file(path, f"Sixteen samples at step {event['step']:,}, {name} weights", name, side))
     return Sheets(event["step"], *tiles)

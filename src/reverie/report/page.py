@@ -6,7 +6,6 @@ One file that asks for nothing from outside: style inline, pictures as data URIs
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +14,10 @@ from markupsafe import Markup
 
 from reverie.evaluation.evaluate import Evaluation, Score
 from reverie.model import Model
-from reverie.report import charts, facts, history, nearest, strips, words
+from reverie.report import facts, history, panels, words
+from reverie.report.panels import Subject
 from reverie.report.templates import template
-from reverie.report.tiles import EXACT, LARGEST, Tile, tile, width
 from reverie.samples import Samples
-
-CLASSES = 20  # shown on the sheet
-PER_CLASS = 10
-WITHOUT_CLASSES = 60
-
-
-@dataclass(frozen=True)
-class Group:
-    """Samples of one class; its name is empty where there are no classes."""
-
-    name: str
-    tiles: list[Tile]
 
 
 def build(
@@ -48,27 +35,24 @@ def build(
     samples, evaluation: what was measured, and what was found. train_items, held_items: the data as files hold it; the
     audit's places point into the first. run: the run folder, for its log, or None. command: what made this page.
     """
-    train_x, held_x = model.encode(train_items), model.encode(held_items)
-    beside = nearest.sides(model.codec, evaluation.audit, samples.x, held_x, train_x)
-    groups, left_out = sheet(samples)
+    encoded = (model.encode(items) for items in (train_items, held_items))
+    subject = Subject(model, samples, evaluation, train_items, held_items, *encoded)
+    panel = panels.of(model.codec.kind)
     cards = words.cards(evaluation)
     nats, too_much = facts.mismatch(model, samples)
-    past = history.read(run)
+    past = history.read(run, panel.sheet)
     page = template("template.html")
     return page.render(
         title=model.card.get("source") or "a model",
-        intro=intro(model, samples, evaluation),
+        intro=intro(model, samples, evaluation, panel.things),
         summary=words.summary(cards, words.short(evaluation)),
         cards=cards,
         tones=words.TONES,
         evaluation=evaluation,
         scores=[_row(score) for score in evaluation.scores],
-        groups=groups,
-        left_out=left_out,
-        beside=beside,
-        copying=Markup(charts.copying(beside.sample_ratios, beside.held_out_ratios)),
-        reverse=strips.reverse(model, samples),
-        forward=strips.forward(model, held_x, samples),
+        panel=panel,
+        body=panel.body(subject),
+        error_words=panel.error_words(model),
         past=past,
         noise_chart=Markup(past.noise.chart),
         learning_chart=Markup(past.learning.chart),
@@ -82,17 +66,13 @@ def build(
             ("Versions and machine", facts.versions(model)),
         ],
         reproduce=facts.reproduce(model, run, command),
-        things=f"{model.codec.kind}s",
-        tile_width=width(model.codec),
-        exact=EXACT,
-        tokens=not model.codec.joint and model.codec.field.classes is not None,
-        largest=LARGEST,
+        tile_width=panel.tile_width(model.codec),
     )
 
 
-def intro(model: Model, samples: Samples, evaluation: Evaluation) -> str:
+def intro(model: Model, samples: Samples, evaluation: Evaluation, things: str) -> str:
     """What was done, in plain words."""
-    card, things = model.card, f"{model.codec.kind}s"
+    card = model.card
     learned = f"{card['train']:,} {things}" if "train" in card else things
     classes = f" of {len(model.classes):,} classes" if model.classes else ""
     seconds = model.record.get("elapsed")
@@ -101,29 +81,6 @@ def intro(model: Model, samples: Samples, evaluation: Evaluation) -> str:
         f"A network of {model.parameters:,} weights learned from {learned}{classes}{spent} how to turn noise into new ones. "
         f"Here are {len(samples):,} of its samples, measured against {evaluation.n:,} {things} that it never saw."
     )
-
-
-def sheet(samples: Samples) -> tuple[list[Group], str]:
-    """Samples by class, in the order drawn, and in words what is not shown."""
-
-    def tiles(places: list[int], what: str) -> list[Tile]:
-        return [tile(samples.codec, samples.x[k], f"Sample {samples.first + k}{what}") for k in places]
-
-    labels = samples.labels
-    if labels is None:
-        places = list(range(min(len(samples), WITHOUT_CLASSES)))
-        return [Group("", tiles(places, ""))], f"The first {len(places):,} of {len(samples):,} samples."
-    names = sorted(set(labels), key=_natural)
-    by_class = {name: [k for k, label in enumerate(labels) if label == name][:PER_CLASS] for name in names[:CLASSES]}
-    groups = [Group(name, tiles(places, f", asked for {name}")) for name, places in by_class.items()]
-    classes = f"{CLASSES:,} of {len(names):,} classes" if len(names) > CLASSES else f"every class of {len(names):,}"
-    return groups, f"The first {PER_CLASS} samples or fewer of {classes}; {len(samples):,} were drawn in all."
-
-
-def _natural(name: str) -> tuple[bool, float, str]:
-    """Numbers as numbers, before words."""
-    number = name.isdecimal()
-    return (not number, float(name) if number else 0.0, name)
 
 
 def _row(score: Score) -> dict[str, Any]:

@@ -11,6 +11,10 @@ from reverie.evaluation.evaluate import Evaluation, Score
 
 FEW = 200  # below this n, a score tells good from bad and little more
 _FEW = 50  # items, below which no word is said for a score
+_OF_COLUMNS = {
+    "column-shapes": "How alike a column is distributed among samples and held-out rows, in the mean over columns; 1 is best.",
+    "column-pair-trends": "How alike two columns hang together in samples and held-out rows, in the mean over pairs; 1 is best.",
+}
 TONES = {"good": "good", "fair": "fair", "poor": "poor", "none": "cannot tell"}
 
 
@@ -29,8 +33,10 @@ class Card:
 
 
 def cards(evaluation: Evaluation) -> list[Card]:
-    """The figures of the head: distance, variety, obedience to labels where there are any, and copying."""
-    found = [_score_card(evaluation, "frechet", "Frechet distance", _distance)]
+    """The figures of the head: columns where there are any, else distance; variety, obedience to labels, and copying."""
+    measured = {score.name: score for score in evaluation.scores}
+    found = [_columns(measured[name], meaning) for name, meaning in _OF_COLUMNS.items() if name in measured]
+    found = found or [_score_card(evaluation, "frechet", "Frechet distance", _distance)]
     found.append(_score_card(evaluation, "recall", "Recall", _variety))
     if evaluation.labels is not None:
         found.append(_labels(evaluation.labels))
@@ -95,6 +101,38 @@ def _distance(score: Score) -> Card:
         _belief(score, score.high - score.low > score.value),
         tone,
         times,
+    )
+
+
+def _columns(score: Score, meaning: str) -> Card:
+    lost = (1 - score.value) / max(1 - score.floor, 1e-9)
+    if score.n < _FEW:
+        tone, reading = "none", f"{score.n} items are too few to tell; a few hundred are needed."
+    elif score.value < score.gaussian and score.high < score.floor - 2 * score.floor_sd:
+        tone, reading = "poor", "The samples are no more like real rows than draws from a plain Gaussian are."
+    elif score.high >= score.floor - 2 * score.floor_sd or lost <= 1.25:
+        tone, reading = (
+            "good",
+            "In the mean as alike as real rows are; a single one may still be off, and is shown below.",
+        )
+    elif lost <= 2:
+        tone, reading = (
+            "good",
+            "In the mean close to real rows, with a difference that can be measured; see below where.",
+        )
+    else:
+        tone, reading = "fair", f"The samples lack {number(lost)} times as much of 1 as real rows do."
+        if score.value < 0.8:
+            tone, reading = "poor", "The samples are distributed otherwise than real rows are."
+    return Card(
+        score.title,
+        number(score.value),
+        (*facts(score), f"a Gaussian on the same columns scores {number(score.gaussian)}"),
+        meaning,
+        reading,
+        _belief(score, score.high - score.low > 0.1),
+        tone,
+        f"real rows: {number(score.floor)}",
     )
 
 
@@ -172,7 +210,7 @@ def _copying(audit: Audit) -> Card:
         ),
         "Do samples lie nearer to training items than unseen items do, and does the model's loss tell the two apart?",
         audit.verdict,
-        "Believe it for copies and near copies; one that is shifted or flipped passes unseen.",
+        "Believe it for copies and near copies; one that was altered further (a shift, a flip, other cells) passes unseen.",
         "poor" if audit.memorised else "good" if enough else "fair",
         f"{len(audit.suspects):,} of {len(audit.ratios):,} below every held-out ratio",
     )

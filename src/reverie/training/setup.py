@@ -69,7 +69,7 @@ def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = Non
     train, held = data.subset(cut.train), data.subset(cut.held_out)
     start = storage.load(Path(settings.init_from), network) if settings.init_from else None
     settings = _as_started(settings, start) if start else _of_kind(settings, data.kind)
-    codec = start.codec if start else _codec(train, settings)
+    codec = start.codec if start else _codec(train, data, settings)
     batch = settings.batch or default_batch(codec, len(train))
     if len(train) < batch:
         raise ReverieError(
@@ -225,11 +225,20 @@ def _broken(data: Data) -> list[str]:
     return [f"skipped {len(data.broken)} of {len(data) + len(data.broken)} files that cannot be read ({named})"]
 
 
-def _codec(train: Data, settings: TrainSettings) -> Codec:
-    """The codec of this kind of data, fitted; told what the person and the files said."""
+def _codec(train: Data, data: Data, settings: TrainSettings) -> Codec:
+    """The codec of this kind of data, fitted on the training part; told what the person and the files said.
+
+    What several fields hold is decided by all the data, as no category may turn up that has no place.
+    """
     cls: Any = registry.find("codecs", train.kind)
     tokens = True if settings.family_of.reads == "tokens" else None
-    wish = {"resolution": parse_resolution(settings.resolution), "colour": train.colour, "levels": tokens}
+    every = data.items if cls.joint else None
+    wish = {
+        "resolution": parse_resolution(settings.resolution),
+        "colour": train.colour,
+        "levels": tokens,
+        "known": every,
+    }
     given = {k: v for k, v in wish.items() if v is not None}
     if unknown := given.keys() - inspect.signature(cls.fit).parameters.keys():
         raise ReverieError(

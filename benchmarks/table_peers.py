@@ -1,0 +1,112 @@
+"""One peer of tables.py, in the benchmark's own environment: reads train.csv, writes N rows like it, says what it took.
+
+    .venv-tables/bin/python benchmarks/table_peers.py PEER train.csv out.csv N SECONDS SEED
+
+copula: a Gaussian copula as SDV has it, `copulas` between the transformers of `rdt`. ctgan: `ctgan` with as many epochs as the
+seconds hold, 300 (its default) where SECONDS is 0. forest: `ForestDiffusion`, flow, at its defaults where SECONDS is 0, else with
+as few copies of the data (duplicate_K) as fit the time, judged by the first.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import warnings
+
+import numpy as np
+import pandas as pd
+
+
+def main() -> None:
+    peer, source, target, n, seconds, seed = sys.argv[1:7]
+    warnings.filterwarnings("ignore")
+    frame = pd.read_csv(source)
+    np.random.seed(int(seed))
+    started = time.monotonic()
+    made, about = {"copula": copula, "ctgan": ctgan, "forest": forest}[peer](frame, int(n), float(seconds), int(seed))
+    made[list(frame.columns)].to_csv(target, index=False)
+    print(json.dumps({"seconds": round(time.monotonic() - started, 1), **about}))
+
+
+def classes(frame: pd.DataFrame) -> list[str]:
+    """Columns of words, and numbers of few values: what Reverie takes for categories too."""
+    few = [c for c in frame if frame[c].nunique() <= min(32, len(frame) / 5)]
+    return [c for c in frame if frame[c].dtype.kind not in "iuf" or c in few]
+
+
+def copula(frame: pd.DataFrame, n: int, seconds: float, seed: int) -> tuple[pd.DataFrame, dict]:
+    from copulas.multivariate import GaussianMultivariate
+    from rdt import HyperTransformer
+    from rdt.transformers import FloatFormatter, UniformEncoder
+
+    known = set(classes(frame))
+    ways = {
+        c: UniformEncoder() if c in known else FloatFormatter(enforce_min_max_values=True, learn_rounding_scheme=True)
+        for c in frame
+    }
+    transformer = HyperTransformer()
+    transformer.set_config(
+        {"sdtypes": {c: "categorical" if c in known else "numerical" for c in frame}, "transformers": ways}
+    )
+    model = GaussianMultivariate(random_state=seed)
+    model.fit(transformer.fit_transform(frame))
+    return transformer.reverse_transform(model.sample(n)), {}
+
+
+def ctgan(frame: pd.DataFrame, n: int, seconds: float, seed: int) -> tuple[pd.DataFrame, dict]:
+    import torch
+    from ctgan import CTGAN
+
+    torch.manual_seed(seed)
+    frame = frame.dropna()
+    epochs = 300
+    if seconds:
+        trial = CTGAN(epochs=2, cuda=False)
+        started = time.monotonic()
+        trial.fit(frame, classes(frame))
+        trial.set_random_state(seed)
+        first = time.monotonic() - started
+        started = time.monotonic()
+        CTGAN(epochs=4, cuda=False).fit(frame, classes(frame))
+        each = max((time.monotonic() - started - first) / 2, 1e-3)
+        epochs = max(1, int((seconds - first) / each))
+    model = CTGAN(epochs=epochs, cuda=False)
+    model.fit(frame, classes(frame))
+    return model.sample(n), {"epochs": epochs}
+
+
+def forest(frame: pd.DataFrame, n: int, seconds: float, seed: int) -> tuple[pd.DataFrame, dict]:
+    from ForestDiffusion import ForestDiffusionModel
+
+    known, codes, x = classes(frame), {}, frame.copy()
+    for c in known:
+        values = sorted(frame[c].unique(), key=str)
+        codes[c] = values
+        x[c] = frame[c].map({v: k for k, v in enumerate(values)})
+    places = [list(frame.columns).index(c) for c in known]
+    whole = [k for k, c in enumerate(frame) if c not in known and (frame[c] % 1 == 0).all()]
+    binary = [k for k in places if len(codes[frame.columns[k]]) == 2]
+    many = [k for k in places if k not in binary]
+
+    def fitted(copies: int) -> ForestDiffusionModel:
+        return ForestDiffusionModel(
+            x.to_numpy(float), n_t=50, duplicate_K=copies, bin_indexes=binary, cat_indexes=many, int_indexes=whole,
+            diffusion_type="flow", n_jobs=2, seed=seed,
+        )  # fmt: skip
+
+    copies = 100
+    if seconds:
+        started = time.monotonic()
+        model = fitted(1)
+        copies = max(1, min(100, int(seconds / max(time.monotonic() - started, 1e-3))))
+    if not seconds or copies > 1:
+        model = fitted(copies)
+    made = pd.DataFrame(model.generate(batch_size=n), columns=list(frame.columns))
+    for c in known:
+        made[c] = [codes[c][int(k)] for k in np.clip(np.rint(made[c]), 0, len(codes[c]) - 1)]
+    return made, {"duplicate_K": copies}
+
+
+if __name__ == "__main__":
+    main()
