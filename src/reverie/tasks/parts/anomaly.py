@@ -23,6 +23,7 @@ from reverie.tasks.parts.walk import slices
 
 # n = sigma / alpha in standard deviations of the data: docs/detect.md says how they were chosen
 LEVELS = (0.5, 1.0, 2.0)
+FIELD_LEVELS = (1.0, 2.0, 4.0)  # of data of several fields
 MOST_LABELS = 64  # above which no label is told: each costs as much as all of it would without
 RESAMPLES = 500
 
@@ -98,7 +99,7 @@ def field_errors(
     """The process' own divergence of each field, of items {field: (N, *)}, at each level; all items meet the same noises."""
     process = model.denoiser.process
     assert isinstance(process, Product)
-    times = [process.schedule.time_of_noise(torch.tensor(k * model.denoiser.sigma_data)) for k in LEVELS]
+    times = [process.schedule.time_of_noise(torch.tensor(k * model.denoiser.sigma_data)) for k in FIELD_LEVELS]
     found, cuts = [], slices(count(x), batch)
     with judging(model.denoiser):
         for number, which in enumerate(cuts, start=1):
