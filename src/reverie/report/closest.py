@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from reverie.codecs.text_table import cell
 from reverie.evaluation.audit import Audit, ratios
 from reverie.metrics.distances import nearest
 from reverie.report.nearest import ranks
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = 30  # of a row that are shown
 PAIRS = 6
