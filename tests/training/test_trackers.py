@@ -3,6 +3,7 @@
 import itertools
 import json
 import struct
+import time
 
 import numpy as np
 import pytest
@@ -98,7 +99,20 @@ def test_tensorboard_shows_the_sheets_of_raw_and_averaged_weights(board_run):
 
 
 def offline_records(run):
-    """Every record of the runs that wandb kept in the folder: protobufs in LevelDB's log format behind a head of 7 bytes."""
+    """Every record of the runs that wandb kept in the folder.
+
+    Its own process may still be writing when `finish` has returned, so that the record of the last run's end is waited for.
+    """
+    for _ in range(100):
+        found = list(written_records(run))
+        if found and found[-1].WhichOneof("record_type") in ("exit", "footer"):
+            break
+        time.sleep(0.2)
+    return found
+
+
+def written_records(run):
+    """What is in the files by now: protobufs in LevelDB's log format behind a head of 7 bytes."""
     from wandb.proto import wandb_internal_pb2
 
     for path in sorted((run / "wandb").glob("offline-run-*/run-*.wandb")):
