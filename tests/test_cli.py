@@ -327,6 +327,7 @@ def test_a_full_disk_is_said_and_nothing_half_written_stays(reverie, run, tmp_pa
     assert not (tmp_path / "run" / "model.json").exists()
 
 
+@pytest.mark.slow
 def test_broken_images_within_what_is_allowed_are_counted_and_named(reverie, tmp_path):
     folder = photos(tmp_path / "photos", 60)
     (folder / "cat" / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
@@ -367,6 +368,7 @@ def test_nothing_of_the_person_s_is_overwritten_by_samples(reverie, run, tmp_pat
     assert (run / "generated-2").is_dir()
 
 
+@pytest.mark.slow
 def test_other_files_are_not_written_over_and_a_run_that_never_began_is_no_obstacle(reverie, run, tmp_path):
     precious = tmp_path / "photo.png"
     precious.write_bytes(b"mine")

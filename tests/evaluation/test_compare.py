@@ -110,6 +110,7 @@ def test_what_cannot_be_compared_is_refused_and_said_why():
         compare([one, Contender("b", ranged, one.train, one.held_out)])
 
 
+@pytest.mark.slow
 def test_a_model_that_learned_from_the_items_is_told():
     seen = Contender("b", exact_model(), real(120, 2), real(120, 2))
     found = compare([contender("a"), seen], n=100, features=Pixels())

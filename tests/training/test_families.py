@@ -39,6 +39,7 @@ def test_a_family_samples_as_it_says(model):
     assert model.denoiser.process.schedule == registry.build(room, family.schedule)
 
 
+@pytest.mark.slow
 def test_a_choice_overrides_the_familys():
     model = reverie.train(data(), family="ddpm", schedule="cosine", parameterisation="v", sampler="heun", **FAST)
     assert registry.name_of(type(model.denoiser.process.schedule)) == "cosine"
@@ -46,6 +47,7 @@ def test_a_choice_overrides_the_familys():
     assert (model.defaults.sampler, model.defaults.grid, model.defaults.steps) == ("heun", "trailing", 18)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["masked", "uniform"])
 def test_tokens_refuse_what_is_gaussian(name):
     for choice in (
@@ -107,6 +109,7 @@ def test_a_sampler_brings_the_steps_and_the_grid_that_suit_it():
     assert model.defaults.given(sampler="Heun:churn=1").steps == model.defaults.steps
 
 
+@pytest.mark.slow
 def test_what_sampling_cannot_do_is_said_before_training_and_no_run_is_lost_to_a_picture(tmp_path):
     with pytest.raises(ReverieError, match="n_min"):
         reverie.train(data(), family="ncsn", schedule="edm:sigma_max=0.005", **FAST)
@@ -115,6 +118,7 @@ def test_what_sampling_cannot_do_is_said_before_training_and_no_run_is_lost_to_a
     assert reverie.load(tmp_path / "run").parameters == model.parameters
 
 
+@pytest.mark.slow
 def test_a_chain_of_another_length_is_walked_on_its_own_steps():
     model = reverie.train(data(), family="ddpm", schedule="linear-beta-chain:T=50", **FAST)
     assert (model.defaults.grid, model.defaults.steps) == ("trailing:T=50", 50)

@@ -116,6 +116,7 @@ def test_a_budget_is_kept_within_5_percent():
     assert time.monotonic() - begin == pytest.approx(40, rel=0.05)
 
 
+@pytest.mark.slow
 def test_learning_lowers_the_held_out_loss_below_the_constant_baseline():
     memory = Memory()
     reverie.train(data(300), network=tiny(width=24), steps=400, batch=32, lr=5e-3, tracker=memory, threads=1)
@@ -247,6 +248,7 @@ def test_a_network_that_gives_another_shape_is_refused():
         reverie.train(items, network=Grey(), steps=3, **FAST)
 
 
+@pytest.mark.slow
 def test_a_short_run_is_not_mostly_looks_and_pictures(tmp_path):
     """One picture where it can be kept, none where there is no folder."""
     memory = Memory()

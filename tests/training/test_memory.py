@@ -125,6 +125,7 @@ def test_size_auto_is_small_where_it_fits_and_tiny_where_memory_or_time_are_shor
         prepare(data(), TrainSettings.of({"batch": 4, "steps": 5}))
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_what_training_then_does_and_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     from reverie.cli import app

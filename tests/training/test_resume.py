@@ -116,6 +116,7 @@ def survives(folder, kills, seed, undisturbed):
         assert not list((run / "checkpoints").glob(".*")), "stray temporaries are swept"
 
 
+@pytest.mark.slow
 def test_a_few_kills_and_the_end_is_the_same_to_the_bit(tmp_path, undisturbed):
     survives(tmp_path, 3, 0, undisturbed)
 
@@ -136,6 +137,7 @@ class StopAt(Tracker):
             os.kill(os.getpid(), 2)
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_a_mark_and_between_two_steps_that_are_not_finite(tmp_path, undisturbed):
     """At the step that is remembered as good, after the first bad one of a pair, and after the return itself."""
     from reverie.training.loop import Interrupted
@@ -154,6 +156,7 @@ def test_ctrl_c_at_a_mark_and_between_two_steps_that_are_not_finite(tmp_path, un
     assert end(run) == undisturbed
 
 
+@pytest.mark.slow
 def test_killed_before_the_first_checkpoint_or_after_the_last(tmp_path, undisturbed_run, undisturbed):
     run = tmp_path / "run"
     shutil.copytree(undisturbed_run, run)
@@ -219,6 +222,7 @@ class Greedy(Tiny):
         return super().forward(x, level, cond)
 
 
+@pytest.mark.slow
 def test_out_of_memory_halves_the_parts_and_changes_nothing_else():
     torch.manual_seed(0)
     memory, options = Memory(), {"batch": 8, "seed": 3, "threads": 1, "steps": 12}
