@@ -49,10 +49,6 @@ class Cells(ABC):
     def words(self) -> str:
         """What it is, for a person."""
 
-    @abstractmethod
-    def unknown(self, series: pd.Series) -> np.ndarray:
-        """Which cells hold what the training data could not have told: bool (N,)."""
-
 
 @dataclass(frozen=True)
 class Number(Cells):
@@ -117,11 +113,6 @@ class Number(Cells):
         """Range, and what it is."""
         what = "date" if self.format is not None else "integer" if self.decimals == 0 else "number"
         return f"{what}{', some missing' * self.missing}"
-
-    def unknown(self, series: pd.Series) -> np.ndarray:
-        """Values beyond the range seen, and empty cells where none were."""
-        x = self.numbers(series)
-        return (x < self.low) | (x > self.high) | (np.isnan(x) & (not self.missing))
 
     def numbers(self, series: pd.Series) -> np.ndarray:
         """Cells as float64 (N,), NaN where missing; ReverieError names the row of what is no number."""
@@ -241,9 +232,7 @@ class Category(Cells):
 
         words = pd.Series([*self.values, None], dtype="object")
         made = words.iloc[tokens].reset_index(drop=True).rename(self.name)
-        if made.isna().any() and self.dtype.startswith(("int", "uint", "bool")):
-            return made.astype({"i": "Int64", "u": "Int64", "b": "boolean"}[self.dtype[0]])
-        return made.astype(self.dtype)
+        return _typed(made, self.dtype)
 
 
 @dataclass(frozen=True)
@@ -258,10 +247,6 @@ class Fixed(Cells):
     def words(self) -> str:
         """The value."""
         return "always empty" if self.value is None else f"always {self.value}"
-
-    def unknown(self, series: pd.Series) -> np.ndarray:
-        """Cells with anything else."""
-        return (series.notna() if self.value is None else series != self.value).to_numpy(dtype=bool)
 
     def series(self, count: int) -> pd.Series:
         """As many cells of it."""
@@ -286,19 +271,13 @@ class Told(Cells):
         """What it is called."""
         return f"told as {self.condition}"
 
-    def unknown(self, series: pd.Series) -> np.ndarray:
-        """None: the condition says what it knows."""
-        return np.zeros(len(series), dtype=bool)
-
     def series(self, told: Sequence[Any]) -> pd.Series:
         """What items were told, None for nothing, as a column of the data's own type."""
         import pandas as pd
 
         own = {str(v): v for v in self.values} | {_NOTHING: None}
         made = pd.Series([own.get(v, v) if isinstance(v, str) else v for v in told], name=self.name, dtype="object")
-        if made.isna().any() and self.dtype.startswith(("int", "uint", "bool")):
-            return made.astype({"i": "Int64", "u": "Int64", "b": "boolean"}[self.dtype[0]])
-        return made.astype(self.dtype)
+        return _typed(made, self.dtype)
 
 
 _KINDS: dict[str, type[Cells]] = {cls.kind: cls for cls in (Number, Category, Fixed, Told)}
@@ -314,6 +293,13 @@ def from_json(about: dict[str, Any]) -> Cells:
         if len(v) < 2 or not ((np.diff(v) > 0).all() and (a <= b).all() and (b[:-1] <= a[1:]).all() and made.sd > 0):
             raise ValueError(f"the distribution function of column '{made.name}' does not rise")
     return made
+
+
+def _typed(cells: pd.Series, dtype: str) -> pd.Series:
+    """Cells in the column's own type, or the one beside it that may be empty, where some are."""
+    if cells.isna().any() and dtype.startswith(("int", "uint", "bool")):
+        dtype = {"i": "Int64", "u": "Int64", "b": "boolean"}[dtype[0]]
+    return cells.astype(dtype)
 
 
 def _tuples(value: Any) -> Any:

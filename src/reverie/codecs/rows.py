@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 INSTALL = "pip install 'reverie[table]'"
-_SEPARATORS = ",;\t|"
+SEPARATORS = ",;\t|"
 
 
 class Rows(Sequence[dict[str, Any]]):
@@ -158,7 +158,7 @@ def _parsed(path: Path, **options: Any) -> pd.DataFrame:
             f"{path}, row {line}: byte 0x{data[error.start]:02x} is not UTF-8. Save it again as CSV in UTF-8 "
             f"(iconv -f WINDOWS-1252 -t UTF-8 {path.name} > fixed.csv)."
         ) from error
-    separator = max(_SEPARATORS, key=text.split("\n", 1)[0].count)
+    separator = max(SEPARATORS, key=text.split("\n", 1)[0].count)
     _check_rows(text, separator, path)
     pd = pandas()
     return pd.read_csv(io.StringIO(text), sep=separator, skip_blank_lines=True, **options)

@@ -130,7 +130,9 @@ class TableCodec(Codec):
             if column is None:
                 left_out.append(f"'{name}' ({why})")
             else:
-                found.append(column.of(rows.frame[name]) if isinstance(column, Number) else column)
+                if isinstance(column, Number) and every is not rows:
+                    column = column.of(rows.frame[name])
+                found.append(column)
                 said += [f"'{name}' is {why}"] * bool(why)
         rule = [f"left out: {', '.join(left_out)}"] if left_out else []
         if all(isinstance(c, Fixed | Told) for c in found):
@@ -166,15 +168,15 @@ class TableCodec(Codec):
         frame = rows.frame
         fits(self, rows, gaps)
         state, nowhere = {}, np.zeros(len(rows), bool)
+        values = {c.name: c.numbers(frame[c.name]) for c in self._numbers}
+        tokens = {c.name: c.tokens(frame[c.name]) for c in self.cells if isinstance(c, Category)}
+        tokens |= {c.name: np.isnan(values[c.name]).astype(np.int64) for c in self._numbers if c.missing}
         if self._numbers:
-            values = {c.name: c.numbers(frame[c.name]) for c in self._numbers}
             out = {name: np.isnan(x) | gaps.get(name, nowhere) for name, x in values.items()}
             z = [np.where(out[c.name], 0, c.encode(values[c.name])) for c in self._numbers]
             state[NUMBERS] = np.stack(z, 1).astype(np.float32)
         for field, block in self._blocks.items():
-            state[field] = np.stack(
-                [np.where(gaps.get(c.name, nowhere), 0, _token(c, frame[c.name])) for c in block], 1
-            )
+            state[field] = np.stack([np.where(gaps.get(c.name, nowhere), 0, tokens[c.name]) for c in block], 1)
         return state
 
     def gaps(self, items: Any, mask: Any = None) -> Gaps:
@@ -297,13 +299,6 @@ def _classes(column: Cells) -> int:
     return column.classes if isinstance(column, Category) else 2
 
 
-def _token(column: Cells, series: pd.Series) -> np.ndarray:
-    if isinstance(column, Category):
-        return column.tokens(series)
-    assert isinstance(column, Number)
-    return np.isnan(column.numbers(series)).astype(np.int64)
-
-
 def _told(rows: Rows, name: str) -> tuple[Cells, str]:
     """A column that the model is told, to be written back where it was."""
     series = rows.frame[name]
@@ -323,8 +318,8 @@ def fitted(series: pd.Series) -> tuple[Cells | None, str]:
         column = Fixed(name, dtype, value)
         return column, f"{column.words}: kept, not learned"
     if isinstance(series.dtype, pd.CategoricalDtype):
-        return _category(name, dtype if dtype == "category" else "category", seen, series), ""
-    kind = series.dtype.kind if hasattr(series.dtype, "kind") else "O"
+        return _category(name, "category", seen, series), ""
+    kind = series.dtype.kind
     if kind == "b":
         return _category(name, dtype, seen, series), ""
     if kind in "iuf":

@@ -29,13 +29,18 @@ def gathered(given: Any) -> Rows:
         ) from error
 
 
-def fits(codec: TableCodec, rows: Rows, gaps: Mapping[str, np.ndarray]) -> None:
-    """Refuse rows that lack a column, or hold, but in their gaps, a category that training did not have."""
+def has_columns(codec: TableCodec, rows: Rows, remedy: str) -> None:
+    """Refuse rows that lack a column that is learned; `remedy` ends the message."""
     if lost := [c.name for c in codec.cells if c.name not in rows.frame.columns and not isinstance(c, Fixed | Told)]:
         raise ReverieError(
-            f"{rows.source} has no column {', '.join(map(repr, lost[:5]))}{' ...' * (len(lost) > 5)}, which the model "
-            f"knows. It has: {', '.join(map(str, rows.frame.columns[:12]))}."
+            f"{rows.source} has no column {', '.join(map(repr, lost[:5]))}{' ...' * (len(lost) > 5)}, which the model knows. "
+            f"{remedy}"
         )
+
+
+def fits(codec: TableCodec, rows: Rows, gaps: Mapping[str, np.ndarray]) -> None:
+    """Refuse rows that lack a column, or hold, but in their gaps, a category that training did not have."""
+    has_columns(codec, rows, f"It has: {', '.join(map(str, rows.frame.columns[:12]))}.")
     for c in codec.cells:
         if not isinstance(c, Category):
             continue

@@ -12,6 +12,7 @@ import numpy as np
 from reverie.codecs.cells import Category, Cells, Fixed, Number, Told
 from reverie.codecs.gaps import Gaps
 from reverie.codecs.rows import Rows
+from reverie.codecs.table_checks import has_columns
 from reverie.errors import ReverieError, nearest
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class TableGaps(Gaps):
         """A row for each gap: row of the file, column, value, standard deviation and quantiles, or share of the draws."""
         import pandas as pd
 
-        parts = []
+        parts, best = [], self.best(draws).frame
         for c in self.codec.cells:
             gap = self.hole[c.name]
             here = gap[self.places]
@@ -89,7 +90,7 @@ class TableGaps(Gaps):
                 continue
             each = [draw.frame[c.name][here] for draw in draws]
             said: dict[str, Any] = {"row": np.flatnonzero(gap) + 2, "column": c.name}
-            said["value"] = self.best(draws).frame[c.name][here].to_numpy(dtype=object)
+            said["value"] = best[c.name][here].to_numpy(dtype=object)
             if isinstance(c, Number):
                 x = np.stack([c.numbers(one) for one in each])
                 unit = c.unit / 86_400 if c.format is not None else 1.0  # of dates, in days
@@ -123,11 +124,7 @@ def holes(codec: TableCodec, rows: Rows, mask: Any = None) -> np.ndarray:
     mask: names of columns, comma-separated; a bool array, DataFrame, .npy or .csv of the table's shape, true where to fill.
     """
     frame, names = rows.frame, [c.name for c in codec.cells]
-    if lost := [c.name for c in codec.cells if c.name not in frame.columns and not isinstance(c, Fixed | Told)]:
-        raise ReverieError(
-            f"{rows.source} has no column {', '.join(map(repr, lost[:5]))}{' ...' * (len(lost) > 5)}, which the model knows. "
-            "Add it, empty where it is to be filled in."
-        )
+    has_columns(codec, rows, "Add it, empty where it is to be filled in.")
     empty = np.stack(
         [frame[n].isna().to_numpy() if n in frame.columns else np.zeros(len(frame), bool) for n in names], 1
     )

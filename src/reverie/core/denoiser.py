@@ -188,7 +188,8 @@ class ProductDenoiser(Learned):
     def _mean(self, errors: Fields, x0: Fields) -> Tensor:
         """The fields' errors (B,), each as often as it has entries."""
         many = {k: x0[k][0].numel() for k in errors}
-        return sum(many[k] * e for k, e in errors.items()) / sum(many.values())  # type: ignore[return-value]
+        first, *others = (many[k] * e for k, e in errors.items())
+        return sum(others, start=first) / sum(many.values())
 
     def _say(self, entered: Fields, t: Tensor, cond: Conditions) -> Fields:
         weight = next(self.network.parameters())

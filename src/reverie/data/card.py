@@ -15,7 +15,17 @@ _KINDS = {"image": picture_card, "table": table_card}
 
 def card(data: Data) -> dict[str, Any]:
     """Describe a data set as plain JSON; what is in it, the card of its kind says."""
-    return _KINDS[data.kind].card(data)
+    return {
+        "kind": data.kind,
+        "source": data.source,
+        "count": len(data),
+        "bytes": int(data.bytes),
+        "found": data.found,
+        **_KINDS[data.kind].contents(data),
+        "broken": [{"name": b.name, "reason": b.reason} for b in data.broken],
+        "notes": list(data.notes),
+        "held_out": data.held_out,
+    }
 
 
 def text(card: dict[str, Any]) -> RenderableType:

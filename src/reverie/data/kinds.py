@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reverie.codecs import files
+from reverie.codecs.rows import SEPARATORS
 from reverie.errors import ReverieError
 
 KINDS = ("image", "table")
-_SEPARATORS = ",;\t|"
 _TEXT = 1 << 16  # bytes that are looked at
 _PICTURES = 20  # files of a folder that are looked at
 
@@ -91,7 +91,7 @@ def _in_text(path: Path, head: bytes) -> Guess | None:
     except UnicodeDecodeError:
         return None
     lines = text.splitlines()[:20]
-    for separator in _SEPARATORS:
+    for separator in SEPARATORS:
         counts = {line.count(separator) for line in lines if line}
         if len(lines) > 2 and len(counts) == 1 and counts != {0}:
             return Guess("table", path, f"text in {counts.pop() + 1} columns between '{separator}'")

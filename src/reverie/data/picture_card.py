@@ -20,7 +20,7 @@ OWN_SIDES = {"train": "train", "training": "train", "test": "test", "testing": "
              "held_out": "held-out", "holdout": "held-out"}  # fmt: skip
 
 
-def card(data: Data) -> dict[str, Any]:
+def contents(data: Data) -> dict[str, Any]:
     """Describe a data set as plain JSON.
 
     found: how many items there were of each size, colour and dtype, before any resizing; shape: what they are now,
@@ -39,11 +39,6 @@ def card(data: Data) -> dict[str, Any]:
         counts = np.bincount(data.labels, minlength=len(data.classes))
         classes = {name: int(n) for name, n in zip(data.classes, counts, strict=True)}
     return {
-        "kind": data.kind,
-        "source": data.source,
-        "count": len(data),
-        "bytes": int(data.bytes),
-        "found": data.found,
         "shape": list(shapes.pop()) if len(shapes) == 1 else None,
         "dtypes": sorted({str(item.dtype) for item in data.items}),
         "colour": data.colour,
@@ -62,9 +57,6 @@ def card(data: Data) -> dict[str, Any]:
             "items": [{"name": data.names[o.place], "why": o.why} for o in outliers.outliers(seen)],
         },
         "leakage": _leakage(data, seen),
-        "broken": [{"name": b.name, "reason": b.reason} for b in data.broken],
-        "notes": list(data.notes),
-        "held_out": data.held_out,
     }
 
 

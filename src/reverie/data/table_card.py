@@ -27,7 +27,7 @@ _MANY = {"category": "categories", "integer": "integers", "number": "numbers", "
 LOOKED_AT = 2000  # rows behind what ties columns together
 
 
-def card(data: Data) -> dict[str, Any]:
+def contents(data: Data) -> dict[str, Any]:
     """Describe a table as plain JSON.
 
     columns: each with its name, dtype, `kind` (number, integer, date, category, constant, left out, unreadable), what is said
@@ -41,11 +41,6 @@ def card(data: Data) -> dict[str, Any]:
     keys = _keys(frame)
     groups = _equal(keys)
     return {
-        "kind": data.kind,
-        "source": data.source,
-        "count": len(data),
-        "bytes": int(data.bytes),
-        "found": data.found,
         "columns": about,
         "kinds": dict(Counter(column["kind"] for column in about)),
         "missing": {"cells": int(frame.isna().to_numpy().sum()), "rows": int(frame.isna().any(axis=1).sum())},
@@ -55,9 +50,6 @@ def card(data: Data) -> dict[str, Any]:
         },
         "pairs": _pairs(cells, frame),
         "split": _split(data, keys),
-        "broken": [{"name": b.name, "reason": b.reason} for b in data.broken],
-        "notes": list(data.notes),
-        "held_out": data.held_out,
     }
 
 

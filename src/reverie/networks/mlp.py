@@ -225,7 +225,7 @@ def _block(name: str, about: Mapping[str, Any]) -> Block:
     if (
         not name.isidentifier()
         or min(shape, default=0) < 1
-        or (tokens and not 2 <= block.classes <= (block.states or 0))  # type: ignore[operator]
+        or (tokens and not 2 <= (block.classes or 0) <= (block.states or 0))
         or (
             block.sizes
             and (
