@@ -6,12 +6,13 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from reverie.codecs.collection import Collection
 from reverie.errors import ReverieError
 from reverie.files import write_text, write_whole
 
@@ -22,7 +23,7 @@ INSTALL = "pip install 'reverie[table]'"
 SEPARATORS = ",;\t|"
 
 
-class Rows(Sequence[dict[str, Any]]):
+class Rows(Collection):
     """Rows of one table; an item is {column: value}. source: where they are from, for messages.
 
     told: columns that a model is told and does not learn, and what each is called.

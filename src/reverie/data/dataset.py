@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from reverie.codecs.collection import Collection
 from reverie.codecs.pixels import Header
-from reverie.codecs.rows import Rows
 from reverie.data import pictures
 from reverie.data.columns import Column, Labels, check_length, columns, number
 from reverie.errors import ReverieError
@@ -35,7 +35,7 @@ class Indexed(Protocol):
 class Data:
     """A data set in memory.
 
-    items: an array (N, H, W, C), a sequence of arrays (H, W, C) where sizes differ, or the rows of a table.
+    items: an array (N, H, W, C), a sequence of arrays (H, W, C) where sizes differ, or a `Collection`: rows, windows.
     names: N of them; what messages call the items.
     labels: (N,) int64, places in `classes`; None where there are none.
     colour: what the channels mean (see codecs.pixels.COLOURS), where files said so.
@@ -75,7 +75,7 @@ class Data:
         for name, column in self.conditions.items():
             check_length(name, column, len(self.items), self.source)
         self._take_label()
-        if isinstance(self.items, Rows):
+        if isinstance(self.items, Collection):
             self.found = self.found or {self.items.words: len(self)}
             self.bytes = self.bytes or self.items.nbytes
         else:
@@ -120,7 +120,9 @@ class Data:
 
     def usable(self) -> Data:
         """The items without NaN or infinite values; the others are told among the broken. Raises ReverieError for none left."""
-        if isinstance(self.items, Rows) or not (odd := pictures.unusable(self.items)):  # a table's cells may be missing
+        if isinstance(self.items, Collection) or not (
+            odd := pictures.unusable(self.items)
+        ):  # a table's cells may be missing
             return self
         if len(odd) == len(self):
             raise ReverieError(f"{self.source}: all {len(self):,} items hold NaN or infinite values. Fill them in.")
@@ -167,7 +169,7 @@ class Data:
 
 def taken(items: Any, index: np.ndarray) -> Any:
     """The items at some places, in that order, in what held them."""
-    if isinstance(items, Rows):
+    if isinstance(items, Collection):
         return items.take(index)
     return items[index] if isinstance(items, np.ndarray) else [items[k] for k in index]
 

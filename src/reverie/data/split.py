@@ -11,7 +11,7 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from reverie.codecs.rows import Rows
+from reverie.codecs.collection import Collection
 from reverie.data.dataset import Data
 from reverie.errors import ReverieError
 
@@ -35,7 +35,7 @@ def digest(item: np.ndarray) -> bytes:
 
 def digests(items: Sequence[Any] | np.ndarray) -> list[bytes]:
     """What tells each item from others: its content; of the rows of a table, also which of several equal rows it is."""
-    return items.digests() if isinstance(items, Rows) else [digest(item) for item in items]
+    return items.digests() if isinstance(items, Collection) else [digest(item) for item in items]
 
 
 def split(data: Data, held_out: float | int | None = None, seed: int = 0) -> Split:

@@ -1,0 +1,144 @@
+"""The items of time series: windows of one or many series, each of several channels over one axis of time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from reverie.codecs.collection import Collection
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Axis:
+    """How time is told; JSON-plain.
+
+    name: of its column. kind: "date" (seconds since 1970 inside), "number" (as it stands in the file) or "index" (steps that
+    nobody wrote down, 0, 1, 2 ...). format: how dates are written, None for a column of dates proper. dtype: of its column. step:
+    the commonest time between two observations, in seconds or in the file's units. regular: whether all times are whole steps
+    apart, so that a gap is a missing observation; where they are not, the time between two is part of the data.
+    """
+
+    name: str = "time"
+    kind: str = "index"
+    format: str | None = None
+    dtype: str = "int64"
+    step: float = 1.0
+    regular: bool = True
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a file holds series; JSON-plain.
+
+    kind: "long" (a row an observation; many series where `identity` names a column), "wide" (a row a series, a column a time) or
+    "arrays" (.npz). identity: the column that says which series a row is of. columns: of the file, in its order.
+    """
+
+    kind: str = "long"
+    identity: str | None = None
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One series, or a window of one.
+
+    name: what messages call it, the value of its identity. times: (T,) float64, rising. values: (T, C) float64, NaN where
+    nothing was observed. static: what is known of it as a whole, by column. rows: (T,) int64, the row of the file's table
+    that each observation stands in, -1 for a step that the file leaves out; None where it is of no file.
+    """
+
+    name: str
+    times: np.ndarray
+    values: np.ndarray
+    static: dict[str, Any] = field(default_factory=dict)
+    rows: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        """How many steps."""
+        return len(self.times)
+
+    def part(self, start: int, stop: int) -> Series:
+        """Some of its steps."""
+        rows = None if self.rows is None else self.rows[start:stop]
+        return replace(self, times=self.times[start:stop], values=self.values[start:stop], rows=rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Windows(Collection):
+    """Windows of series. Item k is `length` steps of series index[k, 0] from step index[k, 1]; all of it where length is None.
+
+    channels: names of the C channels. dtypes: of their columns, as pandas calls them. frame: the table they were read from,
+    where there is one.
+    """
+
+    series: tuple[Series, ...]
+    channels: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    axis: Axis
+    layout: Layout
+    index: np.ndarray
+    length: int | None = None
+    source: str = "the series"
+    frame: pd.DataFrame | None = None
+
+    @classmethod
+    def whole(
+        cls, series: Sequence[Series], channels: Sequence[str], axis: Axis, layout: Layout, **more: Any
+    ) -> Windows:
+        """Each series as one item."""
+        index = np.stack([np.arange(len(series)), np.zeros(len(series), np.int64)], 1)
+        more = {"dtypes": ("float64",) * len(channels), **more}
+        return cls(tuple(series), tuple(channels), axis=axis, layout=layout, index=index, **more)
+
+    def cut(self, length: int, stride: int = 1) -> Windows:
+        """All windows of so many steps, `stride` steps apart, of each series; a series that is shorter gives none."""
+        index = [(k, start) for k, one in enumerate(self.series) for start in range(0, len(one) - length + 1, stride)]
+        return replace(self, index=np.array(index, dtype=np.int64).reshape(-1, 2), length=length)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @overload
+    def __getitem__(self, k: int) -> Series: ...
+    @overload
+    def __getitem__(self, k: slice) -> Windows: ...
+    def __getitem__(self, k: int | slice) -> Series | Windows:
+        """One window, or some."""
+        if isinstance(k, slice):
+            return replace(self, index=self.index[k])
+        number, start = self.index[k].tolist()
+        one = self.series[number]
+        return one if self.length is None else one.part(start, start + self.length)
+
+    def __iter__(self) -> Iterator[Series]:
+        return (self[k] for k in range(len(self)))
+
+    def take(self, index: np.ndarray) -> Windows:
+        """The windows at some places, in that order."""
+        return replace(self, index=self.index[np.asarray(index, dtype=np.int64)])
+
+    @property
+    def words(self) -> str:
+        """How many channels, and how long they are."""
+        lengths = {len(self[k]) for k in range(len(self))} if self.length is None else {self.length}
+        least, most = min(lengths, default=0), max(lengths, default=0)
+        long = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+        return f"{long} steps of {len(self.channels)} channel{'s' * (len(self.channels) != 1)}"
+
+    @cached_property
+    def nbytes(self) -> int:  # type: ignore[override]
+        """Memory that they take."""
+        return sum(one.values.nbytes + one.times.nbytes for one in self.series)
+
+    def digests(self) -> list[bytes]:
+        """A hash of each window's series, times and values: the same values at another time are another item."""
+        return [hashlib.sha256(one.name.encode() + one.times.tobytes() + one.values.tobytes()).digest() for one in self]
