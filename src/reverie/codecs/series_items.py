@@ -74,7 +74,7 @@ class Series:
 
 @dataclass(frozen=True, eq=False)
 class Windows(Collection):
-    """Windows of series. Item k is `length` steps of series index[k, 0] from step index[k, 1]; all of it where length is None.
+    """Windows of series. Item k is `length` steps of series places[k, 0] from step places[k, 1]; all of it where length is None.
 
     channels: names of the C channels. dtypes: of their columns, as pandas calls them. frame: the table they were read from,
     where there is one.
@@ -85,7 +85,7 @@ class Windows(Collection):
     dtypes: tuple[str, ...]
     axis: Axis
     layout: Layout
-    index: np.ndarray
+    places: np.ndarray
     length: int | None = None
     source: str = "the series"
     frame: pd.DataFrame | None = None
@@ -97,15 +97,15 @@ class Windows(Collection):
         """Each series as one item."""
         index = np.stack([np.arange(len(series)), np.zeros(len(series), np.int64)], 1)
         more = {"dtypes": ("float64",) * len(channels), **more}
-        return cls(tuple(series), tuple(channels), axis=axis, layout=layout, index=index, **more)
+        return cls(tuple(series), tuple(channels), axis=axis, layout=layout, places=index, **more)
 
     def cut(self, length: int, stride: int = 1) -> Windows:
         """All windows of so many steps, `stride` steps apart, of each series; a series that is shorter gives none."""
         index = [(k, start) for k, one in enumerate(self.series) for start in range(0, len(one) - length + 1, stride)]
-        return replace(self, index=np.array(index, dtype=np.int64).reshape(-1, 2), length=length)
+        return replace(self, places=np.array(index, dtype=np.int64).reshape(-1, 2), length=length)
 
     def __len__(self) -> int:
-        return len(self.index)
+        return len(self.places)
 
     @overload
     def __getitem__(self, k: int) -> Series: ...
@@ -114,8 +114,8 @@ class Windows(Collection):
     def __getitem__(self, k: int | slice) -> Series | Windows:
         """One window, or some."""
         if isinstance(k, slice):
-            return replace(self, index=self.index[k])
-        number, start = self.index[k].tolist()
+            return replace(self, places=self.places[k])
+        number, start = self.places[k].tolist()
         one = self.series[number]
         return one if self.length is None else one.part(start, start + self.length)
 
@@ -124,7 +124,7 @@ class Windows(Collection):
 
     def take(self, index: np.ndarray) -> Windows:
         """The windows at some places, in that order."""
-        return replace(self, index=self.index[np.asarray(index, dtype=np.int64)])
+        return replace(self, places=self.places[np.asarray(index, dtype=np.int64)])
 
     @property
     def words(self) -> str:
@@ -135,7 +135,7 @@ class Windows(Collection):
         return f"{long} steps of {len(self.channels)} channel{'s' * (len(self.channels) != 1)}"
 
     @cached_property
-    def nbytes(self) -> int:  # type: ignore[override]
+    def nbytes(self) -> int:
         """Memory that they take."""
         return sum(one.values.nbytes + one.times.nbytes for one in self.series)
 
