@@ -226,4 +226,5 @@ def mean_of(codec: Codec, x: Tensor) -> list[Any] | None:
     """The mean over the draws (N, K, C, *) of each input; None for a single draw, and for tokens, which have none."""
     if x.shape[1] < 2 or codec.field.classes is not None:
         return None
-    return [codec.decode(one) for one in x.clamp(-1, 1).mean(1).numpy()]
+    x = x.clamp(-1, 1) if codec.bounded else x
+    return [codec.decode(one) for one in x.mean(1).numpy()]
