@@ -38,6 +38,7 @@ class SeriesCodec(Codec):
     told time and held series, as JSON. static: columns that each series has one value of, and what conditions they are told as.
     decode(encode(series)) is the same times, and values within 1e-5 of the stretch between two neighbouring knots of the
     distribution function, rounded to the decimals that the channel has; where nothing was observed, what lies between neighbours.
+    Source: Tashiro et al. 2021 (CSDI), section 4, for windows as arrays of which entries are known.
     """
 
     name: ClassVar[str] = "series"

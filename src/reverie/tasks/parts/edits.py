@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _ROWS, _DRAWS = 24, 8  # of a sheet, at most: what a person still looks at
-_APART = 2**32  # draws that an input has of its own before the next one's begin
+APART = 2**32  # draws that an input has of its own before the next one's begin
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Draws:
     def index(self) -> Tensor:
         """(inputs * samples,) int64."""
         number = torch.arange(self.first, self.first + self.inputs)
-        return (number[:, None] * _APART + torch.arange(self.samples)).flatten()
+        return (number[:, None] * APART + torch.arange(self.samples)).flatten()
 
     @property
     def noise(self) -> Noise:
