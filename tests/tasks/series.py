@@ -56,7 +56,9 @@ class Exact(Learned):
         out = torch.empty_like(x_t)
         patterns, which = torch.unique(value[:, 0].isnan(), dim=0, return_inverse=True)
         for k, hidden in enumerate(patterns):
-            out[which == k, 0] = self._alike(x_t[which == k, 0].double(), value[which == k, 0].double(), ~hidden, float(n[0]))
+            out[which == k, 0] = self._alike(
+                x_t[which == k, 0].double(), value[which == k, 0].double(), ~hidden, float(n[0])
+            )
         return out
 
     def _alike(self, x, value, known, n):

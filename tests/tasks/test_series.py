@@ -60,12 +60,15 @@ def test_what_is_missing_is_drawn_from_the_posterior_given_all_that_is_known(mod
 def test_a_future_is_new_steps_at_their_times_and_its_spread_has_quantiles(model):
     made = complete(model, held(model, from_z(model, walk(30))), mask="future:3", samples=40)
     one = made.best.series[0]
-    assert one.times.tolist() == list(range(33)) and not np.isnan(one.values).any()
+    assert one.times.tolist() == list(range(33))
+    assert not np.isnan(one.values).any()
     rows = made.spread.frame
-    assert rows["time"].tolist() == [30, 31, 32] and set(rows["channel"]) == {"x"}
+    assert rows["time"].tolist() == [30, 31, 32]
+    assert set(rows["channel"]) == {"x"}
     drawn = np.stack([made[k].series[0].values[30:, 0] for k in range(40)])
     assert rows["value"].to_numpy() == pytest.approx(np.median(drawn, 0))
-    assert (rows["q05"] < rows["q50"]).all() and (rows["q50"] < rows["q95"]).all()
+    assert (rows["q05"] < rows["q50"]).all()
+    assert (rows["q50"] < rows["q95"]).all()
 
 
 def test_a_draw_is_the_same_however_many_series_and_draws_there_are(model):
