@@ -69,7 +69,7 @@ def christoffersen(exceeded: np.ndarray, level: float) -> tuple[float, float]:
 def shortfall(
     draws: np.ndarray, returns: np.ndarray, level: float, repeats: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
-    """Acerbi and Szekely's Z2 and its p-value: 0 expected of right forecasts, below 0 where losses beyond VaR are too many or too large.
+    """Acerbi and Szekely's Z2 and its p-value: 0 expected of right forecasts, below 0 where losses beyond VaR are many or large.
 
     Z2 = sum_t X_t 1[X_t < -VaR_t] / (D (1 - level) ES_t) + 1, X the returns. draws: (k, D), returns: (D,). p: the share of
     `repeats` histories, each day one of its draws, whose Z2 is as low. Source: Acerbi & Szekely 2014, eq. 6.

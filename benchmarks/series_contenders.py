@@ -1,4 +1,4 @@
-"""Contenders of series.py's forecasts and imputations: simple fillers, each with the spread of its own training errors, and one learned.
+"""Contenders of series.py's forecasts and imputations: simple fillers with the spread of their training errors, and one learned.
 
 A contender is fitted to a set's training windows for one task (how values are hidden), and then draws what held-out windows hide.
 """
@@ -109,11 +109,12 @@ class Seasonal(Filler):
 
 
 class Boosted(Forecaster):
-    """Gradient-boosted quantile regression of a hidden value on what is known around it, one model a quantile, for the task asked.
+    """Gradient-boosted quantile regression of a hidden value on what is known around it, one model a quantile.
 
-    Predicted is the distance from the linear filler, in the channel's own spread, from: the channel, place and phase, the dozen known
-    values to either side and how far the nearest is, mean and spread of the known, the season's profile, all channels at the
-    same step. Draws are from the quantiles, linear between them. Seconds bound the number of trees; early stopping comes first.
+    Fitted for the task asked, on windows hidden in its way. Predicted is the distance from the linear filler, in the channel's
+    spread, from: the channel, place and phase, a dozen known values to either side and how far the nearest is, mean and
+    spread of the known, the season's profile, all channels at the same step. Draws are from the quantiles, linear between
+    them. Seconds bound the number of trees; early stopping, on the last fifth of the training windows, comes first.
     """
 
     name = "boosted"
@@ -127,37 +128,44 @@ class Boosted(Forecaster):
         flat = cut.values.reshape(-1, cut.values.shape[2])
         self.scale, self.profile, self.filler = np.nanstd(flat, 0), profile(cut), Linear()
         self.filler.means = np.nanmean(flat, 0)
+        held = np.arange(len(cut.values)) >= 0.8 * len(cut.values)  # the last of time: neighbours overlap
+        rows = self._rows(cut.take(~held), hide, self.ROWS, rng)
+        checks = self._rows(cut.take(held), hide, self.ROWS // 5, rng)
+        self.useful = np.array([len(np.unique(column[np.isfinite(column)])) > 1 for column in rows[0].T])
+        (x, y), (x_val, y_val) = ((x[:, self.useful], y) for x, y in (rows, checks))
+        self.models = []
+        for k, level in enumerate(self.LEVELS):
+            left = (seconds - (time.monotonic() - started)) / (len(self.LEVELS) - k)
+            trial = time.monotonic()
+            model = self._model(level, 10, seed).fit(x, y, X_val=x_val, y_val=y_val)
+            each = (time.monotonic() - trial) / 10  # of a tree
+            trees = min(self.TREES, int(left / each) - 10)
+            if trees > 10:
+                model = self._model(level, trees, seed).fit(x, y, X_val=x_val, y_val=y_val)
+            self.models.append(model)
+
+    def _model(self, level: float, trees: int, seed: int) -> HistGradientBoostingRegressor:
+        return HistGradientBoostingRegressor(
+            loss="quantile", quantile=level, max_iter=trees, max_leaf_nodes=15, min_samples_leaf=50, learning_rate=0.1,
+            early_stopping=True, random_state=seed,
+        )  # fmt: skip
+
+    def _rows(self, cut: Cut, hide: Hide, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Features and targets of about so many values, windows hidden up to eight times over."""
         xs, ys = [], []
-        while sum(map(len, ys)) < self.ROWS and len(ys) < 8:
+        while sum(map(len, ys)) < count and len(ys) < 8:
             hidden = hide(cut, rng)
             x, anchor = self._features(cut.hide(hidden), hidden)
             xs.append(x)
             ys.append((cut.values[hidden] - anchor) / self.scale[np.nonzero(hidden)[2]])
-        some = rng.permutation(sum(map(len, ys)))[: self.ROWS]
-        x, y = np.concatenate(xs)[some], np.concatenate(ys)[some]
-        self.models = []
-        for k, level in enumerate(self.LEVELS):
-            left = (seconds - (time.monotonic() - started)) / (len(self.LEVELS) - k)
-            self.models.append(self._model(x, y, level, left, seed))
-
-    def _model(
-        self, x: np.ndarray, y: np.ndarray, level: float, seconds: float, seed: int
-    ) -> HistGradientBoostingRegressor:
-        """One quantile: ten trees tell how many more the seconds hold."""
-        about = {"loss": "quantile", "quantile": level, "learning_rate": 0.1, "random_state": seed}
-        started = time.monotonic()
-        model = HistGradientBoostingRegressor(max_iter=10, early_stopping=False, **about).fit(x, y)
-        took = max(time.monotonic() - started, 1e-3)
-        trees = min(self.TREES, int(10 * (seconds / took - 1)))
-        if trees <= 10:
-            return model
-        return HistGradientBoostingRegressor(max_iter=trees, early_stopping=True, **about).fit(x, y)
+        some = rng.permutation(sum(map(len, ys)))[:count]
+        return np.concatenate(xs)[some], np.concatenate(ys)[some]
 
     def draws(self, given: Cut, k: int, seed: int) -> np.ndarray:
         hidden = np.isnan(given.values) & given.inside[:, :, None]
         x, anchor = self._features(given, hidden)
         found = np.sort(
-            np.stack([model.predict(x) for model in self.models]), axis=0
+            np.stack([model.predict(x[:, self.useful]) for model in self.models]), axis=0
         )  # quantiles that cross are put in order
         u = np.random.default_rng(seed).uniform(size=(k, len(x))).clip(self.LEVELS[0], self.LEVELS[-1])
         place = np.searchsorted(self.LEVELS, u).clip(1, len(self.LEVELS) - 1)

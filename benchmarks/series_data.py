@@ -2,11 +2,11 @@
 
     pip download --no-deps aeon bokeh-sampledata skfolio, each wheel unzipped into one folder: --data FOLDER
 
-    name        what it is, and its units                                   training               held out
-    italy       a day's power demand, 24 hours, each day z-normalised       877 days               219 days (a fifth, seed 0)
-    vowels      12 LPC cepstrum coefficients of a spoken vowel, 7..29 long  aeon's training file   aeon's test file, 370 utterances
-    glucose     a person's blood glucose every 5 minutes, mg/dl, with gaps  the first 80 % of time the last 20 %
-    stocks      daily log returns of 20 stocks, in %                        1990 to 2013           2014 to 2022
+    name      what it is, and its units                                    training                held out
+    italy     a day's power demand, 24 hours, each day z-normalised        877 days                219 days (a fifth, seed 0)
+    vowels    12 cepstrum coefficients of a spoken vowel, 7 to 29 steps    aeon's training file    aeon's test file, 370 of them
+    glucose   a person's blood glucose every 5 minutes, mg/dl, with gaps   the first 80 % of time  the last 20 %
+    stocks    daily log returns of 20 stocks, in %                         1990 to 2013            2014 to 2022
 
 `write(name, data, folder)` puts each set's two sides down as CSV files that `reverie train FILE` reads.
 """
@@ -42,7 +42,7 @@ class Cut:
     phase: np.ndarray
 
     def hide(self, hidden: np.ndarray) -> Cut:
-        """The same windows, NaN where `hidden` (N, L, C). A season is no shorter than a window, so that `earlier` hides nothing."""
+        """The same windows, NaN where `hidden` (N, L, C). No season is shorter than a window: `earlier` gives nothing away."""
         return replace(self, values=np.where(hidden, np.nan, self.values))
 
     def take(self, index: np.ndarray) -> Cut:

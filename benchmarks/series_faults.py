@@ -1,7 +1,7 @@
 """Task anomaly of series.py: faults planted in half of the held-out windows, and how well a contender tells them from the rest.
 
-Each kind of fault in turn stands in every second window, its size in the channel's training spread (sd), its channel, place and sign by
-chance; the other half stays as it is. Score: the area under the ROC curve, by kind and over all of them together, 0.5 by chance.
+Each kind of fault in turn stands in every second window, its size in the channel's training spread (sd), its channel, place and
+sign by chance; the other half stays as it is. Score: the area under the ROC curve, by kind and over all together, 0.5 by chance.
 """
 
 from __future__ import annotations

@@ -4,10 +4,11 @@
     .venv-series/bin/python benchmarks/series_garch.py scenarios asked.npz found.npz N LENGTH SEED
     .venv-series/bin/python benchmarks/series_garch.py ahead asked.npz found.npz TRAINING_DAYS REFIT
 
-scenarios: `train` (T, C), returns in % -> `made` (N, LENGTH, C): a model a channel; each scenario starts from the variances of a training
-day and draws whole days of standardised residuals, so that channels keep their ties (filtered historical simulation).
-ahead: `returns` (T,) in %, `days` (D,) -> `mean`, `sd`, `nu` (D,) of each day's law, from the rows before it; parameters are those of
-the first TRAINING_DAYS, or of all rows before, anew every REFIT days where REFIT is not 0.
+scenarios: `train` (T, C), returns in % -> `made` (N, LENGTH, C): a model a channel; each scenario starts from the variances of a
+training day and draws whole days of the residuals' ranks, each made the fitted law's quantile, so that channels keep their ties
+(an empirical copula: residuals themselves explode where a stock's price stood still and its variance was nearly 0).
+ahead: `returns` (T,) in %, `days` (D,) -> `mean`, `sd`, `nu` (D,) of each day's law, from the rows before it; parameters are
+those of the first TRAINING_DAYS, or of all rows before, anew every REFIT days where REFIT is not 0.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sys
 import numpy as np
 from arch import arch_model
 from arch.univariate.base import ARCHModelResult
+from scipy import stats
 
 
 def main() -> None:
@@ -37,7 +39,9 @@ def scenarios(asked: dict[str, np.ndarray], n: int, length: int, seed: int) -> d
     models = [fitted(column) for column in train.T]
     mu, omega, alpha, beta = np.array([[m.params[p] for m in models] for p in ("mu", "omega", "alpha[1]", "beta[1]")])
     variances = np.stack([m.conditional_volatility**2 for m in models], 1)
-    residuals = (train - mu) / np.sqrt(variances)
+    nu = np.array([m.params["nu"] for m in models])
+    ranks = stats.rankdata((train - mu) / np.sqrt(variances), axis=0) / (len(train) + 1)
+    residuals = stats.t.ppf(ranks, nu) * np.sqrt((nu - 2) / nu)
     variance, made = variances[rng.integers(len(train), size=n)], np.empty((n, length, train.shape[1]))
     for t in range(length):
         shock = np.sqrt(variance) * residuals[rng.integers(len(train), size=n)]

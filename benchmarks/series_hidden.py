@@ -5,9 +5,9 @@
   points50   half of them
   blocks     of each channel a quarter of the window in one piece, anywhere
 
-The same values are hidden from every contender and for every seed. Each channel's CRPS, MAE and coverage of the 90 % interval are means
-over its hidden values; the ratios to the seasonal contender are taken channel by channel and then averaged, and their 95 % interval is that
-of 500 resamplings of the windows.
+The same values are hidden from every contender and for every seed. Each channel's CRPS, MAE and coverage of the 90 % interval
+are means over its hidden values; the ratios to the seasonal contender are taken channel by channel and then averaged, and their
+95 % interval is that of 500 resamplings of the windows.
 """
 
 from __future__ import annotations

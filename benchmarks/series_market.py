@@ -1,14 +1,14 @@
-"""Task market of series.py: scenarios of 20 stocks against held-out years, and one-day-ahead risk of the equally weighted portfolio.
+"""Task market of series.py: scenarios of 20 stocks against held-out years, and the risk of their portfolio one day ahead.
 
-Scenarios: as many windows as the held-out years hold side by side, ten times over. Of each statistic (below) the median over channels, pairs
-or lags of |scenarios' - held-out years'|; the row `years before` is that of the training years themselves, what the change of times costs.
+Scenarios: as many windows as the held-out years hold side by side, ten times over. Of each statistic (below) the median over
+channels, pairs or lags of |scenarios' - held-out years'|; the row `years before` is that of the training years themselves: what
+the change of times costs.
 
 Risk: a portfolio of equal parts, made equal every day; a contender draws each held-out day's return from the days before it.
 """
 
 from __future__ import annotations
 
-import json
 import subprocess
 import tempfile
 from abc import ABC, abstractmethod
@@ -180,16 +180,17 @@ def table(rows: list[dict[str, object]]) -> str:
     """What a person reads of the runs."""
     lines = [
         "",
-        "risk, one day ahead                 exceeded  95 % interval  kupiec  independence  both   Z2 (p)         VaR   ES",
+        f"{'risk, one day ahead':38s} exceeded of 95 %    kupiec  independ.      both  Z2 (p)         VaR   ES",
     ]
     for row in rows:
         for level, r in row.get("risk", {}).items():
             who = f"{row['contender']} seed {row['seed']} {float(level):.0%} of {row['days']} days"
             low, high = r["interval"]
-            lines.append(
-                f"{who:38s} {r['exceeded']:5d}   {low:3d}..{high:3d} {'yes' if r['within'] else 'NO ':3s}  {r['kupiec']:7.3f} "
-                f"{r['independence']:9.3f} {r['conditional']:9.3f}  {r['z2']:+.2f} ({r['z2_p']:.3f})  {r['var']:.2f}  {r['es']:.2f}"
+            count = f"{r['exceeded']:5d}   {low:3d}..{high:3d} {'yes' if r['within'] else 'NO ':3s}"
+            tests = (
+                f"{r['kupiec']:7.3f} {r['independence']:9.3f} {r['conditional']:9.3f}  {r['z2']:+.2f} ({r['z2_p']:.3f})"
             )
+            lines.append(f"{who:38s} {count}  {tests}  {r['var']:.2f}  {r['es']:.2f}")
     lines += ["", "scenarios: median absolute difference from the held-out years"]
     names = [name for name in rows[0]["scenarios"] if name != "own"]
     lines.append(" " * 24 + " ".join(f"{name[:12]:>12s}" for name in names))
@@ -197,8 +198,3 @@ def table(rows: list[dict[str, object]]) -> str:
         who = f"{row['contender']} {'seed ' + str(row['seed']) if 'risk' in row else ''}"
         lines.append(f"{who:24s}" + " ".join(f"{row['scenarios'][name]:12.4f}" for name in names))
     return "\n".join(lines)
-
-
-def written(rows: list[dict[str, object]]) -> str:
-    """JSON of the rows."""
-    return json.dumps(rows, indent=1)
