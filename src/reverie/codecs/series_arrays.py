@@ -23,13 +23,14 @@ _KNOWN = (*sorted(SAYS_SERIES), "channels", "names")
 _SHAPE = "values are (series, steps, channels), or (series, steps) of one channel"
 
 
-def is_series(path: Path) -> bool:
-    """Whether an .npz holds series: whether arrays are called so."""
+def says_series(path: Path) -> list[str]:
+    """The arrays of an .npz whose names say that it holds series."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return bool(SAYS_SERIES & {name.removesuffix(".npy") for name in archive.namelist()})
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
     except (OSError, zipfile.BadZipFile):
-        return False
+        return []
+    return [name for name in names if name in SAYS_SERIES]
 
 
 def read(path: Path) -> Found:
