@@ -74,18 +74,19 @@ def _items(windows: Windows) -> list[Series]:
 def _long_frame(windows: Windows, series: Sequence[Series]) -> pd.DataFrame:
     """A row for each observation: those of the file where they are of one, else made anew."""
     frame = windows.frame
-    if frame is None or windows.layout.kind != "long" or any(one.rows is None for one in series):
+    each = [one.rows for one in series if one.rows is not None]
+    if frame is None or windows.layout.kind != "long" or len(each) < len(series):
         return _made(windows, series)
-    rows = np.concatenate([one.rows for one in series])  # type: ignore[misc]
+    rows = np.concatenate(each)
     values = np.concatenate([one.values for one in series])
     times = np.concatenate([one.times for one in series])
     owner = np.repeat(np.arange(len(series)), [len(one) for one in series])
-    first = np.array([np.max(one.rows) for one in series])  # type: ignore[arg-type]
-    before = np.concatenate([np.maximum.accumulate(one.rows) for one in series])  # type: ignore[arg-type]
+    last = np.array([part.max() for part in each])
+    before = np.concatenate([np.maximum.accumulate(part) for part in each])
     kept = np.flatnonzero((rows >= 0) | ~np.isnan(values).all(1))
     kept = kept[np.lexsort((kept, before[kept]))]  # a new row stands behind the one before it in time
     new = rows[kept] < 0
-    cells = frame.iloc[np.where(new, first[owner[kept]], rows[kept])].reset_index(drop=True)
+    cells = frame.iloc[np.where(new, last[owner[kept]], rows[kept])].reset_index(drop=True)
     static = series[0].static if series else {}
     for name in cells.columns:
         if name in windows.channels:
@@ -101,7 +102,8 @@ def _long_frame(windows: Windows, series: Sequence[Series]) -> pd.DataFrame:
 def _made(windows: Windows, series: Sequence[Series]) -> pd.DataFrame:
     """Rows of series that are of no file, in the order of its columns as far as they are known."""
     pd, axis = pandas(), windows.axis
-    identity = windows.layout.identity or (SERIES if len(series) > 1 else None)
+    own, static = windows.layout.identity, series[0].static
+    identity = own if own is not None and own not in static else SERIES if len(series) > 1 else None
     count = [len(one) for one in series]
     cells: dict[str, Any] = {}
     if identity is not None:
@@ -111,7 +113,7 @@ def _made(windows: Windows, series: Sequence[Series]) -> pd.DataFrame:
     values = np.concatenate([one.values for one in series])
     for k, (name, dtype) in enumerate(zip(windows.channels, windows.dtypes, strict=True)):
         cells[name] = _typed(values[:, k], dtype)
-    for name in series[0].static:
+    for name in static:
         told = pd.Series([one.static[name] for one in series], dtype=object).infer_objects()
         cells[name] = told.repeat(count).reset_index(drop=True)
     known = [name for name in windows.layout.columns if name in cells]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -204,7 +203,7 @@ def _check_rising(
         ", or let one column say which series a row is of (where one names the variable, pivot the table: a column for each)"
     )  # fmt: skip
     raise ReverieError(
-        f"{source}, row {row + 2}, column '{time}'{of}: {what} ({len(found):,} rows are so). {do}{many}. {TABLE}"
+        f"{source}, row {row + 2}, column '{time}'{of}: {what} (rows like this: {len(found):,}). {do}{many}. {TABLE}"
     )
 
 
@@ -265,9 +264,3 @@ def reason(frame: pd.DataFrame) -> str | None:
             within = f" within each '{identity}'" if identity else ""
             return f"the times in '{name}' rise{within}{', most by the same step' * alike}"
     return None
-
-
-def replaced(windows: Windows, series: Sequence[Series]) -> Windows:
-    """The same with other series, each whole."""
-    places = np.stack([np.arange(len(series)), np.zeros(len(series), np.int64)], 1)
-    return replace(windows, series=tuple(series), places=places, length=None)

@@ -2,7 +2,7 @@
 
 Seconds since 1970 are even for minutes and days; months and working days are not, though a person who writes one value for each
 means an even step. Such an axis counts them: a month is a twelfth of a mean year, a working day a fifth of a week, so that
-what is inside stays within two days of the seconds since 1970, and what is written is the date itself.
+what is inside stays within three days of the seconds since 1970, and what is written is the date itself.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ def parsed(column: pd.Series, source: str) -> tuple[np.ndarray, Axis]:
         return _seconds(column, source), Axis(name, "date", None, dtype)
     if not pd.api.types.is_numeric_dtype(column):
         format = _format(column.astype(str), source)
+        dtype = "date" if pd.api.types.infer_dtype(column) == "date" else dtype
         return _seconds(_dates(column.astype(str), format), source) - _offset(format), Axis(name, "date", format, dtype)
     times = column.to_numpy(dtype=np.float64)
     if (odd := np.flatnonzero(~np.isfinite(times))).size:
@@ -83,6 +84,8 @@ def times_written(times: np.ndarray, axis: Axis) -> pd.Series:
         return pd.Series(np.round(times) if whole else times, name=axis.name).astype(axis.dtype)
     micro = np.round((_uneven(times, axis.calendar) + _offset(axis.format)) * 1e6).astype("datetime64[us]")
     dates = pd.Series(micro, name=axis.name)
+    if axis.dtype == "date":
+        return dates.dt.date
     if axis.format is not None:
         return dates.dt.strftime(axis.format).astype(axis.dtype)
     return (dates.dt.tz_localize("UTC") if "," in axis.dtype else dates).astype(axis.dtype)

@@ -68,6 +68,8 @@ def _first_rows(path: Path) -> pd.DataFrame | None:
             head = pd.read_csv(io.StringIO(whole), sep=separator, nrows=series_files.HEAD)
     except (ImportError, OSError, ValueError, StopIteration):
         return None
+    if head.index.names != [None] or isinstance(head.index, pd.DatetimeIndex):
+        head = head.reset_index()
     head.columns = [str(c) for c in head.columns]
     return head if head.columns.is_unique else None
 

@@ -29,10 +29,10 @@ def read_series(
 ) -> Data:
     """The series of a file, whole or as windows. condition: columns that the model is told, "none" for none, default all.
 
-    What can be told is the same all through each series. label_from: "csv:COLUMN" takes such a column as the labels.
-    window: into how many steps series are cut, "all" for whole series; without it those of at most 128 steps stay whole, and
-    longer ones are cut into windows of 96. Raises ReverieError for what cannot be read, a column that is not there or changes
-    in time, and a window that is longer than all series.
+    What can be told is the same all through each series; which series it is, too, if a person asks for that column.
+    label_from: "csv:COLUMN" takes such a column as the labels. window: into how many steps series are cut, "all" for whole
+    series; without it those of at most 128 steps stay whole, and longer ones are cut into windows of 96. Raises ReverieError
+    for what cannot be read, a column that is not there or changes in time, and a window that is longer than all series.
     """
     read, notes = series_files.found(found.place)
     windows, cut = _cut(read, window)
@@ -66,15 +66,18 @@ def _cut(windows: Windows, wish: str | None) -> tuple[Windows, list[str]]:
     length = WINDOW if wish is None else _steps(wish)
     if length > len(longest):
         raise ReverieError(
-            f"{windows.source}: no series has {length:,} steps; the longest ({longest.name}) has {len(longest):,}. Give a shorter "
-            f"--window, such as {max(len(longest) // 2, 2)}, or --window all."
+            f"{windows.source}: no series has {length:,} steps; the longest ({longest.name}) has {len(longest):,}. "
+            f"Give a shorter --window, such as {max(len(longest) // 2, 2)}, or --window all."
         )
     counts = np.maximum(np.array(lengths) - length + 1, 0)
     stride = max(1, -(-int(counts.sum()) // MOST))
     while int((-(-counts // stride)).sum()) > MOST:
         stride += 1
-    made = windows.cut(length, stride)
+    every = windows.cut(length, stride)
+    made = every.take(np.array([k for k, one in enumerate(every) if not np.isnan(one.values).all()]))
     notes = [f"cut into {len(made):,} windows of {length:,} steps, {stride:,} step{'s' * (stride > 1)} apart"]
+    if len(made) < len(every):
+        notes.append(f"{len(every) - len(made):,} windows without any value left out")
     if short := [one.name for one in windows.series if len(one) < length]:
         named = ", ".join(short[:5]) + ", ..." * (len(short) > 5)
         notes.append(f"{len(short):,} of {len(lengths):,} series are shorter than the window and left out ({named})")
@@ -111,7 +114,8 @@ def _told(
     windows: Windows, label_from: str, condition: str | None
 ) -> tuple[dict[str, Column], dict[str, str], list[str]]:
     """Conditions by name, the column of each, and what there is to say."""
-    able = list(windows.series[0].static)
+    static = list(windows.series[0].static)
+    able = [*static, *filter(None, [windows.layout.identity])]
     wishes = [] if condition in (None, "none") else parse(condition)
     if label_from.startswith("csv:"):
         wishes.append(Wish("label", "label", label_from.removeprefix("csv:")))
@@ -120,7 +124,7 @@ def _told(
             raise Untold(_not_there(windows, wish, able))
     notes: list[str] = []
     if condition is None:
-        wishes += _every(windows, [name for name in able if name not in {w.place for w in wishes}], notes)
+        wishes += _every(windows, [name for name in static if name not in {w.place for w in wishes}], notes)
     own = [k for k, _ in windows.places.tolist()]
     columns = {wish.name: _column(windows, wish).subset(np.array(own, dtype=np.int64)) for wish in wishes}
     return columns, {wish.place: wish.name for wish in wishes}, notes
@@ -159,7 +163,7 @@ def _column(windows: Windows, wish: Wish) -> Column:
     """A column of the series as what the model is told: as a person says, else by its values."""
     if wish.kind == "image":
         raise ReverieError(f"--condition {wish}: series have no pictures. Give columns of the file.")
-    values = [one.static[wish.place] for one in windows.series]
+    values = [one.static.get(wish.place, one.name) for one in windows.series]  # which series it is can be told, too
     numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
     numeric = len(numbers) + sum(map(_gone, values)) >= len(values) and bool(numbers)
     many = len(set(numbers)) > _FEW or any(v != int(v) for v in numbers if not _gone(v))
