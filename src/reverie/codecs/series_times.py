@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 import warnings
 from dataclasses import replace
+from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -169,18 +171,29 @@ def _format(words: pd.Series, source: str) -> str:
     return format
 
 
-def _formats(cell: str) -> list[str]:
+@lru_cache(1024)
+def _formats(cell: str) -> tuple[str, ...]:
     """How a cell could be read as a date, the likeliest first; none for what is no date."""
     from pandas.tseries.api import guess_datetime_format
 
+    if not any(c.isdigit() for c in cell):
+        return ()
     zone = _OFFSET.fullmatch(cell)
     plain, offset = zone.groups() if zone else (cell, "")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of two possible orders of day and month, which are both tried
         first = "." in plain  # 31.12.2020: who writes dots begins with the day
         guessed = [guess_datetime_format(plain, dayfirst=day) for day in (first, not first)]
-    tried = [f for f in dict.fromkeys((*guessed, *_SPELT)) if f and "%y" in f.lower() and not re.match("%Y.?%d", f)]
-    return [format + offset for format in tried if not _dates(pandas().Series([plain]), format).isna().any()]
+    tried = [f for f in guessed if f and "%y" in f.lower() and not re.match("%Y.?%d", f)]
+    tried += [f for f in _SPELT if _is_written(plain, f)]
+    return tuple(format + offset for format in dict.fromkeys(tried))
+
+
+def _is_written(cell: str, format: str) -> bool:
+    try:
+        return bool(datetime.strptime(cell, format))
+    except ValueError:
+        return False
 
 
 def _dates(words: pd.Series, format: str) -> pd.Series:
