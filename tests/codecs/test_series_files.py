@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from reverie.codecs import series_files, series_frames, series_wide
+from reverie.codecs.rows import Rows
 from reverie.codecs.series_files import found, read, write
 from reverie.codecs.series_grid import gridded
 from reverie.codecs.series_items import Axis, Layout, Series, Windows
@@ -366,3 +367,29 @@ def test_each_fault_of_arrays_is_a_sentence(tmp_path, arrays, words):
     np.savez(place, **arrays)
     with pytest.raises(ReverieError, match=words):
         read(place)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".xlsx", ".tsv"])
+def test_days_without_a_time_of_day_keep_their_type(tmp_path, suffix):
+    days = pd.date_range("2020-02-27", periods=6, freq="D")
+    frame = pd.DataFrame({"date": days.date if suffix == ".parquet" else days, "x": np.arange(6.0)}).drop(index=3)
+    place = tmp_path / f"a{suffix}"
+    Rows(frame.reset_index(drop=True)).write(place)
+    windows = read(place)
+    one = windows.series[0]
+    assert len(one) == 6
+    full = replace(windows, series=(replace(one, values=np.arange(6.0)[:, None]),))
+    now = read(write(full, tmp_path / f"b{suffix}")).frame
+    was = read(place).frame
+    assert now["date"].dtype == was["date"].dtype
+    assert now["date"].map(type).nunique() == 1
+    assert now["date"].drop(index=3).tolist() == was["date"].tolist()
+    assert pd.Timestamp(now["date"][3]) == days[3]
+
+
+def test_dates_in_time_zones_go_into_no_workbook(tmp_path):
+    frame = dated(5)
+    frame["time"] = frame["time"].dt.tz_localize("Europe/Berlin")
+    frame.to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(ReverieError, match="Excel has no dates with time zones"):
+        write(read(tmp_path / "a.parquet"), tmp_path / "b.xlsx")
