@@ -101,7 +101,7 @@ def resized(codec: Codec, height: int, width: int) -> Codec:
 
 def _read(codec: Codec, given: Any, label_from: str, condition: str | None) -> Data:
     if isinstance(given, Data):
-        return given
+        return _tiled(codec, given)
     if codec.together:
         return _read_together(codec, given, label_from, condition)
     channels, *sides = codec.field.shape
