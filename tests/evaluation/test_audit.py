@@ -173,3 +173,15 @@ def test_too_little_data_is_an_error_that_counts_it():
     x = np.zeros((2, 1, 2, 2), np.float32)
     with pytest.raises(ReverieError, match=r"3 training items.*has 2, 2 and 2"):
         audit(x, x, x)
+
+
+def test_of_items_in_time_a_drift_is_no_copying_and_copies_are():
+    """Held-out items of a later level: samples of the training's law are nearer to it, which is told and not judged."""
+    rng = np.random.default_rng(5)
+    train, samples, held = (rng.standard_normal((n, 12)) + shift for n, shift in ((400, 0), (150, 0), (150, 3)))
+    assert audit(train, held, samples).copying  # as if the two were of one time
+    found = audit(train, held, samples, in_time=True)
+    assert not found.memorised
+    assert found.nearer.p < 0.01  # told
+    copies = train[:150] + 1e-3 * rng.standard_normal((150, 12))
+    assert audit(train, held, copies, in_time=True).copying

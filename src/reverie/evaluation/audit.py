@@ -122,12 +122,17 @@ def audit(
     sample_y: np.ndarray | None = None,
     seed: int = 0,
     membership: Membership | None = None,
+    in_time: bool = False,
 ) -> Audit:
     """Look for copies of training items among samples, all (N, *) numbers, against held-out items; labels (N,) or None.
 
-    membership: what the model's losses say of its training items, where a model is at hand. Classes differ in how near their
-    members lie, so with labels given, the medians and the test of ratios take equally many samples and held-out items of each
-    class. Raises ReverieError with fewer than 3 training items, or none to compare.
+    membership: what the model's losses say of its training items, where a model is at hand.
+    in_time: whether the held-out items come after the training ones. A drift alone then makes samples nearer to training items,
+    and losses lower on these: both are told and not judged, and the one test is of the ratio, which sets an item against its
+    own surroundings.
+
+    Classes differ in how near their members lie, so with labels given, the medians and the test of ratios take equally many
+    samples and held-out items of each class. Raises ReverieError with fewer than 3 training items, or none to compare.
     """
     if len(train_x) < 3 or not len(held_x) or not len(sample_x):
         raise ReverieError(
@@ -144,15 +149,17 @@ def audit(
     a, b = made[alike_made], held[alike_held]
     p = p_value(a, b)
     beside = nearer(train_x, held_x, sample_x, rng)
-    known = 1.0 if membership is None or membership.auc < STRONG else membership.p
-    tests = 2 if membership is None else 3
-    by_distance, whole = (min(1.0, tests * min(ps)) for ps in ((p, beside.p), (p, beside.p, known)))
+    judged = None if in_time else membership
+    known = 1.0 if judged is None or judged.auc < STRONG else judged.p
+    tests = 1 if in_time else 2 if judged is None else 3
+    distances = (p,) if in_time else (p, beside.p)
+    by_distance, whole = (min(1.0, tests * min(ps)) for ps in (distances, (*distances, known)))
     low, high = np.quantile(_medians(rng, a) - _medians(rng, b), [0.025, 0.975])
     suspects = np.flatnonzero(made < held.min())
     return Audit(
         memorised=whole < FALSE_ALARMS,
         copying=by_distance < FALSE_ALARMS,
-        verdict=verdict(by_distance, whole, len(suspects), min(len(a), len(b)), membership),
+        verdict=verdict(by_distance, whole, len(suspects), min(len(a), len(b)), judged),
         median=float(np.median(a)),
         held_out_median=float(np.median(b)),
         low=float(low),

@@ -183,7 +183,7 @@ def _labels(found: LabelAgreement) -> Card:
             f"floor (the classifier on real held-out items) {percent(real.value)} "
             f"[{percent(real.low)}, {percent(real.high)}], n = {real.n:,}",
             f"at the samples' class proportions {percent(found.held_out_alike)}",
-            f"classifier: SVC on pixels, {found.trained_on:,} training items",
+            f"classifier: SVC on raw values, {found.trained_on:,} training items",
         ),
         "How often a classifier, trained on real items, sees in a sample the class that was asked for.",
         reading,
