@@ -263,12 +263,12 @@ def evaluate(
     membership: Membership | None = None,
     likelihood: Likelihood | None = None,
     own: tuple[str, Features] | None = None,
-    in_time: bool = False,
+    spans: np.ndarray | None = None,
 ) -> Evaluation:
     """Evaluate samples against the data they should be like: x (N, *) float32, pictures (N, C, H, W) in [-1, 1], y (N,) integers.
 
     membership, likelihood: what a model says of the data, where there is one; see `measure`. own: of a kind that has metrics of
-    its own, their room in the registry and what gives the items as these take them. in_time: see `audit`.
+    its own, their room in the registry and what gives the items as these take them. spans: see `audit`.
 
     Metrics that n is too small for are left out, and a note says so. Labels are judged where all three sets have them.
     """
@@ -285,7 +285,7 @@ def evaluate(
     if train_y is not None and held_y is not None and sample_y is not None:
         labels = label_agreement(train_x, train_y, held_x, held_y, samples_x, sample_y, classes, seed)
         notes += _class_balance(held_y, sample_y)
-    copying = audit(train_x, held_x, samples_x, held_y, sample_y, seed, membership, in_time)
+    copying = audit(train_x, held_x, samples_x, held_y, sample_y, seed, membership, spans)
     every = notes + left_out + tuple(note for score in found for note in score.notes) + copying.notes
     return Evaluation(size, seed, tuple(found), labels, copying, tuple(dict.fromkeys(every)), likelihood)
 

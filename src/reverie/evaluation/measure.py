@@ -99,9 +99,9 @@ def measure(
         if min(likelihood_n, len(held_out)) > 1 and not codec.joint and whole
         else None,
         own=None if codec.scored is None else (codec.scored, _Values(codec)),
-        in_time=held_out.spans is not None,
+        spans=train.spans,
     )
-    said = [*([] if whole or codec.joint else [PATCHED]), *([] if held_out.spans is None else [IN_TIME])]
+    said = [*([] if whole or codec.joint else [PATCHED]), *([] if train.spans is None else [IN_TIME])]
     return dataclasses.replace(judged, notes=(*held_out.notes, *judged.notes, *said)), samples
 
 
