@@ -1,0 +1,2 @@
+def build(data, card):
+    return ""
