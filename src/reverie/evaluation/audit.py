@@ -176,7 +176,7 @@ def audit(
     by_distance, whole = (min(1.0, tests * min(ps)) for ps in (distances, (*distances, known)))
     low, high = np.quantile(_medians(rng, a) - _medians(rng, b), [0.025, 0.975])
     suspects = np.flatnonzero(made < held.min())
-    control = "held-out" if spans is None else "training items among those of other times"
+    control = "held-out" if spans is None else "training items of other times"
     return Audit(
         memorised=whole < FALSE_ALARMS,
         copying=by_distance < FALSE_ALARMS,

@@ -9,7 +9,7 @@ import numpy as np
 
 WIDTH, HEIGHT = 240.0, 72.0  # of a chart, in its own units
 _POINTS = 480  # of a line: more than a chart has pixels for
-_TAIL = 0.002  # of the values that may lie beyond a chart's upper or lower edge
+_TAIL = 0.001  # of the values that may lie beyond a chart's upper or lower edge
 
 
 class Curve(NamedTuple):
@@ -26,13 +26,13 @@ class Curve(NamedTuple):
 
 
 def limits(*values: np.ndarray) -> tuple[float, float]:
-    """The ends of an axis that shows all but the outermost of some values, with a little room."""
+    """The ends of an axis that shows all but the outermost of some values."""
     every = np.concatenate([v.ravel() for v in values])
     every = every[np.isfinite(every)]
     if not len(every):
         return 0.0, 1.0
     low, high = (float(v) for v in np.quantile(every, [_TAIL, 1 - _TAIL]))
-    room = 0.06 * (high - low) or 0.5 * abs(low) or 0.5
+    room = 0.0 if high > low else 0.5 * abs(low) or 0.5
     return low - room, high + room
 
 

@@ -33,7 +33,7 @@ class Channel(NamedTuple):
 
 
 class Forecast(NamedTuple):
-    """Fans, each of a window and a channel; how many values lie in the inner and in the outer band, of n; errors; and how it was done."""
+    """Fans, each of a window and a channel; how many values lie in the inner and in the outer band, of n; errors; how it was done; channels shown."""
 
     curves: list[Curve]
     inner: int
@@ -42,6 +42,7 @@ class Forecast(NamedTuple):
     channels: list[Channel]
     ahead: str
     method: str
+    shown: int
 
 
 def forecast(model: Model, samples: Samples, held_items: Windows) -> Forecast | None:
@@ -98,7 +99,7 @@ def _shown(codec: SeriesCodec, windows: list[Series], made: Fillings, ahead: int
         parts = [[part[k] for part in scale if part[0] == c] for k in (1, 2)]
         errors.append(Channel(names[c], *curves.told([float(np.nanmean(np.concatenate(p))) for p in parts])))
     method = str(made.options["method"])
-    return Forecast(found, int(inside[0]), int(inside[1]), int(inside[2]), errors, steps(ahead, Axis(**codec.axis)), method)
+    return Forecast(found, int(inside[0]), int(inside[1]), int(inside[2]), errors, steps(ahead, Axis(**codec.axis)), method, min(CHANNELS, len(learned)))
 
 
 def _fan(name: str, one: Series, truth: np.ndarray, hidden: np.ndarray, bands: np.ndarray) -> Curve:

@@ -21,9 +21,6 @@ _OF_A_KIND = {  # scores of the head where a kind has its own: what its items ar
     "channel-shapes": (
         "windows", "How alike the values of a channel are distributed in samples and held-out windows; 1 is best.",
     ),
-    "increment-shapes": (
-        "windows", "How alike the changes from step to step are distributed: too smooth and too rough both show; 1 is best.",
-    ),
     "autocorrelation-error": (
         "windows", "How far a channel's memory of its own past is off, in the mean over lags; 0 is best.",
     ),
@@ -214,11 +211,12 @@ def _copying(audit: Audit) -> Card:
     known = audit.membership
     loss = () if known is None else (f"AUC by loss {known.auc:.3f} [{known.low:.3f}, {known.high:.3f}], chance 0.5",)
     beside = audit.nearer
+    others = "held-out items" if audit.control == "held-out" else audit.control
     return Card(
         "Memorisation",
         "found" if audit.memorised else "no sign" if enough else "cannot tell",
         (
-            f"nearest-training ratio {audit.median:.3f}, of {audit.control} {audit.held_out_median:.3f}; difference "
+            f"nearest-training ratio {audit.median:.3f}, of {others} {audit.held_out_median:.3f}; difference "
             f"[{audit.low:+.3f}, {audit.high:+.3f}]",
             f"{percent(beside.share)} nearer to training items, by chance [{percent(beside.low)}, {percent(beside.high)}]",
             *loss,
@@ -228,7 +226,7 @@ def _copying(audit: Audit) -> Card:
         audit.verdict,
         "Believe it for copies and near copies; one that was altered further (a shift, a flip, other cells) passes unseen.",
         "poor" if audit.memorised else "good" if enough else "fair",
-        f"{len(audit.suspects):,} of {len(audit.ratios):,} below every held-out ratio",
+        f"{len(audit.suspects):,} of {len(audit.ratios):,} below every ratio of {others}",
     )
 
 
