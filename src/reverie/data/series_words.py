@@ -14,7 +14,9 @@ _NEAR = 0.02  # how far from a whole number of units what is called one may be
 def lasting(seconds: float) -> str:
     """A time in the largest unit that it is a whole number of, else in the largest that it is longer than: "2 days"."""
     known = [unit for unit in _UNITS if seconds >= (1 - _NEAR) * unit[2]]
-    whole = [unit for unit in known if abs(seconds / unit[2] - round(seconds / unit[2])) <= _NEAR * seconds / unit[2] / 2]
+    whole = [
+        unit for unit in known if abs(seconds / unit[2] - round(seconds / unit[2])) <= _NEAR * seconds / unit[2] / 2
+    ]
     if not known:
         return f"{seconds:.3g} seconds"
     one, many, size = whole[0] if whole and seconds / whole[0][2] < 100 else known[0]

@@ -99,7 +99,16 @@ def _shown(codec: SeriesCodec, windows: list[Series], made: Fillings, ahead: int
         parts = [[part[k] for part in scale if part[0] == c] for k in (1, 2)]
         errors.append(Channel(names[c], *curves.told([float(np.nanmean(np.concatenate(p))) for p in parts])))
     method = str(made.options["method"])
-    return Forecast(found, int(inside[0]), int(inside[1]), int(inside[2]), errors, steps(ahead, Axis(**codec.axis)), method, min(CHANNELS, len(learned)))
+    return Forecast(
+        found,
+        int(inside[0]),
+        int(inside[1]),
+        int(inside[2]),
+        errors,
+        steps(ahead, Axis(**codec.axis)),
+        method,
+        min(CHANNELS, len(learned)),
+    )
 
 
 def _fan(name: str, one: Series, truth: np.ndarray, hidden: np.ndarray, bands: np.ndarray) -> Curve:
@@ -116,5 +125,11 @@ def _fan(name: str, one: Series, truth: np.ndarray, hidden: np.ndarray, bands: n
     ]
     ends: list[Any] = curves.told([low, high])
     return Curve(
-        name, paths, ends[0], ends[1], "", "", f"{name}, a held-out window of {len(one):,} steps: what came, and the forecast of its end"
+        name,
+        paths,
+        ends[0],
+        ends[1],
+        "",
+        "",
+        f"{name}, a held-out window of {len(one):,} steps: what came, and the forecast of its end",
     )

@@ -147,10 +147,16 @@ def memory(sides: Sides) -> list[Curve]:
         for c, name in enumerate(sides.names[:MOST]):
             r, m = (np.append(1.0, x[c]) for x in (real, made))
             low, high = min(-0.1, float(r.min()), float(m.min())), 1.0
-            paths = [("zero", curves.level(0.0, low, high)), ("real", curves.line(r, low, high)), ("made", curves.line(m, low, high))]
+            paths = [
+                ("zero", curves.level(0.0, low, high)),
+                ("real", curves.line(r, low, high)),
+                ("made", curves.line(m, low, high)),
+            ]
             note = f"off by {np.abs(r - m)[1:].mean():.3f}"
             about = f"Autocorrelation of {name}{what} up to {length // 2} steps, held-out windows and samples: {note} in the mean"
-            found.append((c, Curve(name + what, paths, f"{low:.2g}", "1", "0", steps(length // 2, sides.axis), about, note)))
+            found.append(
+                (c, Curve(name + what, paths, f"{low:.2g}", "1", "0", steps(length // 2, sides.axis), about, note))
+            )
     return [curve for _, curve in sorted(found, key=lambda pair: pair[0])]
 
 
@@ -165,7 +171,9 @@ def bands(sides: Sides) -> list[Curve]:
             paths = [("outer", curves.band(q[0], q[4], low, high)), ("inner", curves.band(q[1], q[3], low, high)),
                      ("line", curves.line(q[2], low, high))]  # fmt: skip
             about = f"{name}: quantiles of {what} at each of {length} steps"
-            found.append(Curve(f"{name}, {what}", paths, *curves.told([low, high]), "1", steps(length, sides.axis), about))
+            found.append(
+                Curve(f"{name}, {what}", paths, *curves.told([low, high]), "1", steps(length, sides.axis), about)
+            )
     return found
 
 
