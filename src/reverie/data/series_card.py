@@ -191,9 +191,9 @@ def _channel(windows: Windows, k: int) -> dict[str, Any]:
 
 
 def autocorrelation(windows: Windows, k: int) -> np.ndarray:
-    """Autocorrelation of a channel at lags 1 .. half of the longest series, of that series' last steps."""
+    """Autocorrelation of a channel at lags 1 .. a third of the longest series, of that series' last steps."""
     longest = max(windows.series, key=len).values[-_LOOKED_AT:, k]
-    return autocorrelations(longest[None, None], len(longest) // 2)[0] if len(longest) > 3 else np.empty(0)
+    return autocorrelations(longest[None, None], len(longest) // 3)[0] if len(longest) > 3 else np.empty(0)
 
 
 def season(lags: np.ndarray, axis: Axis) -> dict[str, Any] | None:
