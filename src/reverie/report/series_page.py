@@ -12,7 +12,7 @@ import numpy as np
 from reverie.codecs.channels import fitted
 from reverie.codecs.series_items import Windows
 from reverie.data.dataset import Data
-from reverie.data.series_card import autocorrelation, drift_words, facts, memory_words
+from reverie.data.series_card import autocorrelation, facts
 from reverie.data.series_words import moment, steps
 from reverie.metrics.series import cross_correlations
 from reverie.report import curves, marginals, pairs
@@ -32,9 +32,6 @@ def build(data: Data, card: dict[str, Any]) -> str:
     return template("series_page.html").render(
         card=card,
         facts=facts(card),
-        channels=[
-            (c, memory_words(c), drift_words(c)) if c["kind"] == "number" else (c, "", "") for c in card["channels"]
-        ],
         lines=_lines(windows, learned[:CHANNELS]),
         drawn=min(SERIES, len(windows.series)),
         every=len(windows.series),
