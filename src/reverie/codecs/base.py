@@ -41,7 +41,7 @@ class Codec(ABC):
     suffixes: ClassVar[tuple[str, ...]]
     together: ClassVar[bool] = False  # whether many items are one file
     joint: ClassVar[bool] = False  # whether an encoded item is {field: array}, or the array of its only field
-    columned: ClassVar[bool] = False  # whether an item is a record of named columns, which `records` tells
+    scored: ClassVar[str | None] = None  # the registry's room of metrics of this kind alone, which `records` feeds
     family: ClassVar[str] = "edm"  # of models, unless a person asks for another
     brings: ClassVar[bool] = False  # whether files are read with all that is known of their items, unasked
     bounded: ClassVar[bool] = True  # whether encoded numbers lie within [-1, 1]
@@ -166,8 +166,12 @@ class Codec(ABC):
         return (np.clip(x, -1, 1) if classes is None else x * (2 / (classes - 1)) - 1).astype(np.float32)
 
     def records(self, x: np.ndarray) -> np.ndarray:
-        """What `numbers` gave (N, F), as records (N,), see `metrics.base.ColumnMetric`; for a kind that has columns."""
-        raise ReverieError(f"A {self.kind} has no columns.")
+        """What `numbers` gave (N, *), in the data's own units as the metrics of `scored` take it; for a kind that has some."""
+        raise ReverieError(f"Data of kind {self.kind} has no metrics of its own.")
+
+    def whole_items(self, items: Any) -> bool:
+        """Whether every entry of these items, encoded, stands for something in them: none is missing or padding."""
+        return True
 
     def sheet(
         self, items: Sequence[Item], labels: Sequence[str] | None = None, columns: int | None = None

@@ -47,6 +47,7 @@ class SeriesCodec(Codec):
     together: ClassVar[bool] = True
     brings: ClassVar[bool] = True
     bounded: ClassVar[bool] = False
+    scored: ClassVar[str] = "series-metrics"
     hides: ClassVar[str] = "spans"
     entries: ClassVar[float] = 0.5
 
@@ -330,6 +331,18 @@ class SeriesCodec(Codec):
     def numbers(self, x: np.ndarray) -> np.ndarray:
         """As they are: each channel is of variance 1 already."""
         return np.asarray(x, dtype=np.float32)
+
+    def records(self, x: np.ndarray) -> np.ndarray:
+        """What `numbers` gave (N, C, L), in the channels' own units, float64; NaN behind the end of a series."""
+        made = np.stack([c.decode(x[:, k]) for k, c in enumerate(self.learned)], 1)
+        if self.whole:  # all that is encoded behind an end is 0 to the bit
+            steps = self.length - np.argmax((x != 0).any(1)[:, ::-1], axis=1)
+            made[np.broadcast_to(np.arange(self.length) >= steps[:, None, None], made.shape)] = np.nan
+        return made
+
+    def whole_items(self, items: Any) -> bool:
+        """Whether all series are as long as the model's, and nothing of them is missing."""
+        return self.observed(items) is None and all(len(one) == self.length for one in Windows.of(items))
 
     def picture(self, item: Series) -> np.ndarray:
         """Lines over time, uint8 (H, W, 3)."""
