@@ -19,7 +19,7 @@ from torch import Tensor
 from reverie.codecs.image import ImageCodec
 from reverie.core.times import low_discrepancy
 from reverie.data import known as knowledge
-from reverie.data.columns import Column, Labels, Numbers
+from reverie.data.columns import Column, Labels, Numbers, Starts
 from reverie.data.known import Known, KnownLabel, KnownPicture, KnownVector
 from reverie.errors import ReverieError, nearest
 from reverie.example import Condition, Conditions, some_of
@@ -69,7 +69,7 @@ class Knowledge(Mapping[str, Known]):
         known = {name: knowledge.fit(column, name, size) for name, column in columns.items()}
         if _plain(known):
             return cls._of_frequencies(known)
-        vectors = [column.values for column in columns.values() if isinstance(column, Labels | Numbers)]
+        vectors = [column.values for column in columns.values() if isinstance(column, Labels | Numbers | Starts)]
         table = np.stack(vectors, axis=1).astype(np.float64)
         table = table[np.lexsort(table.T[::-1])]  # an even choice of the sorted rows keeps the first column's shares
         table = table[np.linspace(0, len(table) - 1, min(len(table), MOST_ROWS)).round().astype(int)]

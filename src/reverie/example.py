@@ -90,10 +90,14 @@ class Example:
 ENTRIES = "(entries)"  # what a network is told of the item itself; no name that a person could give a condition
 
 
-def entries(x: dict[str, Tensor], known: dict[str, Tensor]) -> Condition:
+def entries(x: State, known: State) -> Condition:
     """Entries of the data itself as a condition: (B, E) float32, the fields' by their names' order, NaN where none is known."""
-    parts = [torch.where(known[k], x[k].to(torch.float32), torch.nan).flatten(1) for k in sorted(x)]
-    return Condition.of(torch.cat(parts, 1))
+
+    def told(x: Tensor, known: Tensor) -> Tensor:
+        return torch.where(known, x.to(torch.float32), torch.nan).flatten(1)
+
+    parts = each(told, x, known)
+    return Condition.of(torch.cat([parts[k] for k in sorted(parts)], 1) if isinstance(parts, dict) else parts)
 
 
 def each(f: Callable[..., Any], *states: State) -> State:

@@ -43,6 +43,12 @@ class Codec(ABC):
     joint: ClassVar[bool] = False  # whether an encoded item is {field: array}, or the array of its only field
     columned: ClassVar[bool] = False  # whether an item is a record of named columns, which `records` tells
     family: ClassVar[str] = "edm"  # of models, unless a person asks for another
+    brings: ClassVar[bool] = False  # whether files are read with all that is known of their items, unasked
+    bounded: ClassVar[bool] = True  # whether encoded numbers lie within [-1, 1]
+    hides: ClassVar[str | None] = (
+        None  # how entries are hidden from a model that learns to fill them in, see `data.hiding`
+    )
+    entries: ClassVar[float] = 0.0  # share of items that are told some of their own, unless a person asks for another
     rule: str  # how the fields were chosen, in words
 
     @property
@@ -67,6 +73,11 @@ class Codec(ABC):
     @abstractmethod
     def found_as(self) -> str:
         """How a data card words an item that the codec takes as it is, `Data.found`: "8x8 grey uint8"."""
+
+    @property
+    def cut(self) -> str | None:
+        """How files are cut into items, as `--window` says it, for a kind that has a choice."""
+        return None
 
     @classmethod
     @abstractmethod
@@ -97,6 +108,14 @@ class Codec(ABC):
     def decode_all(self, x: Array) -> Sequence[Item]:
         """Turn arrays (N, *) into items."""
         return [self.decode(one) for one in x]
+
+    def brought(self, items: Sequence[Item] | np.ndarray) -> dict[str, list[Any]]:
+        """What items tell of themselves to a model that is told it, by the condition's name: of series, their length."""
+        return {}
+
+    def observed(self, items: Any) -> np.ndarray | None:
+        """Which entries of encoded items were observed, (N, *) bool; None where all were. Those that were not are not learned."""
+        return None
 
     def gaps(self, items: Any, mask: Any = None) -> Gaps:
         """Items of which some entries are to be filled in: what a mask marks; ReverieError for a kind that knows no gaps."""

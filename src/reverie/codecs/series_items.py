@@ -77,7 +77,7 @@ class Windows(Collection):
     """Windows of series. Item k is `length` steps of series places[k, 0] from step places[k, 1]; all of it where length is None.
 
     channels: names of the C channels. dtypes: of their columns, as pandas calls them. frame: the table they were read from,
-    where there is one.
+    where there is one. told: columns that a model is told and does not learn, and what each is called.
     """
 
     series: tuple[Series, ...]
@@ -89,6 +89,16 @@ class Windows(Collection):
     length: int | None = None
     source: str = "the series"
     frame: pd.DataFrame | None = None
+    told: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, items: Any) -> Windows:
+        """Windows of what a codec is given: Windows, or several series or windows of one kind."""
+        if isinstance(items, Windows):
+            return items
+        series = list(items)
+        names = [f"channel {k}" for k in range(series[0].values.shape[1])]
+        return cls.whole(series, names, Axis(), Layout())
 
     @classmethod
     def whole(

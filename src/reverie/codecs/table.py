@@ -59,6 +59,7 @@ class TableCodec(Codec):
     joint: ClassVar[bool] = True
     columned: ClassVar[bool] = True
     family: ClassVar[str] = "mixed"
+    hides: ClassVar[str] = "entries"
 
     columns: tuple[dict[str, Any], ...]
     rule: str = ""

@@ -114,6 +114,10 @@ class TableGaps(Gaps):
             items = Rows(letters)
         return items.write(path, text)
 
+    def sheet(self, draws: Sequence[Rows]) -> np.ndarray:
+        """The first rows, filled."""
+        return self.codec.sheet(self.filled(self.best(draws)))
+
     def _gaps(self) -> list[tuple[str, np.ndarray]]:
         return [(name, gap) for name, gap in self.hole.items() if gap.any()]
 

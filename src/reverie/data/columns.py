@@ -104,6 +104,29 @@ class Numbers(Column):
 
 
 @dataclass(frozen=True)
+class Starts(Column):
+    """When each series begins. values: (N,) float64, seconds since 1970. step: seconds between two steps. steps: how many."""
+
+    kind: ClassVar[str] = "start"
+
+    values: np.ndarray
+    step: float
+    steps: int
+
+    def __len__(self) -> int:
+        """How many items it is of."""
+        return len(self.values)
+
+    def subset(self, index: np.ndarray) -> Starts:
+        """The items at some places."""
+        return replace(self, values=self.values[index])
+
+    def plain(self) -> list[Any]:
+        """The date of each, as ISO 8601 has it, None where there is none."""
+        return [None if math.isnan(v) else str(np.datetime64(round(v * 1e3), "ms")) for v in self.values.tolist()]
+
+
+@dataclass(frozen=True)
 class Pictures(Column):
     """A picture for each item. items: (N, H, W, C), or a list where sizes differ. colour: what channels mean, where known."""
 

@@ -43,6 +43,8 @@ class Data:
     held_out: the share (float) or number (int) that a split keeps from training unless asked otherwise.
     conditions: what else is known of each item, by name: see `columns`. One called "label" is kept as labels and classes.
     groups: N names of what must not be parted by a split (a person, a scene); None where every item stands for itself.
+    spans: (N, 2) where items are stretches of something that goes on in time: where each begins and ends, as shares of it, from 0
+    to 1. A split holds out the end.
     """
 
     items: Sequence[Any] | np.ndarray
@@ -58,6 +60,7 @@ class Data:
     found: dict[str, int] = field(default_factory=dict)
     bytes: int = 0
     groups: list[str] | None = None
+    spans: np.ndarray | None = None
     conditions: dict[str, Column] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -114,9 +117,20 @@ class Data:
         items = taken(self.items, index)
         labels = None if self.labels is None else self.labels[index]
         groups = None if self.groups is None else [self.groups[k] for k in index]
+        spans = None if self.spans is None else self.spans[index]
         names = [self.names[k] for k in index]
         told = {name: column.subset(index) for name, column in self.conditions.items()}
-        return replace(self, items=items, names=names, labels=labels, groups=groups, conditions=told, found={}, bytes=0)
+        return replace(
+            self,
+            items=items,
+            names=names,
+            labels=labels,
+            groups=groups,
+            spans=spans,
+            conditions=told,
+            found={},
+            bytes=0,
+        )
 
     def usable(self) -> Data:
         """The items without NaN or infinite values; the others are told among the broken. Raises ReverieError for none left."""

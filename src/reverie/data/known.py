@@ -14,7 +14,7 @@ from torch import Tensor
 from reverie import registry
 from reverie.codecs import Codec
 from reverie.codecs.image import ImageCodec
-from reverie.data.columns import Column, Labels, Numbers, Pictures
+from reverie.data.columns import Column, Labels, Numbers, Pictures, Starts
 from reverie.errors import ReverieError, nearest
 from reverie.example import Condition
 
@@ -217,6 +217,89 @@ class KnownNumber(KnownVector):
         return {"kind": self.kind, "mean": self.mean, "sd": self.sd, "low": self.low, "high": self.high}
 
 
+_DAY = 86_400.0
+_PERIODS = {"day": _DAY, "week": 7 * _DAY, "year": 365.2425 * _DAY}
+_WEEKDAY = 4 * _DAY  # 1970-01-01 was a Thursday: weeks are counted from a Monday
+
+
+@dataclass(frozen=True)
+class KnownStart(KnownVector):
+    """When a series begins: the network sees where each of its steps stands in the day, the week and the year.
+
+    cos and sin of 2 pi (time / period), for every period of at least two steps that training saw a twentieth of: 2 K planes of
+    the length of the series. step: seconds from a step to the next. low, high: first and last start of training, in seconds since
+    1970.
+    """
+
+    kind: ClassVar[str] = "start"
+
+    step: float
+    steps: int
+    low: float
+    high: float
+
+    @classmethod
+    def fit(cls, column: Starts, name: str, size: tuple[int, int]) -> KnownStart:
+        """The range of the starts."""
+        known = column.values[~np.isnan(column.values)]
+        return cls(column.step, column.steps, float(known.min()), float(known.max()))
+
+    @classmethod
+    def from_json(cls, about: dict[str, Any]) -> KnownStart:
+        """Read what `to_json` wrote."""
+        made = cls(float(about["step"]), int(about["steps"]), float(about["low"]), float(about["high"]))
+        if not (0 < made.step < math.inf and made.steps > 0 and -math.inf < made.low <= made.high < math.inf):
+            raise ValueError(f"starts from {made.low} to {made.high}, a step every {made.step} s")
+        return made
+
+    @property
+    def periods(self) -> dict[str, float]:
+        """The periods that are told, by name, in seconds."""
+        seen = self.high - self.low + self.step * self.steps
+        return {k: p for k, p in _PERIODS.items() if 2 * self.step <= p <= 20 * seen}
+
+    @property
+    def declared(self) -> dict[str, Any]:
+        """How a network declares it."""
+        return {"kind": "image", "channels": max(2 * len(self.periods), 1)}
+
+    def encode(self, column: Starts) -> Condition:
+        """(N, 2 K, L) float32; absent where no start is known."""
+        time = np.nan_to_num(column.values)[:, None] + self.step * np.arange(self.steps) - _WEEKDAY
+        turns = [2 * np.pi * np.mod(time / p, 1) for p in self.periods.values()]
+        waves = [f(turn) for turn in turns for f in (np.cos, np.sin)] or [np.zeros_like(time)]
+        told = torch.from_numpy(~np.isnan(column.values))
+        return Condition.of(torch.from_numpy(np.stack(waves, 1).astype(np.float32)), told)
+
+    def number(self, value: Any, name: str) -> float:
+        """A date as ISO 8601 has it, in seconds since 1970."""
+        try:
+            return float(np.datetime64(str(value), "ms").astype(np.int64)) / 1e3
+        except ValueError as error:
+            raise ReverieError(f"{name} = {value}: give a date, such as 2024-03-31 or 2024-03-31T06:30.") from error
+
+    def column(self, vector: Tensor) -> Starts:
+        """Seconds as a column."""
+        return Starts(vector.numpy(), self.step, self.steps)
+
+    def apart(self, rows: Tensor, value: Tensor) -> Tensor:
+        """Squared distance in windows; items without a start are far."""
+        return ((rows - value) / (self.step * self.steps)).square().nan_to_num(_FAR).clamp(max=_FAR)
+
+    def beyond(self, vector: Tensor, name: str) -> list[str]:
+        """Nothing: what is told of a time is where in day, week and year it stands."""
+        return []
+
+    def line(self) -> str:
+        """What it is, for a person."""
+        first, last = (str(np.datetime64(round(v), "s")) for v in (self.low, self.high))
+        return f"when a series begins, {first} to {last}; told as the place in {', '.join(self.periods) or 'nothing'}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {"kind": self.kind, "step": self.step, "steps": self.steps, "low": self.low, "high": self.high}
+
+
 @dataclass(frozen=True)
 class KnownPicture(Known):
     """A picture, encoded by a codec of its own, in its own size and channels."""
@@ -258,7 +341,7 @@ class KnownPicture(Known):
         return {"kind": self.kind, "codec": registry.config(self.codec)}
 
 
-_KINDS: dict[str, type[Known]] = {cls.kind: cls for cls in (KnownLabel, KnownNumber, KnownPicture)}
+_KINDS: dict[str, type[Known]] = {cls.kind: cls for cls in (KnownLabel, KnownNumber, KnownStart, KnownPicture)}
 
 
 def fit(column: Column, name: str, size: tuple[int, int]) -> Known:

@@ -15,6 +15,7 @@ from reverie.codecs import Codec
 from reverie.core.noise import Noise
 from reverie.data.columns import Column
 from reverie.data.dataset import taken
+from reverie.data.hiding import told
 from reverie.data.known import Known
 from reverie.errors import ReverieError
 from reverie.example import ENTRIES, Condition, Example, State, each, entries, of_arrays
@@ -39,8 +40,8 @@ class Loader:
     needs: none is told for p / 2 and each is dropped besides for p' = (p / 2) / (1 - p / 2), so that 1 - (1 - p / 2)(1 - p')
     = p. Source: Brooks et al. 2023 (InstructPix2Pix), section 3.2.1, who drop two conditions so.
     augment: names from AUGMENTATIONS, each drawn anew for every item of the stream, the same for an item and its pictures.
-    entries: share of items that are told some of their own entries and learn the others: each entry with a probability that is
-    drawn uniformly for the item. For data of several fields.
+    entries: share of items that are told some of their own entries and learn the others, hidden as `Codec.hides` says.
+    Entries that were not observed are neither told nor learned.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Loader:
         self._pool = ThreadPoolExecutor(2)
         shapes = [field.shape for field in codec.fields.values()]
         self._cache = self._encode(range(len(items))) if self._is_small([sum(map(math.prod, shapes))]) else None
+        self._seen: torch.Tensor | None = None if self._cache is None else self._observed(range(len(items)))
         self._whole: dict[str, Condition] = {}
         one = {name: self._told(name, [0]) for name in self.known}
         self._whole = {
@@ -90,22 +92,18 @@ class Loader:
         x0 = self.encoded(chosen)
         noise = Noise(torch.full_like(index, self.seed), index)
         cond = {}
-        for name, told in zip(self.known, self._kept(noise).unbind(1), strict=True):
+        for name, kept in zip(self.known, self._kept(noise).unbind(1), strict=True):
             value, present = self._told(name, chosen)
-            cond[name] = Condition(self._augmented(value, noise) if value.ndim == 4 else value, present & told)
-        if self.entries:
-            known = self._known_entries(x0, noise)
+            cond[name] = Condition(self._augmented(value, noise) if value.ndim == 4 else value, present & kept)
+        observed = self.observed(chosen)
+        if self.entries and self.codec.hides is not None:
+            known = told(self.codec.hides, self.entries, noise, _ENTRIES_KEY, x0)
+            known = known if observed is None else each(torch.logical_and, known, observed)
             cond[ENTRIES] = entries(x0, known)
-            return Example(x0, cond, each(torch.logical_not, known), index)
-        return Example(self._augmented(x0, noise) if self.augment else x0, cond, index=index)
-
-    def _known_entries(self, x0: dict[str, torch.Tensor], noise: Noise) -> dict[str, torch.Tensor]:
-        """Which entries an item is told, each field's (B, *) bool; at least one of an item is always left to learn."""
-        sizes = [x[0].numel() for x in x0.values()]
-        u = noise.uniform(_ENTRIES_KEY, torch.empty(len(noise.index), 2 + sum(sizes)))
-        told, share, each_entry = u[:, 0] < self.entries, u[:, 1:2], u[:, 2:]
-        known = told[:, None] & (each_entry < share) & (each_entry < each_entry.amax(1, keepdim=True))
-        return {k: part.view(x.shape) for (k, x), part in zip(x0.items(), known.split(sizes, 1), strict=True)}
+            left = each(torch.logical_not, known)
+            left = left if observed is None else each(torch.logical_and, left, observed)
+            return Example(x0, cond, left, index)
+        return Example(self._augmented(x0, noise) if self.augment else x0, cond, observed, index)
 
     def _kept(self, noise: Noise) -> torch.Tensor:
         """Which conditions are told for each item, (B, K) bool."""
@@ -131,10 +129,23 @@ class Loader:
         return each(lambda x: x[places], self._cache)
 
     def _encode(self, chosen: Sequence[int]) -> State:
-        """All at once; items of one field two at a time, as pictures are slow to decode."""
-        if self.codec.joint:
-            return of_arrays(self.codec.encode_all(taken(self.items, np.asarray(chosen, dtype=np.int64))))
+        """All at once where one object holds them; others two at a time, as pictures are slow to decode."""
+        if self.codec.together:
+            return of_arrays(self.codec.encode_all(self._taken(chosen)))
         return torch.from_numpy(np.stack(list(self._pool.map(lambda k: self.codec.encode(self.items[k]), chosen))))
+
+    def observed(self, chosen: Sequence[int]) -> State | None:
+        """Which entries of some of the items were observed; None where all were."""
+        if self._cache is None:
+            return self._observed(chosen)
+        return None if self._seen is None else self._seen[torch.as_tensor(list(chosen), dtype=torch.int64)]
+
+    def _observed(self, chosen: Sequence[int]) -> torch.Tensor | None:
+        found = self.codec.observed(self._taken(chosen)) if self.codec.together else None
+        return None if found is None else torch.from_numpy(found)
+
+    def _taken(self, chosen: Sequence[int]) -> Any:
+        return taken(self.items, np.asarray(chosen, dtype=np.int64))
 
     def _augmented(self, x: torch.Tensor, noise: Noise) -> torch.Tensor:
         if not self.augment:

@@ -71,6 +71,7 @@ def read(
     option: str | None = None,
     finite: bool = True,
     kind: str | None = None,
+    window: str | None = None,
 ) -> Data:
     """Read a folder, a zip of one, a .npz or .npy, one image, a table, or a packaged data set by its name.
 
@@ -85,7 +86,8 @@ def read(
     option: how a person who calls this can raise max_broken, for the message; None where they cannot.
     finite: refuse arrays that hold NaN or infinite values; False keeps them, see `Data.usable`. Such files are broken anyway.
 
-    kind: what the data is, image or table; without it what it holds decides, and the notes say why.
+    kind: what the data is, image, table or series; without it what it holds decides, and the notes say why.
+    window: into how many steps time series are cut, or "all".
 
     A folder that `reverie prepare` wrote, or a zip of it, is read as its items, with the groups they were given.
 

@@ -51,10 +51,15 @@ def split(data: Data, held_out: float | int | None = None, seed: int = 0) -> Spl
     hashed from the seed and the group's name, so neither more items nor more groups move it. Only where equal items lie in
     different groups are these bound together: they take the side of the one with the lowest hash.
 
+    Where items are stretches of time, the end of each series is held out, that share of it, and what lies across the border is on
+    neither side, so that nothing that is held out is trained on in part. A number of items cannot be asked for there.
+
     Raises ReverieError for fewer than two different items or groups, and for a share or number that leaves a side empty.
     """
     wanted = data.held_out if held_out is None else held_out
     contents = digests(data.items)
+    if data.spans is not None:
+        return _in_time(data, data.spans, contents, wanted)
     units = contents if data.groups is None else _bound(contents, data.groups, seed)
     count = Counter(units)
     if len(count) < 2:
@@ -62,9 +67,29 @@ def split(data: Data, held_out: float | int | None = None, seed: int = 0) -> Spl
     ranked = sorted((_rank(seed, unit), unit) for unit in count)
     out = _number(ranked, count, wanted, data) if isinstance(wanted, int) else _share(ranked, wanted)
     mask = np.array([unit in out for unit in units])
-    sides = [sorted(c for c, held in zip(contents, mask, strict=True) if held == side) for side in (False, True)]
+    return _named(contents, np.flatnonzero(~mask), np.flatnonzero(mask))
+
+
+def _named(contents: list[bytes], train: np.ndarray, held_out: np.ndarray) -> Split:
+    sides = [sorted(contents[k] for k in side) for side in (train, held_out)]
     name = hashlib.sha256(b"".join(sides[0]) + b"|" + b"".join(sides[1])).hexdigest()[:12]
-    return Split(np.flatnonzero(~mask), np.flatnonzero(mask), name)
+    return Split(train, held_out, name)
+
+
+def _in_time(data: Data, spans: np.ndarray, contents: list[bytes], wanted: float | int) -> Split:
+    """The end of each series is held out: at least one stretch of each that is long enough for two."""
+    if isinstance(wanted, int) or not 0 < wanted < 1:
+        raise ReverieError(
+            f"--held-out {wanted:g}: of series the last share of time is held out. Give one, such as 0.2."
+        )
+    border = np.minimum(1 - wanted, 1 - (spans[:, 1] - spans[:, 0]))  # what is held out is at least as long as an item
+    train, held = np.flatnonzero(spans[:, 1] <= border + 1e-9), np.flatnonzero(spans[:, 0] >= border - 1e-9)
+    if not (len(train) and len(held)):
+        raise ReverieError(
+            f"{data.source}: no series is long enough to train on its begin and to be tested on its end, {len(data):,} "
+            "windows in all. Give more data, or a smaller --window."
+        )
+    return _named(contents, train, held)
 
 
 def _rank(seed: int, unit: bytes) -> bytes:

@@ -55,7 +55,7 @@ def both_sides(run: Path, model: Model, data: Any = None, way: str | None = None
 def _given(data: Any, model: Model, settings: TrainSettings) -> Data:
     """What a person gives to compare with: read as the run's data was, straight to the model's own size."""
     own = model.codec.found_as
-    if model.codec.joint:
+    if model.codec.together:
         return as_data(data, None, dataclasses.replace(settings, kind=model.codec.kind))
     height, width = model.codec.field.shape[-2:]
     given = as_data(data, None, dataclasses.replace(settings, resolution=f"{height}x{width}"))
@@ -148,6 +148,7 @@ def as_data(
         resolution=parse_resolution(settings.resolution),
         condition=settings.condition,
         kind=settings.kind,
+        window=settings.window,
         option=option,
         on_progress=on_progress,
     )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint as recompute
 
 from reverie.errors import ReverieError
-from reverie.example import Conditions
+from reverie.example import ENTRIES, Condition, Conditions
 from reverie.networks.base import SIZES, Blocks, Network, the_only
 from reverie.networks.blocks import Attention, Down, LevelFeatures, Residual, Up, conv, groups_of, padded, silent
 from reverie.networks.conditions import Declared, Told
@@ -49,7 +49,8 @@ class UNet(Network):
     mirrored up to a multiple and the output cropped. The output layer starts at zero, so the network starts out
     saying 0.
     attention: the levels with self-attention. head_dim: dimensions of a head. out_channels: as `channels` if None.
-    checkpoint: recompute blocks in the backward pass, which saves memory for a third more time.
+    checkpoint: recompute blocks in the backward pass, which saves memory for a third more time. takes_entries: whether it
+    can be told entries of the item itself, `example.entries`: as planes behind the input, with planes that say which they are.
     Source: Ronneberger et al. 2015; Ho et al. 2020, appendix B; Dhariwal & Nichol 2021, section 3.
     """
 
@@ -68,6 +69,7 @@ class UNet(Network):
         out_channels: int | None = None,
         dropout: float = 0.0,
         checkpoint: bool = False,
+        takes_entries: bool = False,
     ) -> None:
         super().__init__()
         self.config: dict[str, Any] = {
@@ -83,6 +85,9 @@ class UNet(Network):
             "dropout": dropout,
             "checkpoint": checkpoint,
         }
+        self.takes_entries = takes_entries
+        if takes_entries:  # networks without are described as they always were
+            self.config["takes_entries"] = True
         _check(self.config)
         widths = [width * m for m in multipliers]
         heads = [head_dim if i in attention else None for i in range(len(widths))]
@@ -92,7 +97,8 @@ class UNet(Network):
         self.level = nn.Sequential(
             LevelFeatures(width), nn.Linear(width, embedded), nn.SiLU(), nn.Linear(embedded, embedded)
         )
-        self.first = conv(dims, channels + self.told.planes, width, 3)
+        seen = channels * 2 if takes_entries else 0
+        self.first = conv(dims, channels + self.told.planes + seen, width, 3)
         joins, last = [width], width  # channels of what is kept for the way up
         self.down, self.halvings = nn.ModuleList(), nn.ModuleList()
         for i, wide in enumerate(widths):
@@ -117,7 +123,7 @@ class UNet(Network):
         self.modulate = nn.Linear(embedded, sum(self.shares))  # scale and shift of every block from one product
 
     @classmethod
-    def sized(cls, size: str, blocks: Blocks, conditions: Declared | None = None) -> Self:
+    def sized(cls, size: str, blocks: Blocks, conditions: Declared | None = None, takes_entries: bool = False) -> Self:
         """Choose width, levels, blocks and attention for data of shape (C, *): tiny, small, base or large."""
         shape = the_only(blocks, "unet").shape
         if size not in SIZES:
@@ -137,15 +143,18 @@ class UNet(Network):
             attention=[i for i, n in enumerate(positions) if i and n <= _ATTEND],
             head_dim=min(64, max(32, width)),
             conditions=conditions,
+            takes_entries=takes_entries,
         )
 
     def forward(self, x: Tensor, level: Tensor, cond: Conditions) -> Tensor:
         """x: (B, C, *), level: (B,), cond: as declared, or empty for nothing told -> (B, out_channels, *)."""
         self._check_input(x)
+        seen = self._entries(cond.get(ENTRIES), x) if self.takes_entries else []
+        cond = {name: one for name, one in cond.items() if name != ENTRIES} if self.takes_entries else cond
         self.told.check(cond, len(x))
         told = self._modulations(level, cond)
         size = x.shape[2:]
-        h = self.first(padded(self.told.joined(cond, x), 2 ** len(self.halvings)))
+        h = self.first(padded(torch.cat([self.told.joined(cond, x), *seen], 1), 2 ** len(self.halvings)))
         kept, blocks = [h], self.config["blocks"]
         for i, block in enumerate(self.down):
             if i and i % blocks == 0:
@@ -158,6 +167,14 @@ class UNet(Network):
                 h = self.doublings[i // (blocks + 1) - 1](h)
             h = self._run(block, torch.cat([h, kept.pop()], dim=1), next(told))
         return self.last(h)[(..., *(slice(n) for n in size))]
+
+    def _entries(self, told: Condition | None, x: Tensor) -> list[Tensor]:
+        """What is known of the item, 0 where nothing is, and which entries that is, each (B, C, *)."""
+        if told is None:
+            return [torch.zeros_like(x)] * 2
+        value = told.value.view(x.shape).to(x)
+        known = ~value.isnan() & told.present.view(-1, *[1] * (x.ndim - 1))
+        return [torch.where(known, value, 0), known.to(x)]
 
     def _modulations(self, level: Tensor, cond: Conditions) -> Iterator[Tensor]:
         """What the level and the labels tell each block, (B, 2 outputs), in the order in which they run."""

@@ -73,7 +73,7 @@ def complete(
     from reverie.tasks.parts.inputs import read_inputs
     from reverie.tasks.parts.masks import read_mask
 
-    if model.codec.joint:
+    if model.codec.hides is not None:
         settings = choose(model, label or condition, guidance, steps, sampler, time_grid)
         return _gaps_filled(
             model, items, mask, samples, method, settings, label, condition, condition_from, seed, batch, on_step
@@ -115,7 +115,7 @@ def _gaps_filled(
     model: Model, items: Any, mask: Any, samples: int, method: str | None, settings: Settings, label: str | None,
     condition: str | None, condition_from: str | None, seed: int, batch: int, on_step: Callable[[Step], None] | None,
 ) -> Fillings:  # fmt: skip
-    """Gaps of data of several fields, told what the items bring and what a person states."""
+    """Gaps of data that has gaps of its own, told what the items bring and what a person states."""
     from reverie.tasks.parts.edits import Draws
     from reverie.tasks.parts.gaps import filled
     from reverie.tasks.parts.told import read_known_gaps, stated
@@ -124,7 +124,7 @@ def _gaps_filled(
     inputs, names, gaps = read_known_gaps(model, items, mask, said, condition_from)
     own = {name: [value for value in inputs.told[name] for _ in range(samples)] for name in names}
     asked = Draws.of(model, settings, len(inputs), samples, seed, label, condition, batch, own)
-    return filled(COMMAND, model, inputs, gaps, asked, method, on_step)
+    return filled(COMMAND, model, inputs, gaps, asked, method, names, on_step)
 
 
 def _settled(

@@ -34,12 +34,17 @@ class TrainSettings:
         "small", "Network size: tiny, small, base, large; or auto: small, or tiny where memory or time are short."
     )
     seed: int = _option(0, "Start of all randomness: the same seed and plan give the same weights.")
-    kind: str | None = _option(None, "What the data is: image or table. Default: by its content, and it says why.")
+    kind: str | None = _option(
+        None, "What the data is: image, table or series. Default: by its content, and it says why."
+    )
     label_from: str = _option("folder", "Where labels come from: folder, csv:COLUMN or none.")
     condition: str | None = _option(
         None,
         "What else is told, comma-separated: label:COLUMN and number:COLUMN of a table among the files, image:FOLDER with a "
         "picture of the same name for each (label:style,number:age,image:sketch=FOLDER).",
+    )
+    window: str | None = _option(
+        None, "Cut time series into windows of so many steps, or learn them whole: all. Default: by their length."
     )
     resolution: str | None = _option(None, "Train at HEIGHTxWIDTH, e.g. 64x128, instead of the data's own size.")
     held_out: str | None = _option(
@@ -58,8 +63,8 @@ class TrainSettings:
     )
     entries: float | None = _option(
         None,
-        "Share of items that are told some of their own entries (cells of a table), which `complete` then does better with. "
-        "Default: the family's.",
+        "Share of items that are told some of their own entries (cells of a table, steps of a series), which `complete` then "
+        "does better with. Default: the kind's.",
     )
     augment: str | None = _option(
         None, "Random changes of the data, comma-separated: flip, vflip, rotate90. Default none."

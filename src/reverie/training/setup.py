@@ -232,7 +232,7 @@ def _codec(train: Data, data: Data, settings: TrainSettings) -> Codec:
     """
     cls: Any = registry.find("codecs", train.kind)
     tokens = True if settings.family_of.reads == "tokens" else None
-    every = data.items if cls.joint else None
+    every = data.items if cls.together else None
     wish = {
         "resolution": parse_resolution(settings.resolution),
         "colour": train.colour,
@@ -253,10 +253,15 @@ def _of_kind(settings: TrainSettings, kind: str) -> TrainSettings:
     codec: Any = registry.find("codecs", kind)
     if settings.family is None and codec.family != registry.name_of(type(settings.family_of)):
         settings = replace(settings, family=codec.family)
-    if settings.entries and not codec.joint:
+    if settings.entries and codec.hides is None:
         raise ReverieError(
-            f"--entries {settings.entries:g} is for data of several fields; this ({kind}) has one. Leave it out."
+            f"--entries {settings.entries:g} is for data of which parts can be missing; items of kind {kind} are whole. Leave it "
+            "out."
         )
+    if settings.entries is None and settings.family_of.reads != "tokens":
+        network: Any = registry.find("networks", str(settings.chosen("architecture")))
+        able = "takes_entries" in inspect.signature(network.sized).parameters
+        settings = replace(settings, entries=codec.entries if able and codec.entries else None)
     if codec.joint != (settings.family_of.reads == "fields"):
         raise ReverieError(
             f"--family {settings.family} is for {'data of one field' if codec.joint else 'data of several fields'}, and this is "

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _ROWS, _DRAWS = 24, 8  # of a sheet, at most: what a person still looks at
-_APART = 2**32  # draws that an input has of its own before the next one's begin
+APART = 2**32  # draws that an input has of its own before the next one's begin
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Draws:
     def index(self) -> Tensor:
         """(inputs * samples,) int64."""
         number = torch.arange(self.first, self.first + self.inputs)
-        return (number[:, None] * _APART + torch.arange(self.samples)).flatten()
+        return (number[:, None] * APART + torch.arange(self.samples)).flatten()
 
     @property
     def noise(self) -> Noise:
@@ -226,4 +226,5 @@ def mean_of(codec: Codec, x: Tensor) -> list[Any] | None:
     """The mean over the draws (N, K, C, *) of each input; None for a single draw, and for tokens, which have none."""
     if x.shape[1] < 2 or codec.field.classes is not None:
         return None
-    return [codec.decode(one) for one in x.clamp(-1, 1).mean(1).numpy()]
+    x = x.clamp(-1, 1) if codec.bounded else x
+    return [codec.decode(one) for one in x.mean(1).numpy()]

@@ -1,91 +1,34 @@
-"""Filling gaps of data of several fields: denoisers that know entries of the item, and what comes of it as files."""
+"""Filling gaps of data that has gaps of its own, and what comes of it as files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
-from reverie.codecs.gaps import Gaps
-from reverie.core.denoiser import Denoiser
-from reverie.core.guidance import Known
-from reverie.core.processes.product import Fields
+from reverie.codecs.gaps import Gaps, LongGaps
 from reverie.core.samplers import Step
-from reverie.errors import ReverieError
-from reverie.example import ENTRIES, Conditions, entries, of_arrays, some_of, some_state, to_arrays
+from reverie.example import to_arrays
 from reverie.model import Model
-from reverie.networks.base import takes_entries
 from reverie.samples import Samples, Settings, free_file, write_item
 from reverie.tasks.parts.edits import Draws
 from reverie.tasks.parts.inputs import Inputs
+from reverie.tasks.parts.knowing import knowing, method_for
 from reverie.tasks.parts.provenance import origin
+from reverie.tasks.parts.stretches import in_stretches
 from reverie.tasks.parts.walk import walk
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-METHODS = ("trained", "known")
 
-
-class Possible(Denoiser):
-    """A denoiser with the probability of classes that cannot be taken away, the others' renormalised.
-
-    possible: of some fields, (B, K, *) bool, at least one class of each entry.
-    """
-
-    def __init__(self, denoiser: Denoiser, possible: Fields) -> None:
-        super().__init__()
-        self.denoiser, self.process, self.possible = denoiser, denoiser.process, possible
-
-    def forward(self, x_t: Fields, t: Tensor) -> Fields:
-        """The prediction, {field: (B, *) or (B, K, *)}."""
-        said = self.denoiser(x_t, t)
-        bent = {k: said[k].masked_fill(~may, -torch.inf).log_softmax(1) for k, may in self.possible.items()}
-        return {**said, **bent}
-
-
-def knowing(asked: Draws, gaps: Gaps, method: str) -> Callable[[slice], Denoiser]:
-    """The denoiser of some draws that knows what is known of their inputs; `trained` tells the network, too.
-
-    A network that was told entries in training predicts the others given them; one that was not sees of a known number no
-    more than its noised value, so that what it draws is biased: docs/guidance_bias.md.
-    """
-    model = asked.model
-    x, known, possible = (of_arrays(part) for part in (gaps.x, gaps.known, gaps.possible))
-
-    def bent(which: slice) -> Denoiser:
-        of = asked.sources(which)
-        value, here = some_state(x, of), some_state(known, of)
-        told: Conditions = {ENTRIES: entries(value, here)} if method == "trained" else {}
-        denoiser = model.guided(some_of(asked.wish.cond, which) | told, asked.settings)
-        if possible:
-            denoiser = Possible(denoiser, {k: may[of].to(model.device) for k, may in possible.items()})
-        return Known(denoiser, *({k: v.to(model.device) for k, v in part.items()} for part in (value, here)))
-
-    return bent
-
-
-def method_for(model: Model, method: str | None) -> str:
-    """The method asked for, or the better one that the model knows."""
-    able = takes_entries(model.denoiser.network)
-    if method not in (None, *METHODS):
-        raise ReverieError(
-            f"--method {method}: for this model there are {' and '.join(METHODS if able else METHODS[1:])}."
-        )
-    if method == "trained" and not able:
-        raise ReverieError(
-            "--method trained needs a model that was told entries in training (reverie train PATH --entries 0.25). This one "
-            "knows --method known."
-        )
-    return method or ("trained" if able else "known")
-
-
-def drawn(asked: Draws, gaps: Gaps, method: str, on_step: Callable[[Step], None] | None) -> list[Any]:
-    """Each draw of all inputs, decoded."""
+def drawn(
+    asked: Draws, gaps: Gaps, method: str, told: dict[str, list[Any]], on_step: Callable[[Step], None] | None
+) -> list[Any]:
+    """Each draw of all inputs, decoded. told: what each input tells of itself, by condition."""
+    if isinstance(gaps, LongGaps):
+        return in_stretches(asked, gaps, method, told, on_step)
     x = asked.walk(knowing(asked, gaps, method), on_step)
     codec = asked.model.codec
     return [codec.decode_all({k: v[:, j].numpy() for k, v in x.items()}) for j in range(asked.samples)]
@@ -155,7 +98,7 @@ class Fillings:
         facts = {**made, **self.options, "samples": len(self), **(about or {})}
         paths = [write_item(codec, self.best, places[0], facts, self.gaps.write)]
         paths += [self.gaps.write(self[k], place) for k, place in enumerate(places[1:-1])]
-        return [*paths, codec.write(self.spread, places[-1])]
+        return [*paths, self.spread.write(places[-1])]
 
     def lines(self) -> list[str]:
         """What was done, in words."""
@@ -167,14 +110,15 @@ class Fillings:
         """The first items, filled."""
         from PIL import Image
 
-        return Image.fromarray(self.asked.model.codec.sheet(self.best))
+        return Image.fromarray(self.gaps.sheet(self.draws))
 
 
 def filled(
-    verb: str, model: Model, inputs: Inputs, gaps: Gaps, asked: Draws, method: str | None,
+    verb: str, model: Model, inputs: Inputs, gaps: Gaps, asked: Draws, method: str | None, names: Sequence[str],
     on_step: Callable[[Step], None] | None,
 ) -> Fillings:  # fmt: skip
-    """Gaps drawn by a method; raises ReverieError for one that the model does not know."""
+    """Gaps drawn by a method; raises ReverieError for one that the model does not know. names: conditions that inputs tell."""
     method = method_for(model, method)
     notes = [f"method {method}", *inputs.notes]
-    return Fillings(verb, inputs, gaps, asked, drawn(asked, gaps, method, on_step), {"method": method}, notes)
+    made = drawn(asked, gaps, method, {name: inputs.told[name] for name in names}, on_step)
+    return Fillings(verb, inputs, gaps, asked, made, {"method": method}, notes)

@@ -62,9 +62,10 @@ def read_inputs(codec: Codec, given: Any, label_from: str = "none", condition: s
     nothing is resized, recoloured or left out.
     """
     data = _read(codec, given, label_from, condition)
-    if codec.joint:
+    if codec.together:
         x, notes = of_arrays(codec.encode_all(data.items)), codec.remarks(data.items)
-        return Inputs(data.items, data.names, x, data.told(range(len(data))), notes)
+        told = data.told(range(len(data))) | codec.brought(data.items)
+        return Inputs(data.items, data.names, x, told, notes)
     if odd := {k: n for k, n in data.found.items() if k != codec.found_as}:
         words = ", ".join(f"{n:,} of {k}" for k, n in odd.items())
         raise ReverieError(
@@ -79,8 +80,8 @@ def read_inputs(codec: Codec, given: Any, label_from: str = "none", condition: s
 
 
 def read_gaps(codec: Codec, given: Any, mask: Any, condition: str | None = None) -> tuple[Inputs, Gaps]:
-    """Read data of several fields with gaps: the items that have any, and all of them with their gaps."""
-    data = _read(codec, given, "none", condition)
+    """Read data with gaps of its own: the items that have any, and all of them with their gaps."""
+    data = given if isinstance(given, Data) else _read_together(codec, given, "none", condition, window="all")
     gaps = codec.gaps(data.items, mask)
     if not gaps.count:
         raise ReverieError(
@@ -88,7 +89,8 @@ def read_gaps(codec: Codec, given: Any, mask: Any, condition: str | None = None)
         )
     part = data.subset(gaps.places)
     notes = [*codec.remarks(data.items, gaps=True), *gaps.notes]
-    return Inputs(part.items, part.names, of_arrays(gaps.x), part.told(range(len(part))), notes), gaps
+    told = part.told(range(len(part))) | codec.brought(part.items)
+    return Inputs(part.items, part.names, of_arrays(gaps.x), told, notes), gaps
 
 
 def resized(codec: Codec, height: int, width: int) -> Codec:
@@ -100,7 +102,7 @@ def resized(codec: Codec, height: int, width: int) -> Codec:
 def _read(codec: Codec, given: Any, label_from: str, condition: str | None) -> Data:
     if isinstance(given, Data):
         return given
-    if codec.joint:
+    if codec.together:
         return _read_together(codec, given, label_from, condition)
     channels, *sides = codec.field.shape
     if isinstance(given, str | Path):
@@ -117,11 +119,11 @@ def _read(codec: Codec, given: Any, label_from: str, condition: str | None) -> D
     return Data.from_arrays(np.asarray(given)[None] if one else given, name="input")
 
 
-def _read_together(codec: Codec, given: Any, label_from: str, condition: str | None) -> Data:
-    """Data of several fields, of the codec's kind: a file, or what `Codec.gathered` takes."""
+def _read_together(codec: Codec, given: Any, label_from: str, condition: str | None, window: str | None = None) -> Data:
+    """Data whose items share a file: the file, or what `Codec.gathered` takes. window: how to cut it, else as in training."""
     if isinstance(given, str | Path):
         from reverie.data.source import read
 
-        return read(given, label_from=label_from, condition=condition, kind=codec.kind)
+        return read(given, label_from=label_from, condition=condition, kind=codec.kind, window=window or codec.cut)
     items = codec.gathered(given)
     return Data(items, [f"input[{k}]" for k in range(len(items))], kind=codec.kind, source="input")

@@ -109,6 +109,10 @@ def _told_of(
 ) -> tuple[Inputs, list[str]]:
     """Items that `read` reads, told where their conditions are, and which of them are theirs."""
     open_ = [name for name in model.conditions if name != "label" and name not in but]
+    if model.codec.brings and condition_from is None:
+        given = read(None)
+        check_brought(model, given, open_)
+        return given, open_
     wishes = [] if condition_from == "none" else _wishes(model, condition_from, open_)
     names = [wish.name for wish in wishes]
     try:

@@ -1,0 +1,81 @@
+"""The channels of time series: numbers that become normal variables, and go on in straight lines beyond the range seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from reverie.codecs.cells import Cells, Fixed, Number, from_json
+
+_TAIL = 0.9  # the share of training values from which on the slope of the tail is taken
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A number over time: within the range seen as `cells.Number` has it, beyond it in a straight line.
+
+    z = (Phi^-1(F(x)) - mean) / sd for x in [low, high];  z = z(high) + (x - high) / s above, s the mean slope dx/dz from the 90 %
+    quantile to the highest value; so below. The future of a series may leave its past, where the rows of a table may not.
+    What was never negative is never drawn negative.
+    """
+
+    number: Number
+
+    @classmethod
+    def of(cls, about: dict[str, Any]) -> Channel:
+        """Read what `Number.to_json` wrote."""
+        number = from_json(dict(about))
+        if not isinstance(number, Number):
+            raise ValueError(f"a channel of kind {about.get('kind')}")
+        return cls(number)
+
+    @property
+    def name(self) -> str:
+        """The channel's column."""
+        return self.number.name
+
+    @cached_property
+    def _ends(self) -> tuple[float, float, float, float]:
+        """z and slope dx/dz at the lowest and at the highest value."""
+        n = self.number
+        low, high, below, above = n.encode(np.array([n.low, n.high, *self._inner]))
+        down, up = (self._inner[0] - n.low, below - low), (n.high - self._inner[1], high - above)
+        slopes = [dx / dz if dx > 0 and dz > 0 else (n.high - n.low) / (high - low) for dx, dz in (down, up)]
+        return float(low), slopes[0], float(high), slopes[1]
+
+    @cached_property
+    def _inner(self) -> tuple[float, float]:
+        """The values at which the tails begin, from the distribution function's knots."""
+        v, a, b = np.array(self.number.knots).T
+        return tuple(float(np.interp(share, 0.5 * (a + b), v)) for share in (1 - _TAIL, _TAIL))  # type: ignore[return-value]
+
+    def encode(self, x: np.ndarray) -> np.ndarray:
+        """Values as normal variables, float64, NaN where NaN."""
+        n = self.number
+        z_low, below, z_high, above = self._ends
+        z = np.where(x > n.high, z_high + (x - n.high) / above, n.encode(x))
+        z = np.where(x < n.low, z_low + (x - n.low) / below, z)
+        return np.where(np.isnan(x), np.nan, z)
+
+    def decode(self, z: np.ndarray) -> np.ndarray:
+        """Normal variables as values, float64, rounded as the data is."""
+        n = self.number
+        z = z.astype(np.float64)
+        z_low, below, z_high, above = self._ends
+        x = np.where(z > z_high, n.high + (z - z_high) * above, n.decode(z))
+        x = np.where(z < z_low, n.low + (z - z_low) * below, x)
+        x = np.maximum(x, 0.0) if n.low >= 0 else x
+        return x if n.decimals is None else np.round(x, n.decimals)
+
+
+def fitted(name: str, dtype: str, values: np.ndarray) -> Cells:
+    """What a channel holds, from all its values (N,), NaN where missing: a Number, or Fixed where it never changes."""
+    seen = values[~np.isnan(values)]
+    if not len(seen):
+        return Fixed(name, dtype, None)
+    if seen.min() == seen.max():
+        return Fixed(name, dtype, float(seen[0]))
+    return Number.fit(name, dtype, values)
