@@ -26,10 +26,14 @@ import series_contenders
 import series_faults
 import series_hidden
 import series_market
+import series_reverie
 import series_tables
 from series_data import SETS, Set, write
 
 Row = dict[str, Any]
+FORECASTERS = {**series_contenders.CONTENDERS, "reverie": series_reverie.Reverie}
+MARKETS = {**series_market.CONTENDERS, "reverie": series_reverie.ReverieMarket}
+DETECTORS = {**series_faults.DETECTORS, "reverie": series_reverie.ReverieDetector}
 
 
 def main() -> None:
@@ -85,7 +89,7 @@ def hidden(asked: argparse.Namespace) -> Iterator[Row]:
                 naive = None
                 for who in ["seasonal", *others]:
                     started = time.monotonic()
-                    contender = series_contenders.CONTENDERS[who]()
+                    contender = FORECASTERS[who]()
                     contender.fit(found, series_hidden.hide(way), asked.seconds, seed)
                     trained = time.monotonic()
                     draws = contender.draws(cut.hide(mask), series_hidden.DRAWS, seed)
@@ -114,7 +118,7 @@ def market(asked: argparse.Namespace) -> Iterator[Row]:
     for who in asked.contenders:
         for seed in asked.seeds:
             started = time.monotonic()
-            contender = series_market.CONTENDERS[who]()
+            contender = MARKETS[who]()
             contender.fit(found, asked.seconds, seed)
             row = series_market.run(found, contender, seed, asked.draws, asked.every)
             yield {"contender": who, "seed": seed, "seconds": round(time.monotonic() - started, 1), **row}
@@ -128,7 +132,7 @@ def anomaly(asked: argparse.Namespace) -> Iterator[Row]:
             cut, names = series_faults.planted(found, seed)
             for who in asked.contenders:
                 started = time.monotonic()
-                contender = series_faults.DETECTORS[who]()
+                contender = DETECTORS[who]()
                 contender.fit(found, asked.seconds, seed)
                 areas = series_faults.areas(contender.scores(cut), names)
                 row = {"set": name, "contender": who, "seed": seed, "windows": len(names), **areas}
@@ -146,10 +150,10 @@ class Task(NamedTuple):
 
 
 TASKS = {
-    "forecast": Task(hidden, series_contenders.CONTENDERS, series_tables.hidden),
-    "impute": Task(hidden, series_contenders.CONTENDERS, series_tables.hidden),
-    "market": Task(market, series_market.CONTENDERS, series_tables.market),
-    "anomaly": Task(anomaly, series_faults.DETECTORS, series_tables.anomaly),
+    "forecast": Task(hidden, FORECASTERS, series_tables.hidden),
+    "impute": Task(hidden, FORECASTERS, series_tables.hidden),
+    "market": Task(market, MARKETS, series_tables.market),
+    "anomaly": Task(anomaly, DETECTORS, series_tables.anomaly),
 }
 
 

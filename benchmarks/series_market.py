@@ -156,7 +156,8 @@ class Joint(Drawn):
 def window(values: np.ndarray) -> Cut:
     """Windows (N, L, C) of no season."""
     phase = np.broadcast_to(np.arange(values.shape[1]), values.shape[:2])
-    return Cut(values, np.full(len(values), values.shape[1]), np.full_like(values, np.nan), phase)
+    lengths = np.full(len(values), values.shape[1])
+    return Cut(values, lengths, np.full_like(values, np.nan), phase, np.zeros(len(values)))
 
 
 CONTENDERS: dict[str, type[Market]] = {cls.name: cls for cls in (Historical, Memoryless, Joint, Garch, Refitted)}
