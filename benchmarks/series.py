@@ -6,7 +6,7 @@
         [--contenders seasonal,linear] [--seeds 0,1,2] [--seconds 60] [--json FILE]
 
 The sets: series_data.py. What is hidden and how draws are scored: series_hidden.py. Risk and scenarios: series_market.py,
-series_backtest.py. Faults: series_faults.py. A contender is a class of its task's table CONTENDERS or DETECTORS.
+series_backtest.py. Faults: series_faults.py. A contender is a class in its task's CONTENDERS or DETECTORS.
 """
 
 from __future__ import annotations
@@ -17,18 +17,23 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import series_contenders
 import series_faults
 import series_hidden
 import series_market
+import series_reverie
+import series_tables
 from series_data import SETS, Set, write
 
 Row = dict[str, Any]
+FORECASTERS = {**series_contenders.CONTENDERS, "reverie": series_reverie.Reverie}
+MARKETS = {**series_market.CONTENDERS, "reverie": series_reverie.ReverieMarket}
+DETECTORS = {**series_faults.DETECTORS, "reverie": series_reverie.ReverieDetector}
 
 
 def main() -> None:
@@ -38,14 +43,14 @@ def main() -> None:
         return
     series_market.Garch.python = asked.python
     rows: list[Row] = []
-    for row in TASKS[asked.task](asked):
+    task = TASKS[asked.task]
+    for row in task.run(asked):
         rows.append(row)
         if asked.json:
             about = {"command": shlex.join(sys.argv), "python": platform.python_version()}
             versions = {name: version(name) for name in ("numpy", "pandas", "scikit-learn", "reverie")}
             asked.json.write_text(json.dumps({**about, "versions": versions, "rows": rows}, indent=1) + "\n")
-    if asked.task == "market":
-        print(series_market.table(rows))
+    print(f"\n{task.table(rows)}")
 
 
 def arguments() -> argparse.Namespace:
@@ -53,7 +58,7 @@ def arguments() -> argparse.Namespace:
     listed = lambda text: text.split(",")  # noqa: E731
     words.add_argument("--data", type=Path, required=True)
     words.add_argument("--task", choices=list(TASKS), default="forecast")
-    words.add_argument("--only", type=listed, help="sets; all, but for the market's")
+    words.add_argument("--only", type=listed, help="sets; all (the market is stocks)")
     words.add_argument("--contenders", type=listed, help="all")
     words.add_argument("--seeds", type=lambda text: [int(s) for s in text.split(",")], default=[0, 1, 2])
     words.add_argument("--seconds", type=float, default=60, help="of training, at most, for each contender and task")
@@ -63,36 +68,36 @@ def arguments() -> argparse.Namespace:
     words.add_argument("--files", type=Path, help="write the sets as CSV files there, and do no more")
     words.add_argument("--json", type=Path)
     asked = words.parse_args()
-    asked.only = asked.only or (["stocks"] if asked.task == "market" else list(SETS))
+    known = TASKS[asked.task].contenders
+    asked.only = asked.only or list(SETS)
+    asked.contenders = asked.contenders or list(known)
+    for given, names in ((asked.only, SETS), (asked.contenders, known)):
+        if set(given) - set(names):
+            words.error(f"{', '.join(sorted(set(given) - set(names)))}: not among {', '.join(names)}")
     return asked
-
-
-def chosen(asked: argparse.Namespace, known: dict[str, type]) -> list[tuple[str, type]]:
-    return [(name, known[name]) for name in asked.contenders or known]
 
 
 def hidden(asked: argparse.Namespace) -> Iterator[Row]:
     """Forecast or impute: each contender's draws of what each way hides, beside the seasonal one's of the same seed."""
+    others = [who for who in asked.contenders if who != "seasonal"]
     for name in asked.only:
-        found, cut = SETS[name](asked.data), None
+        found = SETS[name](asked.data)
         cut = found.testing()
         for way in series_hidden.TASKS[asked.task]:
             mask = series_hidden.held_back(way, cut)
             for seed in asked.seeds:
                 naive = None
-                contenders = chosen(asked, series_contenders.CONTENDERS)
-                first = ("seasonal", series_contenders.Seasonal)
-                for who, cls in [first, *(c for c in contenders if c[0] != "seasonal")]:
+                for who in ["seasonal", *others]:
                     started = time.monotonic()
-                    contender = cls()
+                    contender = FORECASTERS[who]()
                     contender.fit(found, series_hidden.hide(way), asked.seconds, seed)
                     trained = time.monotonic()
                     draws = contender.draws(cut.hide(mask), series_hidden.DRAWS, seed)
                     took = {"fit_s": round(trained - started, 2), "draw_s": round(time.monotonic() - trained, 2)}
                     sums = series_hidden.scored(draws, cut.values, mask)
                     naive = naive or sums
-                    row = {"set": name, "way": way, "contender": who, "seed": seed, **took}
-                    yield say({**row, **series_hidden.summary(sums, naive), "unit": found.unit})
+                    row = {"set": name, "way": way, "contender": who, "seed": seed, "unit": found.unit, **took}
+                    yield say({**row, **series_hidden.summary(sums, naive)})
 
 
 def say(row: Row) -> Row:
@@ -110,10 +115,10 @@ def market(asked: argparse.Namespace) -> Iterator[Row]:
     """Scenarios and one-day-ahead risk."""
     found: Set = SETS["stocks"](asked.data)
     yield {"contender": "years before", "seed": 0, **series_market.years_before(found)}
-    for who, cls in chosen(asked, series_market.CONTENDERS):
+    for who in asked.contenders:
         for seed in asked.seeds:
             started = time.monotonic()
-            contender = cls()
+            contender = MARKETS[who]()
             contender.fit(found, asked.seconds, seed)
             row = series_market.run(found, contender, seed, asked.draws, asked.every)
             yield {"contender": who, "seed": seed, "seconds": round(time.monotonic() - started, 1), **row}
@@ -125,9 +130,9 @@ def anomaly(asked: argparse.Namespace) -> Iterator[Row]:
         found = SETS[name](asked.data)
         for seed in asked.seeds:
             cut, names = series_faults.planted(found, seed)
-            for who, cls in chosen(asked, series_faults.DETECTORS):
+            for who in asked.contenders:
                 started = time.monotonic()
-                contender = cls()
+                contender = DETECTORS[who]()
                 contender.fit(found, asked.seconds, seed)
                 areas = series_faults.areas(contender.scores(cut), names)
                 row = {"set": name, "contender": who, "seed": seed, "windows": len(names), **areas}
@@ -136,7 +141,20 @@ def anomaly(asked: argparse.Namespace) -> Iterator[Row]:
                 yield {**row, "seconds": round(time.monotonic() - started, 1)}
 
 
-TASKS = {"forecast": hidden, "impute": hidden, "market": market, "anomaly": anomaly}
+class Task(NamedTuple):
+    """How a task is run, who can run in it, and how its rows are shown."""
+
+    run: Callable[[argparse.Namespace], Iterator[Row]]
+    contenders: dict[str, Any]
+    table: Callable[[list[Row]], str]
+
+
+TASKS = {
+    "forecast": Task(hidden, FORECASTERS, series_tables.hidden),
+    "impute": Task(hidden, FORECASTERS, series_tables.hidden),
+    "market": Task(market, MARKETS, series_tables.market),
+    "anomaly": Task(anomaly, DETECTORS, series_tables.anomaly),
+}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Contenders of series.py's forecasts and imputations: simple fillers with the spread of their training errors, and one learned.
+"""Contenders of series.py's forecasts and imputations: simple fillers with the spread of their training errors, and two learned.
 
 A contender is fitted to a set's training windows for one task (how values are hidden), and then draws what held-out windows hide.
 """
@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 from series_data import Cut, Set
+from sklearn.covariance import LedoitWolf
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 Hide = Callable[[Cut, np.random.Generator], np.ndarray]  # windows -> (N, L, C), which values are hidden
@@ -106,6 +107,38 @@ class Seasonal(Filler):
 
     def points(self, given: Cut) -> np.ndarray:
         return known_or(given.values, known_or(given.earlier, at(self.profile, given.phase)))
+
+
+class Normal(Forecaster):
+    """The normal law of whole windows, given what is known of one: mean and covariance of all steps of all channels together.
+
+    x_h | x_k ~ N(m_h + S_hk S_kk^-1 (x_k - m_k), S_hh - S_hk S_kk^-1 S_kh), S shrunk as Ledoit & Wolf 2004 have it. Gaps of
+    training windows are filled by lines, and what lies beyond a window's end is as unknown as what is hidden.
+    """
+
+    name = "normal"
+
+    def fit(self, found: Set, hide: Hide, seconds: float, seed: int) -> None:
+        x, steps = found.training(STRIDE).values, found.testing().values.shape[1]
+        x = np.pad(x, ((0, 0), (0, steps - x.shape[1]), (0, 0)), constant_values=np.nan)
+        x = known_or(by_column(x, lambda one: one.interpolate(limit_direction="both")), np.nanmean(x, (0, 1)))
+        flat = x.reshape(len(x), -1)
+        scale = flat.std(0)
+        self.mean, self.covariance = flat.mean(0), LedoitWolf().fit(flat / scale).covariance_ * np.outer(scale, scale)
+
+    def draws(self, given: Cut, k: int, seed: int) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        flat = given.values.reshape(len(given.values), -1)
+        made = np.repeat(flat[None], k, axis=0)
+        masks, which = np.unique(np.isnan(flat), axis=0, return_inverse=True)
+        for number, mask in enumerate(masks):
+            h, known, rows = np.flatnonzero(mask), np.flatnonzero(~mask), np.flatnonzero(which == number)
+            pull = np.linalg.solve(self.covariance[np.ix_(known, known)], self.covariance[np.ix_(known, h)])
+            left = self.covariance[np.ix_(h, h)] - self.covariance[np.ix_(h, known)] @ pull
+            mean = self.mean[h] + (flat[np.ix_(rows, known)] - self.mean[known]) @ pull
+            noise = rng.standard_normal((k, len(rows), len(h))) @ np.linalg.cholesky(left).T
+            made[:, rows[:, None], h] = mean + noise
+        return made.reshape(k, *given.values.shape)
 
 
 class Boosted(Forecaster):
@@ -248,4 +281,4 @@ def neighbours(values: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.stack([np.take_along_axis(x, place, 1) for place in asked]) for x in (packed, steps))
 
 
-CONTENDERS: dict[str, type[Forecaster]] = {cls.name: cls for cls in (Seasonal, Linear, Last, Mean, Boosted)}
+CONTENDERS: dict[str, type[Forecaster]] = {cls.name: cls for cls in (Seasonal, Linear, Last, Mean, Normal, Boosted)}

@@ -4,7 +4,7 @@
 
     name      what it is, and its units                                    training                held out
     italy     a day's power demand, 24 hours, each day z-normalised        877 days                219 days (a fifth, seed 0)
-    vowels    12 cepstrum coefficients of a spoken vowel, 7 to 29 steps    aeon's training file    aeon's test file, 370 of them
+    vowels    12 cepstrum coefficients of a spoken vowel, 7 to 29 steps    aeon's training file    aeon's test file, 369 of 370
     glucose   a person's blood glucose every 5 minutes, mg/dl, with gaps   the first 80 % of time  the last 20 %
     stocks    daily log returns of 20 stocks, in %                         1990 to 2013            2014 to 2022
 
@@ -33,13 +33,15 @@ class Cut:
 
     values: (N, L, C) float64, NaN where nothing was observed, where it is hidden, and beyond a window's end. lengths: (N,),
     how long each window is. earlier: (N, L, C), the value one season before each step, from before the window too; NaN where
-    there is none. phase: (N, L), the step's place in its season, from 0.
+    there is none. phase: (N, L), the step's place in its season, from 0. starts: (N,), the time of the first step, as in the
+    files, dates in seconds since 1970.
     """
 
     values: np.ndarray
     lengths: np.ndarray
     earlier: np.ndarray
     phase: np.ndarray
+    starts: np.ndarray
 
     def hide(self, hidden: np.ndarray) -> Cut:
         """The same windows, NaN where `hidden` (N, L, C). No season is shorter than a window: `earlier` gives nothing away."""
@@ -47,7 +49,7 @@ class Cut:
 
     def take(self, index: np.ndarray) -> Cut:
         """Some of the windows."""
-        return Cut(self.values[index], self.lengths[index], self.earlier[index], self.phase[index])
+        return Cut(*(part[index] for part in (self.values, self.lengths, self.earlier, self.phase, self.starts)))
 
     @property
     def inside(self) -> np.ndarray:
@@ -74,17 +76,17 @@ class Set:
 
     def training(self, stride: int) -> Cut:
         """Training windows, `stride` steps apart where series are longer than a window."""
-        return self._cut(self.train, stride, [one[:0] for one in self.train])
+        return self._cut(self.train, self.times[0], stride, [one[:0] for one in self.train])
 
     def testing(self, stride: int | None = None) -> Cut:
         """Held-out windows, side by side where no stride is given."""
-        return self._cut(self.held, stride or self.length or 1, self.train)
+        return self._cut(self.held, self.times[1], stride or self.length or 1, self.train)
 
-    def _cut(self, series: list[np.ndarray], stride: int, before: list[np.ndarray]) -> Cut:
+    def _cut(self, series: list[np.ndarray], times: list[pd.Index], stride: int, before: list[np.ndarray]) -> Cut:
         if self.length is None:
             return padded(series, self.season)
-        values, earlier, phase = [], [], []
-        for one, past in zip(series, before, strict=True):
+        values, earlier, phase, starts = [], [], [], []
+        for one, when, past in zip(series, times, before, strict=True):
             ago = season_ago(one, past, self.season)
             steps = np.arange(len(one))
             for start in range(0, len(one) - self.length + 1, stride):
@@ -92,8 +94,15 @@ class Set:
                 if np.isfinite(one[part]).mean() >= 0.9:  # a window of the sensor's pauses shows nothing
                     values.append(one[part])
                     earlier.append(ago[part])
+                    starts.append(seconds(when[start]))
                     phase.append(steps[part] % self.season if self.season else steps[part] - start)
-        return Cut(np.stack(values), np.full(len(values), self.length), np.stack(earlier), np.stack(phase))
+        lengths = np.full(len(values), self.length)
+        return Cut(np.stack(values), lengths, np.stack(earlier), np.stack(phase), np.array(starts))
+
+
+def seconds(time: pd.Timestamp | int) -> float:
+    """A time as a number: seconds since 1970 of a date."""
+    return time.timestamp() if isinstance(time, pd.Timestamp) else float(time)
 
 
 def season_ago(one: np.ndarray, past: np.ndarray, season: int | None) -> np.ndarray:
@@ -110,7 +119,8 @@ def padded(series: list[np.ndarray], season: int | None) -> Cut:
     for k, one in enumerate(series):
         values[k, : len(one)] = one
     phase = np.broadcast_to(np.arange(lengths.max()), values.shape[:2])
-    return Cut(values, lengths, np.full_like(values, np.nan), phase % season if season else phase)
+    phase = phase % season if season else phase
+    return Cut(values, lengths, np.full_like(values, np.nan), phase, np.zeros(len(series)))
 
 
 def italy(data: Path) -> Set:
@@ -124,6 +134,7 @@ def italy(data: Path) -> Set:
 def vowels(data: Path) -> Set:
     """JapaneseVowels: nine speakers, in both files."""
     train, held = (ts_file(data / f"{VOWELS}_{side}.ts") for side in ("TRAIN", "TEST"))
+    held = [one for one in held if len(one) <= max(map(len, train))]  # one of 370 is longer than all in training
     channels = tuple(f"lpc{k}" for k in range(1, 13))
     return Set("vowels", channels, train, held, counted(train, held), None, None, "as in the file")
 
@@ -139,12 +150,14 @@ def glucose(data: Path) -> Set:
 
 
 def stocks(data: Path) -> Set:
-    """Stocks: 100 log(p_t / p_(t-1))."""
+    """Stocks: 100 log(p_t / p_(t-1)); times count trading days, so that holidays are no gaps."""
     prices = pd.read_csv(data / STOCKS, index_col=0, parse_dates=True)
     returns = 100 * np.log(prices).diff().iloc[1:]
     sides = returns.loc[:LAST_TRAINING_DAY], returns.loc[returns.index > LAST_TRAINING_DAY]
     train, held = ([side.to_numpy()] for side in sides)
-    return Set("stocks", tuple(returns), train, held, tuple([s.index] for s in sides), 64, None, "% a day")
+    days = pd.RangeIndex(len(returns))
+    times = [days[: len(sides[0])]], [days[len(sides[0]) :]]
+    return Set("stocks", tuple(returns), train, held, times, 64, None, "% a day")
 
 
 SETS: dict[str, Callable[[Path], Set]] = {"italy": italy, "vowels": vowels, "glucose": glucose, "stocks": stocks}

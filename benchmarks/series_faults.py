@@ -73,7 +73,7 @@ def areas(scores: np.ndarray, names: np.ndarray) -> dict[str, float]:
     """AUROC over all windows, and of each kind's beside those without a fault."""
     fine = names == ""
     found = {"auroc": float(roc_auc_score(~fine, scores))}
-    for kind in sorted(set(names) - {""}):
+    for kind in sorted(set(names.tolist()) - {""}):
         some = fine | (names == kind)
         found[kind] = float(roc_auc_score(~fine[some], scores[some]))
     return found

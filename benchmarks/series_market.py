@@ -18,7 +18,9 @@ from typing import ClassVar
 import numpy as np
 from scipy import stats
 from series_backtest import report
-from series_data import Set
+from series_contenders import Forecaster, Normal
+from series_data import Cut, Set
+from series_hidden import hide
 
 LEVELS = (0.95, 0.99)
 LAGS = range(1, 21)
@@ -64,10 +66,10 @@ class Historical(Market):
         return np.stack([whole[day - self.DAYS : day] for day in days], axis=1)
 
 
-class Gaussian(Market):
+class Memoryless(Market):
     """Days without memory from one normal law with the training years' means and covariances."""
 
-    name = "gaussian"
+    name = "memoryless"
 
     def fit(self, found: Set, seconds: float, seed: int) -> None:
         flat = np.concatenate(found.train)
@@ -99,7 +101,7 @@ class Garch(Market):
 
     def ahead(self, returns: np.ndarray, days: np.ndarray, k: int, seed: int) -> np.ndarray:
         law = self._ask("ahead", {"returns": portfolio(returns), "days": days}, len(self.train), self.refit)
-        t = np.random.default_rng(seed).standard_t(law["nu"], (k, len(days)))
+        t = stats.t.ppf(np.arange(1, k + 1)[:, None] / (k + 1), law["nu"])  # its quantiles: no chance in the law's own
         return law["mean"] + law["sd"] * t * np.sqrt((law["nu"] - 2) / law["nu"])
 
     def _ask(self, what: str, arrays: dict[str, np.ndarray], *numbers: int) -> dict[str, np.ndarray]:
@@ -121,7 +123,44 @@ class Refitted(Garch):
     refit = 63
 
 
-CONTENDERS: dict[str, type[Market]] = {cls.name: cls for cls in (Historical, Gaussian, Garch, Refitted)}
+class Drawn(Market):
+    """Whatever draws what windows hide: all of a window is a scenario, the last day of one is tomorrow."""
+
+    forecaster: ClassVar[type[Forecaster]]
+    LIMIT: ClassVar[float] = 2e7  # values among the draws that are in memory at once
+
+    def fit(self, found: Set, seconds: float, seed: int) -> None:
+        self.steps, self.channels, self.model = found.length, len(found.channels), self.forecaster()
+        self.model.fit(found, hide("forecast"), seconds, seed)
+
+    def scenarios(self, n: int, seed: int) -> np.ndarray:
+        return self.model.draws(window(np.full((n, self.steps, self.channels), np.nan)), 1, seed)[0]
+
+    def ahead(self, returns: np.ndarray, days: np.ndarray, k: int, seed: int) -> np.ndarray:
+        rows = max(1, int(self.LIMIT // (k * self.steps * self.channels)))
+        drawn = []
+        for start in range(0, len(days), rows):
+            given = np.stack([returns[day - self.steps + 1 : day + 1] for day in days[start : start + rows]])
+            given[:, -1] = np.nan
+            drawn.append(portfolio(self.model.draws(window(given), k, seed + start)[:, :, -1]))
+        return np.concatenate(drawn, axis=1)
+
+
+class Joint(Drawn):
+    """The normal law of whole windows (series_contenders.py)."""
+
+    name = "normal"
+    forecaster = Normal
+
+
+def window(values: np.ndarray) -> Cut:
+    """Windows (N, L, C) of no season."""
+    phase = np.broadcast_to(np.arange(values.shape[1]), values.shape[:2])
+    lengths = np.full(len(values), values.shape[1])
+    return Cut(values, lengths, np.full_like(values, np.nan), phase, np.zeros(len(values)))
+
+
+CONTENDERS: dict[str, type[Market]] = {cls.name: cls for cls in (Historical, Memoryless, Joint, Garch, Refitted)}
 
 
 def statistics(windows: np.ndarray) -> dict[str, np.ndarray]:
@@ -174,27 +213,3 @@ def years_before(found: Set) -> dict[str, object]:
     real = found.testing().values
     own = {name: round(float(np.median(v)), 4) for name, v in statistics(real).items()}
     return {"scenarios": apart(found.training(found.length).values, real), "held_out": own}
-
-
-def table(rows: list[dict[str, object]]) -> str:
-    """What a person reads of the runs."""
-    lines = [
-        "",
-        f"{'risk, one day ahead':38s} exceeded of 95 %    kupiec  independ.      both  Z2 (p)         VaR   ES",
-    ]
-    for row in rows:
-        for level, r in row.get("risk", {}).items():
-            who = f"{row['contender']} seed {row['seed']} {float(level):.0%} of {row['days']} days"
-            low, high = r["interval"]
-            count = f"{r['exceeded']:5d}   {low:3d}..{high:3d} {'yes' if r['within'] else 'NO ':3s}"
-            tests = (
-                f"{r['kupiec']:7.3f} {r['independence']:9.3f} {r['conditional']:9.3f}  {r['z2']:+.2f} ({r['z2_p']:.3f})"
-            )
-            lines.append(f"{who:38s} {count}  {tests}  {r['var']:.2f}  {r['es']:.2f}")
-    lines += ["", "scenarios: median absolute difference from the held-out years"]
-    names = [name for name in rows[0]["scenarios"] if name != "own"]
-    lines.append(" " * 24 + " ".join(f"{name[:12]:>12s}" for name in names))
-    for row in rows:
-        who = f"{row['contender']} {'seed ' + str(row['seed']) if 'risk' in row else ''}"
-        lines.append(f"{who:24s}" + " ".join(f"{row['scenarios'][name]:12.4f}" for name in names))
-    return "\n".join(lines)
