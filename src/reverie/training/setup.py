@@ -37,6 +37,7 @@ from reverie.training.settings import TrainSettings, parse_resolution, share_or_
 from reverie.training.validation import ITEMS, Items
 
 _AT_ONCE = 1 << 24  # entries, of items that are encoded together
+_BEGUN_WITH = 4096  # training items that a network sees before it learns
 MISMATCH = 0.01  # nats per dimension, above which the prior is no longer near enough to where training ended
 
 
@@ -280,6 +281,8 @@ def _fresh(
         cls: Any = registry.find("networks", str(settings.chosen("architecture")))
         told = {"takes_entries": True} if settings.entries_told else {}
         network = cls.sized(settings.size, blocks(codec, process), conditions.declared, **told)
+        few = np.linspace(0, len(train) - 1, min(len(train), _BEGUN_WITH)).round().astype(int)
+        network.begin(Loader(train.subset(few).items, codec, 0).encoded(range(len(few))))
     return Model(codec, _denoiser(process, sigma_data, settings, network), conditions)
 
 
