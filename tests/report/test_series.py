@@ -164,7 +164,7 @@ def test_a_forecast_counts_what_lies_in_its_bands(run, judged, monkeypatch):
     assert all(float(c.error) < 1e-12 for c in found.channels)
     chosen = [truth[k] for k in np.linspace(0, len(held) - 1, 4).round().astype(int)]
     still = np.mean([np.abs(x[-5] - x[-4:]) for x in chosen], axis=(0, 1))
-    assert [c.still for c in found.channels] == curves.told(still)
+    assert [c.still for c in found.channels] == [curves.told(v) for v in still]
     assert len(found.curves) == 8
 
 
