@@ -100,7 +100,8 @@ def memory_words(c: dict[str, Any]) -> str:
 
 def drift_words(c: dict[str, Any]) -> str:
     """Whether a channel stays where it was."""
-    return f"last third {c['drift']:+.2f} sd of the first" + (": it drifts" if abs(c["drift"]) > 0.5 else "")
+    side = "above" if c["drift"] >= 0 else "below"
+    return f"last third {abs(c['drift']):.2f} sd {side} the first" + (": it drifts" if abs(c["drift"]) > 0.5 else "")
 
 
 def steps_words(found: dict[str, Any]) -> str:
