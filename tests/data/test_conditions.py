@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import zipfile
 
 import numpy as np
@@ -11,8 +12,9 @@ from PIL import Image
 
 from reverie.codecs.image import ImageCodec
 from reverie.conditions import Knowledge
-from reverie.data.columns import Labels, Numbers, Pictures
+from reverie.data.columns import Labels, Numbers, Pictures, Starts
 from reverie.data.dataset import Data
+from reverie.data.known import KnownStart
 from reverie.data.loader import Loader
 from reverie.data.source import read
 from reverie.data.split import split
@@ -262,3 +264,43 @@ def test_conditions_do_not_move_the_split_and_follow_it():
     held = split(data).held_out
     assert data.subset(held).told(range(len(held)))["style"] == [f"s{k % 3}" for k in held]
     assert Labels.of(["b", "a"]).plain() == ["b", "a"]
+
+
+def starts(*dates, step=3600.0, steps=24):
+    return Starts(np.array([np.datetime64(d, "s").astype(float) for d in dates]), step, steps)
+
+
+def test_a_start_is_told_as_where_each_step_stands_in_day_week_and_year():
+    column = starts("2024-01-01", "2024-07-01T06:00", "2023-01-01")
+    known = KnownStart.fit(column, "start", (1, 24))
+    assert list(known.periods) == ["day", "week", "year"]
+    told = known.encode(column)
+    day, week = told.value[:, 0:2], told.value[:, 2:4]
+    assert told.value.shape == (3, 6, 24)
+    assert told.present.all()
+    assert day[0, :, 0].tolist() == pytest.approx([1, 0], abs=1e-6)  # midnight
+    assert day[0, :, 12].tolist() == pytest.approx([-1, 0], abs=1e-6)  # noon
+    assert day[1, :, 0].tolist() == pytest.approx([0, 1], abs=1e-6)  # six in the morning
+    assert week[0, :, 0].tolist() == pytest.approx([1, 0], abs=1e-6)  # a Monday begins
+    assert week[1, :, 0].tolist() == pytest.approx([math.cos(2 * math.pi / 28), math.sin(2 * math.pi / 28)], abs=1e-6)
+
+
+def test_periods_that_steps_cannot_show_or_training_hardly_saw_are_not_told():
+    days = KnownStart.fit(starts("2020-01-01", "2021-01-01", step=86_400.0, steps=10), "start", (1, 10))
+    assert list(days.periods) == ["week", "year"]
+    assert list(KnownStart.fit(starts("2020-01-01", "2020-01-03"), "start", (1, 24)).periods) == ["day", "week"]
+
+
+def test_a_start_is_drawn_from_those_of_training_or_stated_as_a_date():
+    column = starts("2024-01-01", "2024-07-01T06:00", "2023-01-01")
+    known = Knowledge.fit({"start": column}, (1, 24))
+    drawn = known.ask(30, {}, seed=0)
+    assert set(drawn.values["start"]) == set(column.plain())
+    said = known.ask(1, {"start": "2024-01-02T12:00"}, 0)
+    assert said.values["start"] == ["2024-01-02T12:00:00.000"]
+    assert torch.equal(said.cond["start"].value[0, :2], known["start"].encode(starts("2030-01-01T12:00")).value[0, :2])
+    with pytest.raises(ReverieError, match="start = soon: give a date"):
+        known.ask(1, {"start": "soon"}, 0)
+    again = Knowledge.from_json(known.to_json(), known.tensors())
+    assert again["start"] == known["start"]
+    assert torch.equal(again.rows, known.rows)

@@ -174,3 +174,27 @@ def test_groups_go_with_their_items_and_there_is_one_for_each():
     assert part.groups == ["d", "b"]
     with pytest.raises(ReverieError, match="2 groups for 5 items"):
         Data(of(range(5)).items, list("12345"), groups=["a", "b"])
+
+
+def stretches(length, many, share=0.1):
+    """Windows of `length` steps of one series of `many`, and where each begins and ends."""
+    first = np.arange(many - length + 1)
+    spans = np.stack([first, first + length], 1) / many
+    return Data([np.full((2, 2, 1), k, np.uint8) for k in first % 251], [str(k) for k in first], spans=spans), first
+
+
+def test_of_stretches_of_time_the_end_is_held_out_and_shares_no_step_with_what_is_trained():
+    data, first = stretches(12, 200)
+    cut = split(data, 0.2)
+    assert first[cut.train].max() + 12 <= 160 <= first[cut.held_out].min()
+    assert len(cut.train) == 160 - 12 + 1
+    assert len(cut.held_out) == 40 - 12 + 1
+    assert split(data, 0.01).held_out.tolist() == [188]  # at least one
+
+
+def test_stretches_cannot_be_held_out_by_number_nor_where_one_is_nearly_all():
+    data, _ = stretches(12, 200)
+    with pytest.raises(ReverieError, match="of series the last share of time is held out"):
+        split(data, 30)
+    with pytest.raises(ReverieError, match="no series is long enough"):
+        split(stretches(12, 20)[0], 0.2)

@@ -117,6 +117,6 @@ def test_a_network_that_is_told_nothing_is_the_one_without(model):
     assert all(torch.equal(nothing[k], revealed[k]) for k in x)
 
 
-def test_entries_are_for_data_of_several_fields():
-    with pytest.raises(ReverieError, match=r"--entries 0\.5 is for data of several fields"):
+def test_entries_are_for_data_of_which_parts_can_be_missing():
+    with pytest.raises(ReverieError, match=r"--entries 0\.5 is for data of which parts can be missing"):
         reverie.train("digits", entries=0.5, steps=1, threads=1, device="cpu")

@@ -109,6 +109,14 @@ class Codec(ABC):
         """Turn arrays (N, *) into items."""
         return [self.decode(one) for one in x]
 
+    def tiles(self, items: Any) -> tuple[Any, np.ndarray]:
+        """Items as a model sees them, side by side where they are longer than that, and of which item each is a part."""
+        return items, np.arange(len(items))
+
+    def rejoined(self, given: Any, made: Sequence[Item]) -> Any:
+        """What was made of each of `tiles`' items, as the items that these are parts of."""
+        return self.joined([made])
+
     def brought(self, items: Sequence[Item] | np.ndarray) -> dict[str, list[Any]]:
         """What items tell of themselves to a model that is told it, by the condition's name: of series, their length."""
         return {}
@@ -134,6 +142,11 @@ class Codec(ABC):
     def with_conditions(self, items: Sequence[Item], values: Mapping[str, Sequence[Any]]) -> Sequence[Item]:
         """Items with what they were told, by name, put into them, for kinds whose items hold it."""
         return items
+
+    @property
+    def unit(self) -> str:
+        """What a difference of 1 between encoded numbers is, for a person."""
+        return "where black is -1 and white 1"
 
     def annotated(self, items: Sequence[Item], values: Mapping[str, np.ndarray]) -> Sequence[Item]:
         """Items with numbers beside each, by name, for kinds whose items are one file."""

@@ -17,7 +17,7 @@ _MOST = 8  # panels
 def fans(
     channels: Sequence[str], series: Sequence[Series], holes: Sequence[np.ndarray], draws: Sequence[Windows]
 ) -> np.ndarray:
-    """The first channels of the first series with gaps, uint8 (H, W, 3): what is known black, the draws' median and bands blue."""
+    """The first channels of the first series with gaps, uint8 (H, W, 3): known values black, the draws' median and bands blue."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

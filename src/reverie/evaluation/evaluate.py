@@ -30,6 +30,7 @@ from scipy.stats import norm
 from reverie.errors import ReverieError
 from reverie.evaluation.audit import Audit, audit
 from reverie.evaluation.classifier import LabelAgreement, label_agreement
+from reverie.evaluation.filling import Filling
 from reverie.evaluation.likelihood import Likelihood
 from reverie.evaluation.membership import Membership
 from reverie.metrics.base import Comparison, Features, Metric, Test
@@ -73,7 +74,8 @@ class Score:
 class Evaluation:
     """All that is known about a set of samples: scores, agreement with the labels asked for, the audit for copies.
 
-    likelihood: of the model itself, on held-out items; None where samples alone were judged.
+    likelihood: of the model itself, on held-out items; None where samples alone were judged. filling: how well it says what it
+    is not shown, where it can be asked.
     """
 
     n: int
@@ -83,6 +85,7 @@ class Evaluation:
     audit: Audit
     notes: tuple[str, ...]
     likelihood: Likelihood | None = None
+    filling: tuple[Filling, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain numbers, strings, lists and dictionaries."""
@@ -101,6 +104,7 @@ class Evaluation:
         """Return the evaluation as lines for a person."""
         labels = [] if self.labels is None else [self.labels.line()]
         bits = [] if self.likelihood is None else [self.likelihood.line()]
+        bits += [one.line() for one in self.filling]
         return [
             *map(format_score, self.scores),
             *labels,

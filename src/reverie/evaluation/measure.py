@@ -14,6 +14,7 @@ from reverie.core.samplers import Step
 from reverie.data.dataset import Data
 from reverie.errors import ReverieError
 from reverie.evaluation.evaluate import Evaluation, evaluate, labels_like
+from reverie.evaluation.filling import fillings
 from reverie.evaluation.likelihood import ITEMS, likelihood
 from reverie.evaluation.membership import ITEMS as MEMBERS
 from reverie.evaluation.membership import Membership, losses, membership
@@ -104,7 +105,8 @@ def measure(
         spans=train.spans,
     )
     said = [*([] if whole or codec.joint else [PATCHED]), *([] if train.spans is None else [IN_TIME])]
-    return dataclasses.replace(judged, notes=(*held_out.notes, *judged.notes, *said)), samples
+    filled = fillings(model, train, held_out, seed=seed)
+    return dataclasses.replace(judged, notes=(*held_out.notes, *judged.notes, *said), filling=filled), samples
 
 
 class _Values(Features):

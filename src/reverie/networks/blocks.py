@@ -40,6 +40,22 @@ def groups_of(channels: int) -> int:
     return math.gcd(32, channels // 8) if channels % 8 == 0 else 1
 
 
+def between(value: Tensor, known: Tensor) -> Tensor:
+    """(B, C, L) with what is not known on the line between its neighbours along L, or as the nearest one at the ends; 0 for none.
+
+    Where a network is told values, this is what it would have to carry along itself, step by step.
+    """
+    steps = value.shape[-1]
+    step = torch.arange(steps, device=value.device).expand(value.shape)
+    before = torch.where(known, step, -1).cummax(-1).values
+    after = steps - 1 - torch.where(known, steps - 1 - step, -1).flip(-1).cummax(-1).values.flip(-1)
+    before, after = torch.where(before < 0, after, before), torch.where(after >= steps, before, after)
+    value = torch.where(known, value, 0)
+    ends = [value.gather(-1, place.clamp(0, steps - 1)) for place in (before, after)]
+    share = (step - before) / (after - before).clamp(min=1)
+    return torch.lerp(ends[0], ends[1], share.clamp(0, 1).to(value))
+
+
 class LevelFeatures(nn.Module):
     """Fourier features of the noise level: cos(w_k level), sin(w_k level), w_k geometric from 1/2 to 32.
 

@@ -13,7 +13,18 @@ from torch.utils.checkpoint import checkpoint as recompute
 from reverie.errors import ReverieError
 from reverie.example import ENTRIES, Condition, Conditions
 from reverie.networks.base import SIZES, Blocks, Network, the_only
-from reverie.networks.blocks import Attention, Down, LevelFeatures, Residual, Up, conv, groups_of, padded, silent
+from reverie.networks.blocks import (
+    Attention,
+    Down,
+    LevelFeatures,
+    Residual,
+    Up,
+    between,
+    conv,
+    groups_of,
+    padded,
+    silent,
+)
 from reverie.networks.conditions import Declared, Told
 
 _DIAL = {  # width of the first level, residual blocks per level
@@ -174,7 +185,7 @@ class UNet(Network):
             return [torch.zeros_like(x)] * 2
         value = told.value.view(x.shape).to(x)
         known = ~value.isnan() & told.present.view(-1, *[1] * (x.ndim - 1))
-        return [torch.where(known, value, 0), known.to(x)]
+        return [between(value, known) if x.ndim == 3 else torch.where(known, value, 0), known.to(x)]
 
     def _modulations(self, level: Tensor, cond: Conditions) -> Iterator[Tensor]:
         """What the level and the labels tell each block, (B, 2 outputs), in the order in which they run."""

@@ -6,14 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 
 from reverie.codecs.gaps import LongGaps, Stretch
 from reverie.core.samplers import Step
-from reverie.tasks.parts.edits import Draws
+from reverie.tasks.parts.edits import APART, Draws
 from reverie.tasks.parts.knowing import Window, knowing
 from reverie.tasks.parts.told import wish
+from reverie.tasks.parts.walk import walk
 
-_FIRST = 1 << 20  # inputs of a round's own noise before the next one's begins
+_ITEMS = 1 << 20  # items that a turn has noise for before the next one's begins
 
 
 def in_stretches(
@@ -31,17 +33,12 @@ def in_stretches(
         cuts = [gaps.cut(at, z[key]) for key, at in due]
         windows = Window(np.stack([x for x, _ in cuts]), np.stack([known for _, known in cuts]))
         own = _told(asked, gaps, [at for _, at in due], [number[key[0]] for key, _ in due], told)
-        here = Draws(
-            asked.model,
-            asked.settings,
-            len(due),
-            1,
-            asked.seed,
-            wish(asked.model, len(due), own),
-            turn * _FIRST,
-            asked.batch,
-        )
-        made = here.walk(knowing(here, windows, method), on_step).numpy()[:, 0]
+        here = Draws(asked.model, asked.settings, len(due), 1, asked.seed, wish(asked.model, len(due), own))
+        index = torch.tensor([(turn * _ITEMS + place) * APART + draw for (place, draw), _ in due])
+        made = walk(
+            asked.model, knowing(here, windows, method), len(due), asked.settings, seed=asked.seed, index=index,
+            batch=asked.batch, on_step=on_step,
+        ).numpy()  # fmt: skip
         for (key, at), x in zip(due, made, strict=True):
             z[key] = gaps.put(at, z[key], x)
         turn += 1
