@@ -24,7 +24,7 @@ from reverie.report.series_forecast import DRAWS, forecast
 from reverie.report.templates import template
 
 CHANNELS = 4  # of which windows are shown as lines
-MOST = 12  # of which curves are
+MOST = 8  # of which curves are
 WINDOWS = 6
 PAIRS = 4  # samples beside their nearest training windows
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -146,17 +146,22 @@ def memory(sides: Sides) -> list[Curve]:
     for what, change in (("", lambda x: x), (", squares", squares)):
         real, made = (autocorrelations(change(x[:, :MOST])) for x in (sides.held, sides.made))
         for c, name in enumerate(sides.names[:MOST]):
-            r, m = (np.append(1.0, x[c]) for x in (real, made))
-            low, high = min(-0.1, float(r.min()), float(m.min())), 1.0
+            r, m = real[c], made[c]
+            low, high = min(-0.1, float(r.min()), float(m.min())), max(0.2, float(r.max()), float(m.max()))
             paths = [
                 ("zero", curves.level(0.0, low, high)),
                 ("real", curves.line(r, low, high)),
                 ("made", curves.line(m, low, high)),
             ]
-            note = f"off by {np.abs(r - m)[1:].mean():.3f}"
+            note = f"off by {np.abs(r - m).mean():.3f}"
             about = f"Autocorrelation of {name}{what} up to {length // 2} steps, held-out windows and samples: {note} in the mean"
             found.append(
-                (c, Curve(name + what, paths, f"{low:.2g}", "1", "0", steps(length // 2, sides.axis), about, note))
+                (
+                    c,
+                    Curve(
+                        name + what, paths, *curves.ends(low, high), "1", steps(length // 2, sides.axis), about, note
+                    ),
+                )
             )
     return [curve for _, curve in sorted(found, key=lambda pair: pair[0])]
 
