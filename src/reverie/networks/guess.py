@@ -10,7 +10,7 @@ _LEAST = 1e-3  # of the mean variance, added to each entry's: no entry is the su
 
 
 class LinearGuess(nn.Module):
-    """E and standard deviation of hidden entries given the told ones, were windows (C, L) Gaussian: m_h + S_hk S_kk^-1 (x_k - m_k).
+    """E and standard deviation of hidden entries given the told ones, were windows Gaussian: m_h + S_hk S_kk^-1 (x_k - m_k).
 
     No other linear function of the told entries has a smaller squared error, whatever the law. mean: (G, D), covariance:
     (G, D, D) of training windows, in G = 1 group of all entries, or G = C where these are more than 256.
