@@ -45,6 +45,7 @@ class SeriesCodec(Codec):
     kind: ClassVar[str] = "series"
     suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".parquet", ".xlsx", ".npz")
     together: ClassVar[bool] = True
+    own: ClassVar[tuple[str, ...]] = (LENGTH, START)
     brings: ClassVar[bool] = True
     bounded: ClassVar[bool] = False
     scored: ClassVar[str] = "series-metrics"
