@@ -284,7 +284,9 @@ def _fresh(
         told = {"takes_entries": True} if settings.entries_told else {}
         made = cls.sized(settings.size, blocks(codec, process), conditions.declared, **told)
         few = np.linspace(0, len(train) - 1, min(len(train), _BEGUN_WITH)).round().astype(int)
-        made.begin(Loader(train.subset(few).items, codec, 0).encoded(range(len(few))))
+        target = str(settings.chosen("parameterisation"))
+        edm = target.partition(":")[0] == "edm" and "sigma_data" not in target
+        made.begin(Loader(train.subset(few).items, codec, 0).encoded(range(len(few))), sigma_data, edm)
         network = made
     return Model(codec, _denoiser(process, sigma_data, settings, network), conditions)
 
