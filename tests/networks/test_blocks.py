@@ -47,6 +47,10 @@ def test_the_posterior_is_the_gaussian_s_given_what_is_noisy_and_what_is_told():
     y = x[:5] + n[:, None] * rng.standard_normal((5, 24))
     told = np.where(known, x[:5], np.nan)
     mean, sd = made(*(torch.from_numpy(v).float() for v in ((y - m).reshape(5, 2, 12), n, told.reshape(5, 2, 12))))
+    made.eval()
+    again = made(*(torch.from_numpy(v).float() for v in ((y - m).reshape(5, 2, 12), n, told.reshape(5, 24))))
+    assert torch.allclose(again[0], mean, atol=2e-3)
+    assert torch.allclose(again[1], sd, atol=2e-3)
     for k in range(5):
         r = np.where(known[k], 1e-9, n[k] ** 2)
         gain = both @ np.linalg.inv(both + np.diag(r))

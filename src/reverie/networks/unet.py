@@ -201,12 +201,15 @@ class UNet(Network):
 
     def _entries(self, told: Condition | None, x: Tensor, level: Tensor) -> list[Tensor]:
         """What is known of the item, and what it says of the rest, each (B, C, *)."""
+        if self.gaussian is not None:
+            n = torch.exp(4 * level)
+            given = None if told is None or not bool(told.present.any()) else told.value
+            if given is not None and told is not None and not bool(told.present.all()):
+                given = torch.where(told.present[:, None], given, torch.nan)
+            return list(self.gaussian(x * torch.hypot(n, self.sigma_data)[:, None, None], n, given))
         value = torch.full_like(x, torch.nan) if told is None else told.value.view(x.shape).to(x)
         if told is not None:
             value = torch.where(told.present.view(-1, *[1] * (x.ndim - 1)), value, torch.nan)
-        if self.gaussian is not None:
-            n = torch.exp(4 * level)
-            return list(self.gaussian(x * torch.hypot(n, self.sigma_data)[:, None, None], n, value))
         known = ~value.isnan()
         return [torch.where(known, value, 0), known.to(x)]
 
