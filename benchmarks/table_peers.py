@@ -3,8 +3,8 @@
     .venv-tables/bin/python benchmarks/table_peers.py PEER train.csv out.csv N SECONDS SEED THREADS
 
 copula: a Gaussian copula as SDV has it, `copulas` between the transformers of `rdt`. ctgan: `ctgan` with as many epochs as the
-seconds hold, 300 (its default) where SECONDS is 0. forest: `ForestDiffusion`, flow, at its defaults where SECONDS is 0, else with
-as few copies of the data (duplicate_K) as fit the time, judged by the first.
+seconds hold, 300 (its default) where SECONDS is 0. forest: `ForestDiffusion`, flow, at its defaults where SECONDS is 0, else with as many
+copies of the data (duplicate_K) as fit the time, judged by a few of its noise levels, and where not even one does, fewer levels (n_t).
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
+
+TRIAL = 3  # of ForestDiffusion's noise levels, by which its time is judged
 
 
 def main() -> None:
@@ -99,23 +101,25 @@ def forest(frame: pd.DataFrame, n: int, seconds: float, seed: int, threads: int)
     binary = [k for k in places if len(codes[frame.columns[k]]) == 2]
     many = [k for k in places if k not in binary]
 
-    def fitted(copies: int) -> ForestDiffusionModel:
+    def fitted(levels: int, copies: int) -> ForestDiffusionModel:
         return ForestDiffusionModel(
-            x.to_numpy(float), n_t=50, duplicate_K=copies, bin_indexes=binary, cat_indexes=many, int_indexes=integers,
+            x.to_numpy(float), n_t=levels, duplicate_K=copies, bin_indexes=binary, cat_indexes=many, int_indexes=integers,
             diffusion_type="flow", n_jobs=threads, seed=seed,
         )  # fmt: skip
 
-    copies = 100
+    levels, copies = 50, 100
     if seconds:
         started = time.monotonic()
-        model = fitted(1)
-        copies = max(1, min(100, int(seconds / max(time.monotonic() - started, 1e-3))))
-    if not seconds or copies > 1:
-        model = fitted(copies)
+        fitted(TRIAL, 1)
+        one = max(time.monotonic() - started, 1e-3) / TRIAL
+        left = seconds - TRIAL * one
+        levels = int(np.clip(left / one, TRIAL, 50))
+        copies = int(np.clip(left / (50 * one), 1, 100))
+    model = fitted(levels, copies)
     made = pd.DataFrame(model.generate(batch_size=n), columns=list(frame.columns))
     for c in known:
         made[c] = [codes[c][int(k)] for k in np.clip(np.rint(made[c]), 0, len(codes[c]) - 1)]
-    return made, {"duplicate_K": copies}
+    return made, {"n_t": levels, "duplicate_K": copies}
 
 
 if __name__ == "__main__":

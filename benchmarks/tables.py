@@ -115,7 +115,12 @@ def theirs(
         threads = {"OMP_NUM_THREADS": str(asked.threads)}
         try:
             done = subprocess.run(
-                list(map(str, words)), capture_output=True, text=True, cwd=folder, timeout=asked.limit, env=os.environ | threads
+                list(map(str, words)),
+                capture_output=True,
+                text=True,
+                cwd=folder,
+                timeout=asked.limit,
+                env=os.environ | threads,
             )
         except subprocess.TimeoutExpired:
             return None, asked.limit, {}
