@@ -2,9 +2,10 @@
 
     .venv-tables/bin/python benchmarks/table_peers.py PEER train.csv out.csv N SECONDS SEED THREADS
 
-copula: a Gaussian copula as SDV has it, `copulas` between the transformers of `rdt`. ctgan: `ctgan` with as many epochs as the
-seconds hold, 300 (its default) where SECONDS is 0. forest: `ForestDiffusion`, flow, at its defaults where SECONDS is 0, else with as many
-copies of the data (duplicate_K) as fit the time, judged by a few of its noise levels, and where not even one does, fewer levels (n_t).
+copula: a Gaussian copula as SDV has it, `copulas` between the transformers of `rdt`. ctgan: `ctgan` with as many epochs as
+the seconds hold, 300 (its default) where SECONDS is 0. forest: `ForestDiffusion`, flow, at its defaults where SECONDS is 0, else
+with as many copies of the data (duplicate_K) as fit the time, judged by a few of its noise levels, and where not even one copy
+does, fewer levels (n_t).
 """
 
 from __future__ import annotations
@@ -75,8 +76,9 @@ def ctgan(frame: pd.DataFrame, n: int, seconds: float, seed: int, threads: int) 
     def until(epochs: Iterable[int], **_: object) -> Iterator[int]:
         """Its progress bar, which its loop goes over: ended by the clock, as nothing in it depends on how many there are."""
         nonlocal done
-        for done, epoch in enumerate(epochs, 1):
+        for epoch in epochs:
             yield epoch
+            done += 1
             if seconds and time.monotonic() - started > seconds:
                 return
 

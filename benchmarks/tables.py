@@ -4,8 +4,8 @@
     pip download --no-deps ISLP && unzip the wheel somewhere                                                  (once)
     .venv/bin/python benchmarks/tables.py --islp FOLDER/ISLP/data [--only iris,wine] [--seeds 0,1,2] [--seconds 60]
 
-Of each table a fifth of the rows is held out (seed 0). Reverie trains for --seconds, the peers for as long, and with --defaults as
-long as they are made for; then each makes as many rows as training has, 2,000 at most unless more are held out. Scores, all
+Of each table a fifth of the rows is held out (seed 0). Reverie trains for --seconds, the peers for as long, and with --defaults
+as long as they are made for; then each makes as many rows as training has, 2,000 at most unless more are held out. Scores, all
 against the held-out rows, on as many rows made (but tstr, which takes all), the real training rows' own beside them:
 
   shapes, trends    column shapes and column pair trends (reverie.metrics.columns, which agree with sdmetrics)
