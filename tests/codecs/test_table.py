@@ -72,11 +72,16 @@ def test_any_table_comes_back(frame):
 
 
 def test_blocks_hold_all_columns_of_a_type_together():
+    """Columns of numbers and of categories of any size up to 900 are seven fields, however many they are."""
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({f"x{k}": rng.standard_normal(200) for k in range(300)})
-    frame = pd.concat([frame, pd.DataFrame({f"c{k}": rng.integers(0, 3, 200) for k in range(100)})], axis=1)
-    codec = TableCodec.fit(Rows(frame))
-    assert {k: f.shape for k, f in codec.fields.items()} == {"numbers": (300,), "classes4": (100,)}
+    n, sizes = 1000, [2, 3, 4, 9, 16, 40, 64, 120, 256, 900]
+    made = {f"x{k}": rng.standard_normal(n) for k in range(40)}
+    made |= {f"c{k}": rng.permutation(np.arange(n) % sizes[k % 10]).astype(str) for k in range(20)}
+    codec = TableCodec.fit(Rows(pd.DataFrame(made)))
+    assert {k: f.shape for k, f in codec.fields.items()} == {
+        "numbers": (40,), "classes2": (2,), "classes4": (4,), "classes16": (4,), "classes64": (4,), "classes256": (4,),
+        "classes1024": (2,),
+    }  # fmt: skip
 
 
 def test_numbers_become_normal_and_ends_are_kept():
