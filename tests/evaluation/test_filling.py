@@ -28,6 +28,7 @@ def test_an_exact_forecaster_has_the_score_that_its_own_spread_says():
     assert ahead.line().startswith("Forecast of the last quarter: CRPS 0.")
 
 
+@pytest.mark.slow
 def test_what_was_not_observed_is_scored_nowhere():
     held = data(2, 40)
     whole = fillings(exact_series(), data(1), held, n=40)[0]
