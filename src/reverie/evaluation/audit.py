@@ -36,6 +36,7 @@ SHOWN = 3  # nearest training items kept for each sample
 FALSE_ALARMS = 0.02
 DEPTHS = (0.5, 0.02)
 LOTS = 1999
+HELD = 2000  # held-out items whose distances are taken: those of 100,000 to a million others would take hours
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,7 @@ def audit(
         alike_made, alike_held, notes = match(sample_y, held_y, rng)
     a, b = made[alike_made], held[alike_held]
     p = p_value(a, b)
+    beside = nearer(train_x, held_x, sample_x, rng)
     beside = nearer(train_x, held_x, sample_x, rng)
     known = 1.0 if membership is None or membership.auc < STRONG else membership.p
     tests = 2 if membership is None else 3
