@@ -128,7 +128,7 @@ def audit(
 
     membership: what the model's losses say of its training items, where a model is at hand. Classes differ in how near their
     members lie, so with labels given, the medians and the test of ratios take equally many samples and held-out items of each
-    class. Raises ReverieError with fewer than 3 training items, or none to compare.
+    class. Of more than `HELD` held-out items so many are drawn. Raises ReverieError with fewer than 3 training items, or none to compare.
     """
     if len(train_x) < 3 or not len(held_x) or not len(sample_x):
         raise ReverieError(
@@ -136,15 +136,16 @@ def audit(
             f"and {len(sample_x)}."
         )
     rng = np.random.default_rng(seed)
+    some = np.sort(rng.permutation(len(held_x))[:HELD]) if len(held_x) > HELD else np.arange(len(held_x))
     made, near = ratios(sample_x, train_x)
-    held, _ = ratios(held_x, train_x)
+    held, _ = ratios(held_x[some], train_x)
+    held_y = None if held_y is None else held_y[some]
     alike_made, alike_held = np.arange(len(made)), np.arange(len(held))
     notes: tuple[str, ...] = ()
     if held_y is not None and sample_y is not None:
         alike_made, alike_held, notes = match(sample_y, held_y, rng)
     a, b = made[alike_made], held[alike_held]
     p = p_value(a, b)
-    beside = nearer(train_x, held_x, sample_x, rng)
     beside = nearer(train_x, held_x, sample_x, rng)
     known = 1.0 if membership is None or membership.auc < STRONG else membership.p
     tests = 2 if membership is None else 3
