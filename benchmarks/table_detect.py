@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/table_detect.py --islp FOLDER/ISLP/data [--only wine] [--seeds 0,1,2] [--steps 300]
 
-The normal rows are halved by the seed; a model learns from the one half. Of the other, 2,000 at most, one half calibrates, and one is
-told from the anomalous rows, 1,000 at most; the column that says which is which is left out. Neighbours (the mean distance to the 5
-nearest rows of the first half) and scikit-learn's forest at its defaults see the same rows, encoded in the same way.
+The normal rows are halved by the seed; a model learns from the one half. Of the other, 2,000 at most, one half calibrates, and
+one is told from the anomalous rows, 1,000 at most; the column that says which is which is left out. Neighbours (the mean distance
+to the 5 nearest rows of the first half) and scikit-learn's forest at its defaults see the same rows, encoded in the same way.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MOST = 1000
 SETS = {
     "breast_cancer": ("target", 0, "malignant"),
     "wine": ("target", 2, "the third"),
-    "iris": ("target", 1, "versicolor"),
+    "iris": ("target", 2, "virginica"),
     "Default": ("default", "Yes", "defaulted"),
     "Caravan": ("Purchase", "Yes", "bought"),
     "OJ": ("Purchase", "MM", "Minute Maid"),

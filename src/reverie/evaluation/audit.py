@@ -128,7 +128,8 @@ def audit(
 
     membership: what the model's losses say of its training items, where a model is at hand. Classes differ in how near their
     members lie, so with labels given, the medians and the test of ratios take equally many samples and held-out items of each
-    class. Of more than `HELD` held-out items so many are drawn. Raises ReverieError with fewer than 3 training items, or none to compare.
+    class. Of more than `HELD` held-out items so many are drawn. Raises ReverieError with fewer than 3 training items, or none to
+    compare.
     """
     if len(train_x) < 3 or not len(held_x) or not len(sample_x):
         raise ReverieError(
