@@ -1,6 +1,6 @@
 """Synthetic tables beside a Gaussian copula, CTGAN and ForestDiffusion: the same rows, the same split, the same scores.
 
-    python3 -m venv .venv-tables && .venv-tables/bin/pip install -r benchmarks/requirements-tables.txt       (once)
+    python3.11 -m venv .venv-tables && .venv-tables/bin/pip install -r benchmarks/requirements-tables.txt       (once)
     pip download --no-deps ISLP && unzip the wheel somewhere                                                  (once)
     .venv/bin/python benchmarks/tables.py --islp FOLDER/ISLP/data [--only iris,wine] [--seeds 0,1,2] [--seconds 60]
 

@@ -58,7 +58,7 @@ def test_empty_cells_are_filled_better_than_by_means(space):
     holes = space["held"].reset_index(drop=True).copy()
     truth = holes[names].copy()
     holes[names] = np.nan
-    filled = complete(space["model"], holes, samples=4, seed=0).best.frame[names]
+    filled = complete(space["model"], holes, samples=4, seed=0, steps=50).best.frame[names]
     error = ((filled - truth) ** 2).mean() ** 0.5
     usual = ((space["train"][names].mean() - truth) ** 2).mean() ** 0.5
     assert (error < 0.6 * usual).all()
@@ -72,7 +72,7 @@ def test_400_columns_are_learned_together(tmp_path):
     words = np.array(["low", "middle", "high"])[np.digitize(causes[:, rng.integers(0, 4, 100)], [-0.5, 0.5])]
     frame = pd.DataFrame({f"x{k}": numbers[:, k] for k in range(300)} | {f"c{k}": words[:, k] for k in range(100)})
     frame.to_csv(tmp_path / "wide.csv", index=False)
-    model = reverie.train(str(tmp_path / "wide.csv"), steps=150, seed=0, threads=1, device="cpu")
+    model = reverie.train(str(tmp_path / "wide.csv"), steps=80, seed=0, threads=1, device="cpu")
     assert len(model.codec.fields) == 2
     made = model.sample(200, seed=0, steps=30, batch=200).items.frame
     found: Pairs = ColumnPairTrends().pairs(records(model.codec, frame), records(model.codec, made))
