@@ -27,12 +27,12 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     frame = pd.read_csv(source)
     np.random.seed(int(seed))
-    started = time.monotonic()
+    started = time.process_time()
     made, about = {"copula": copula, "ctgan": ctgan, "forest": forest}[peer](
         frame, int(n), float(seconds), int(seed), int(threads)
     )
     made[list(frame.columns)].to_csv(target, index=False)
-    print(json.dumps({"seconds": round(time.monotonic() - started, 1), **about}))
+    print(json.dumps({"seconds": round(time.process_time() - started, 1), **about}))
 
 
 def classes(frame: pd.DataFrame) -> list[str]:
@@ -79,11 +79,11 @@ def ctgan(frame: pd.DataFrame, n: int, seconds: float, seed: int, threads: int) 
         for epoch in epochs:
             yield epoch
             done += 1
-            if seconds and time.monotonic() - started > seconds:
+            if seconds and time.process_time() - started > seconds:
                 return
 
     module.tqdm = until
-    started = time.monotonic()
+    started = time.process_time()
     model = module.CTGAN(epochs=1_000_000 if seconds else 300, enable_gpu=False)
     model.fit(frame, classes(frame))
     model.set_random_state(seed)
@@ -111,9 +111,9 @@ def forest(frame: pd.DataFrame, n: int, seconds: float, seed: int, threads: int)
 
     levels, copies = 50, 100
     if seconds:
-        started = time.monotonic()
+        started = time.process_time()
         fitted(TRIAL, 1)
-        one = max(time.monotonic() - started, 1e-3) / TRIAL
+        one = max(time.process_time() - started, 1e-3) / TRIAL
         left = seconds - TRIAL * one
         levels = int(np.clip(left / one, TRIAL, 50))
         copies = int(np.clip(left / (50 * one), 1, 100))

@@ -4,8 +4,8 @@
     pip download --no-deps ISLP && unzip the wheel somewhere                                                  (once)
     .venv/bin/python benchmarks/tables.py --islp FOLDER/ISLP/data [--only iris,wine] [--seeds 0,1,2] [--seconds 60]
 
-Of each table a fifth of the rows is held out (seed 0). Reverie trains for --seconds, the peers for as long, and with --defaults
-as long as they are made for; then each makes as many rows as training has, 2,000 at most unless more are held out. Scores, all
+Of each table a fifth of the rows is held out (seed 0). Reverie trains for --seconds of processor time on one thread, so that what
+else the machine does counts for none, the peers for as long, and with --defaults as long as they are made for; then each makes as many rows as training has, 2,000 at most unless more are held out. Scores, all
 against the held-out rows, on as many rows made (but tstr, which takes all), the real training rows' own beside them:
 
   shapes, trends    column shapes and column pair trends (reverie.metrics.columns, which agree with sdmetrics)
@@ -40,6 +40,7 @@ from reverie.data.dataset import Data
 from reverie.metrics.columns import ColumnPairTrends, ColumnShapes
 from reverie.metrics.distances import nearest
 
+FEW = 20  # steps of a run that is timed
 MOST = 2000  # rows that are made of a table, unless more are held out
 HERE = Path(__file__).resolve().parent
 PEER_PYTHON = HERE.parent / ".venv-tables" / "bin" / "python"
@@ -56,7 +57,7 @@ def main() -> None:
     words.add_argument("--contenders", default="reverie,copula,ctgan,forest")
     words.add_argument("--defaults", action="store_true")
     words.add_argument("--python", type=Path, default=PEER_PYTHON)
-    words.add_argument("--threads", type=int, default=2)
+    words.add_argument("--threads", type=int, default=1)
     words.add_argument("--limit", type=float, default=600, help="seconds after which a peer is given up")
     words.add_argument("--json", type=Path)
     asked = words.parse_args()
@@ -94,13 +95,18 @@ def table(name: str, islp: Path) -> tuple[pd.DataFrame, str]:
 
 
 def ours(train: pd.DataFrame, n: int, seconds: float, seed: int, threads: int) -> tuple[pd.DataFrame, float, dict]:
-    """Rows drawn from a model of Reverie's, at its defaults."""
-    started = time.monotonic()
+    """Rows drawn from a model of Reverie's, at its defaults, of as many steps as the time holds, by two short runs."""
     names = [f"row {k}" for k in range(len(train))]
     data = Data(Rows(train), names, kind="table", source="train", held_out=0.1)
-    model = reverie.train(data, budget=f"{seconds:g}s", seed=seed, threads=threads)
-    made = model.sample(n, seed=seed).items.frame
-    return made, time.monotonic() - started, {"steps": model.record["step"]}
+
+    def trained(steps: int) -> tuple[reverie.Model, float]:
+        started = time.process_time()
+        return reverie.train(data, steps=steps, seed=seed, threads=threads), time.process_time() - started
+
+    (_, few), (_, more) = trained(FEW), trained(3 * FEW)
+    each = (more - few) / (2 * FEW)
+    model, took = trained(max(int((seconds - few) / each) + FEW, 1))
+    return model.sample(n, seed=seed, batch=1024).items.frame, took, {"steps": model.record["step"]}
 
 
 def theirs(
