@@ -5,8 +5,9 @@
     .venv/bin/python benchmarks/tables.py --islp FOLDER/ISLP/data [--only iris,wine] [--seeds 0,1,2] [--seconds 60]
 
 Of each table a fifth of the rows is held out (seed 0). Reverie trains for --seconds of processor time on one thread, so that what
-else the machine does counts for none, the peers for as long, and with --defaults as long as they are made for; then each makes as many rows as training has, 2,000 at most unless more are held out. Scores, all
-against the held-out rows, on as many rows made (but tstr, which takes all), the real training rows' own beside them:
+else the machine does counts for nothing; the peers for as long, and with --defaults as long as they are made for. Then each makes
+as many rows as training has, 2,000 at most unless more are held out. Scores, all against the held-out rows, on as many rows made
+(but tstr, which takes all), the real training rows' own beside them:
 
   shapes, trends    column shapes and column pair trends (reverie.metrics.columns, which agree with sdmetrics)
   c2st              AUC of a gradient-boosted classifier that tells samples from held-out rows, 5 folds: 0.5 is best
