@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 _TOGETHER = 384  # entries, up to which all channels are one Gaussian; beyond, each channel is one of its own
-_LEAST = 1e-3  # of the mean variance, added to each entry's: no entry is the sum of others to the last digit
+_LEAST = 1e-4  # of the mean variance, added to each entry's: no entry is the sum of others to the last digit
 _SURE = 1e-6  # variance of the noise of entries that are told
 _UNSEEN = 1e3  # noise of what is not seen at all
 

@@ -49,7 +49,7 @@ class Job:
     loader: Loader
     held_out: Items
     training: Items
-    asked: Data  # the first few held-out items, whose conditions are asked for where they cannot be drawn
+    asked: Data  # the held-out items that are looked at, whose conditions are asked for where they cannot be drawn
     split: Split
     batch: int
     lr: float
@@ -113,7 +113,7 @@ def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = Non
     lr = settings.lr or default_lr(model.parameters)
     at_once = max(16, -(-batch // room.accumulate))  # so that looks take no more memory than steps
     on_held, on_train = (_looked_at(model, part, at_once) for part in (held, train))
-    asked = held.subset(np.arange(min(len(held), ITEMS)))
+    asked = _few(held)
     return Job(model, loader, on_held, on_train, asked, cut, batch, lr, notes, chosen, memory)
 
 
@@ -203,9 +203,14 @@ def _sides(codec: Codec) -> tuple[int, int]:
 
 
 def _looked_at(model: Model, data: Data, at_once: int) -> Items:
-    """The first few items, encoded with what is known of them; the split has shuffled them already."""
-    some = data.subset(np.arange(min(len(data), ITEMS)))
+    """A few items, encoded with what is known of them."""
+    some = _few(data)
     return Items(of_arrays(model.encode(some.items)), model.conditions.encode(some.columns), at_once)
+
+
+def _few(data: Data) -> Data:
+    """A few items from all over: their order may mean something, as that of rows in a file and windows in time does."""
+    return data.subset(np.sort(np.random.default_rng(0).permutation(len(data))[:ITEMS]))
 
 
 def _told_notes(conditions: Knowledge, count: int) -> list[str]:

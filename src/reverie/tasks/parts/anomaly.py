@@ -23,7 +23,7 @@ from reverie.tasks.parts.walk import slices
 
 # n = sigma / alpha in standard deviations of the data: docs/detect.md says how they were chosen
 LEVELS = (0.5, 1.0, 2.0)
-FIELD_LEVELS = (1.0, 2.0, 4.0)  # of data of several fields
+FIELD_LEVELS = (1.0, 4.0, 16.0)  # of data of several fields
 MOST_LABELS = 64  # above which no label is told: each costs as much as all of it would without
 RESAMPLES = 500
 
