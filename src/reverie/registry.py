@@ -47,6 +47,7 @@ ROOMS: dict[str, Room] = {
     "features": Room("reverie.metrics", "Features", "what a distance between pictures is measured on"),
     "metrics": Room("reverie.metrics", "Metric", "how good samples are"),
     "column-metrics": Room("reverie.metrics", "ColumnMetric", "how good samples are, column by column"),
+    "series-metrics": Room("reverie.metrics", "SeriesMetric", "how good samples are, as series over time"),
     "families": Room("reverie.training.families", "Family", "published kinds of model: which choices go together"),
     "couplings": Room("reverie.training.coupling", "Coupling", "which noise goes with which item"),
     "ema": Room("reverie.training.ema", "EMA", "how weights are averaged"),

@@ -173,3 +173,37 @@ def test_too_little_data_is_an_error_that_counts_it():
     x = np.zeros((2, 1, 2, 2), np.float32)
     with pytest.raises(ReverieError, match=r"3 training items.*has 2, 2 and 2"):
         audit(x, x, x)
+
+
+def test_of_items_in_time_a_drift_is_no_copying_and_copies_are():
+    """Windows of a walk about a mean that jumps before the held-out end; samples of the training part's own law."""
+    length, (train, samples, held) = (
+        12,
+        (
+            windows_of(autoregressive(seed, steps) + shift)
+            for seed, steps, shift in ((1, 1500, 0), (2, 1500, 0), (3, 300, 4))
+        ),
+    )
+    samples = samples[::length]
+    starts = np.arange(len(train))
+    spans = np.stack([starts, starts + length], 1) / 1500
+    assert audit(train, held, samples).copying  # as if the two were of one time
+    found = audit(train, held, samples, spans=spans)
+    assert not found.memorised
+    assert found.nearer.p < 0.01  # told
+    assert "of other times" in found.line()
+    rng = np.random.default_rng(0)
+    copies = train[::length] + 1e-3 * rng.standard_normal((len(train[::length]), length))
+    assert audit(train, held, copies, spans=spans).copying
+
+
+def autoregressive(seed, steps, phi=0.8):
+    rng = np.random.default_rng(seed)
+    x = np.zeros(steps)
+    for t in range(1, steps):
+        x[t] = phi * x[t - 1] + rng.standard_normal()
+    return x
+
+
+def windows_of(x, length=12):
+    return np.lib.stride_tricks.sliding_window_view(x, length)

@@ -4,10 +4,15 @@ import numpy as np
 import pytest
 
 from reverie.codecs.channels import Channel
+from reverie.codecs.series import SeriesCodec
 from reverie.data.dataset import Data
 from reverie.errors import ReverieError
+from reverie.tasks.augment import augment
 from reverie.tasks.complete import complete
-from tests.tasks.series import LENGTH, exact_series, posterior, walk, windows
+from reverie.tasks.denoise import denoise
+from reverie.tasks.detect import detect
+from reverie.tasks.interpolate import interpolate
+from tests.tasks.series import LENGTH, covariance, exact_series, posterior, walk, windows
 
 DRAWS = 300
 
@@ -91,3 +96,49 @@ def test_what_cannot_be_filled_is_said(model):
     with pytest.raises(ReverieError, match=r"The mask is of shape \(3, 1\)"):
         complete(model, whole, mask=np.ones((3, 1), bool))
     assert LENGTH < 30
+
+
+def test_a_long_series_is_denoised_part_by_part_and_comes_back_whole(model, tmp_path):
+    """Of N(0, S) with noise sigma added the mean is S (S + sigma^2)^-1 y, within each part of 16 steps."""
+    z = walk(40, seed=9) + 0.5 * np.random.default_rng(0).standard_normal((40, 1))
+    given = held(model, from_z(model, z))
+    made = denoise(model, given, sigma="0.5", samples=1, steps=4)
+    assert [one.name for one in made.inputs.items.series] == ["0"]
+    assert made.inputs.items.places[:, 1].tolist() == [0, 16, 24]  # the last one up to the end
+    shrunk = covariance(LENGTH) @ np.linalg.inv(covariance(LENGTH) + 0.25 * np.eye(LENGTH))
+    paths = made.save(tmp_path)
+    whole = SeriesCodec.read(paths[0]).series[0].values
+    for start in (0, 24):
+        expected = shrunk @ z_of(model, from_z(model, z[start : start + LENGTH, 0]))
+        assert z_of(model, whole[start : start + LENGTH, 0]) == pytest.approx(expected, abs=2e-3)
+    assert len(whole) == 40
+
+
+def test_a_series_is_carried_to_another_and_both_ends_are_what_was_given(model, tmp_path):
+    ends = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    values = [from_z(model, walk(LENGTH, seed)) for seed in (1, 2)]
+    for path, one in zip(ends, values, strict=True):
+        model.codec.write(windows(one), path)
+    made = interpolate(model, str(ends[0]), str(ends[1]), frames=3, steps=32)
+    assert z_of(model, made.items.series[0].values) == pytest.approx(z_of(model, values[0]), abs=0.02)
+    assert z_of(model, made.items.series[2].values) == pytest.approx(z_of(model, values[1]), abs=0.02)
+    assert [len(one) for one in SeriesCodec.read(made.save(tmp_path / "way.csv")[0]).series] == [LENGTH] * 3
+
+
+def test_variations_stay_as_near_as_their_strength_says(model):
+    given = held(model, from_z(model, walk(LENGTH, 3)))
+    near, far = (augment(model, given, times=40, strength=s).items for s in (0.2, 0.9))
+    z = z_of(model, given.items.series[0].values)
+    apart = [np.mean([np.square(z_of(model, one.values) - z).mean() for one in made]) for made in (near, far)]
+    assert apart[0] < 0.3 < 1.0 < apart[1]
+
+
+def test_a_jump_is_found_where_it_is(model):
+    odd = walk(LENGTH * 8, 5)
+    odd[70, 0] += 6
+    given = held(model, from_z(model, odd))
+    made = detect(model, given, 0.1, normal=held(model, from_z(model, walk(LENGTH * 60, 6))), draws=2)
+    assert len(made) == 8
+    assert int(np.argmax(made.scores)) == 70 // LENGTH
+    assert made.flagged[70 // LENGTH]
+    assert abs(int(np.argmax(made.errors.heat(made.calibration)[70 // LENGTH])) - 70 % LENGTH) <= 1

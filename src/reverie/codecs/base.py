@@ -41,7 +41,7 @@ class Codec(ABC):
     suffixes: ClassVar[tuple[str, ...]]
     together: ClassVar[bool] = False  # whether many items are one file
     joint: ClassVar[bool] = False  # whether an encoded item is {field: array}, or the array of its only field
-    columned: ClassVar[bool] = False  # whether an item is a record of named columns, which `records` tells
+    scored: ClassVar[str | None] = None  # the registry's room of metrics of this kind alone, which `records` feeds
     family: ClassVar[str] = "edm"  # of models, unless a person asks for another
     brings: ClassVar[bool] = False  # whether files are read with all that is known of their items, unasked
     bounded: ClassVar[bool] = True  # whether encoded numbers lie within [-1, 1]
@@ -109,6 +109,14 @@ class Codec(ABC):
         """Turn arrays (N, *) into items."""
         return [self.decode(one) for one in x]
 
+    def tiles(self, items: Any) -> tuple[Any, np.ndarray]:
+        """Items as a model sees them, side by side where they are longer than that, and of which item each is a part."""
+        return items, np.arange(len(items))
+
+    def rejoined(self, given: Any, made: Sequence[Item]) -> Any:
+        """What was made of each of `tiles`' items, as the items that these are parts of."""
+        return self.joined([made])
+
     def brought(self, items: Sequence[Item] | np.ndarray) -> dict[str, list[Any]]:
         """What items tell of themselves to a model that is told it, by the condition's name: of series, their length."""
         return {}
@@ -135,6 +143,11 @@ class Codec(ABC):
         """Items with what they were told, by name, put into them, for kinds whose items hold it."""
         return items
 
+    @property
+    def unit(self) -> str:
+        """What a difference of 1 between encoded numbers is, for a person."""
+        return "where black is -1 and white 1"
+
     def annotated(self, items: Sequence[Item], values: Mapping[str, np.ndarray]) -> Sequence[Item]:
         """Items with numbers beside each, by name, for kinds whose items are one file."""
         raise ReverieError(f"Items of kind {self.kind} have no room for {', '.join(values)} beside them.")
@@ -153,8 +166,12 @@ class Codec(ABC):
         return (np.clip(x, -1, 1) if classes is None else x * (2 / (classes - 1)) - 1).astype(np.float32)
 
     def records(self, x: np.ndarray) -> np.ndarray:
-        """What `numbers` gave (N, F), as records (N,), see `metrics.base.ColumnMetric`; for a kind that has columns."""
-        raise ReverieError(f"A {self.kind} has no columns.")
+        """What `numbers` gave (N, *), in the data's own units as the metrics of `scored` take it; for a kind that has some."""
+        raise ReverieError(f"Data of kind {self.kind} has no metrics of its own.")
+
+    def whole_items(self, items: Any) -> bool:
+        """Whether every entry of these items, encoded, stands for something in them: none is missing or padding."""
+        return True
 
     def sheet(
         self, items: Sequence[Item], labels: Sequence[str] | None = None, columns: int | None = None

@@ -47,6 +47,10 @@ class Gaps(ABC):
     def write(self, items: Any, path: Path, text: dict[str, str] | None = None) -> Path:
         """Write what `filled` gave in the way that the items given were written."""
 
+    def drawn(self, draws: Sequence[Any]) -> Any:
+        """Every draw of every gap in one table, where that is how they are looked at; None where each draw is a file."""
+        return None
+
     @abstractmethod
     def sheet(self, draws: Sequence[Any]) -> np.ndarray:
         """How a person looks at several draws of N decoded items, uint8 (H, W, 3)."""

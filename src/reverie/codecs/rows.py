@@ -49,6 +49,8 @@ class Rows(Collection):
         try:
             if path.suffix.lower() == ".parquet":
                 frame = pd.read_parquet(path)
+                if frame.index.names != [None] or isinstance(frame.index, pd.DatetimeIndex):
+                    frame = frame.reset_index()  # it is a column: often the dates of a series
             elif path.suffix.lower() in (".xlsx", ".xls"):
                 frame = pd.read_excel(path)
             else:

@@ -47,6 +47,7 @@ class SeriesCodec(Codec):
     together: ClassVar[bool] = True
     brings: ClassVar[bool] = True
     bounded: ClassVar[bool] = False
+    scored: ClassVar[str] = "series-metrics"
     hides: ClassVar[str] = "spans"
     entries: ClassVar[float] = 0.5
 
@@ -237,6 +238,60 @@ class SeriesCodec(Codec):
             one = replace(one, times=one.times + np.datetime64(said[START], "ms").astype(np.int64) / 1e3)
         return replace(one, static={column: said.get(name) for column, name in (self.static or {}).items()})
 
+    def tiles(self, items: Any) -> tuple[Windows, np.ndarray]:
+        """Windows of the model's length side by side, the last one up to the end; whole series as they are."""
+        windows, long = Windows.of(items), self.length
+        if self.whole or windows.length == long:
+            return windows, np.arange(len(windows))
+        if short := [one.name for one in windows.series if len(one) < long]:
+            named = ", ".join(short[:5]) + ", ..." * (len(short) > 5)
+            raise ReverieError(
+                f"{windows.source}: {len(short):,} of {len(windows.series):,} series ({named}) are shorter than the {long:,} "
+                "steps that the model sees at once. Leave them out, or lengthen them."
+            )
+        places = [
+            (k, start)
+            for k, one in enumerate(windows.series)
+            for start in [*range(0, len(one) - long, long), len(one) - long]
+        ]
+        return replace(windows, places=np.array(places), length=long), np.array(places)[:, 0]
+
+    def rejoined(self, given: Any, made: Sequence[Any]) -> Windows:
+        """Series of which each window has the values that were made of it; what was not observed stays so."""
+        windows = Windows.of(given)
+        values = [one.values.copy() for one in windows.series]
+        for (number, start), one in zip(windows.places.tolist(), made, strict=True):
+            part = values[number][start : start + (windows.length or self.length)]
+            part[:] = np.where(np.isnan(part), np.nan, one.values[: len(part)])
+        series = [replace(one, values=v) for one, v in zip(windows.series, values, strict=True)]
+        whole = np.stack([np.arange(len(series)), np.zeros(len(series), np.int64)], 1)
+        return replace(windows, series=tuple(series), places=whole, length=None)
+
+    def annotated(self, items: Any, values: Mapping[str, np.ndarray]) -> Windows:
+        """Series with further channels; values: by name, for each window (N, L)."""
+        windows = Windows.of(items)
+        columns = []
+        for each in values.values():
+            filled = [np.full((len(one), 1), np.nan) for one in windows.series]
+            for (number, start), row in zip(windows.places.tolist(), each, strict=True):
+                part = filled[number][start : start + (windows.length or self.length), 0]
+                part[:] = row[: len(part)]
+            columns.append(filled)
+        series = [
+            replace(one, values=np.concatenate([one.values, *(c[k] for c in columns)], 1))
+            for k, one in enumerate(windows.series)
+        ]
+        whole = np.stack([np.arange(len(series)), np.zeros(len(series), np.int64)], 1)
+        names, dtypes = (*windows.channels, *values), (*windows.dtypes, *["float64"] * len(values))
+        return replace(
+            windows, series=tuple(series), channels=names, dtypes=dtypes, places=whole, length=None, frame=None
+        )
+
+    @property
+    def unit(self) -> str:
+        """Standard deviations."""
+        return "of standard deviations of the training data"
+
     def joined(self, parts: Sequence[Sequence[Any]]) -> Windows:
         """Windows of several sets as one."""
         return self._windows([one for part in parts for one in part])
@@ -276,6 +331,18 @@ class SeriesCodec(Codec):
     def numbers(self, x: np.ndarray) -> np.ndarray:
         """As they are: each channel is of variance 1 already."""
         return np.asarray(x, dtype=np.float32)
+
+    def records(self, x: np.ndarray) -> np.ndarray:
+        """What `numbers` gave (N, C, L), in the channels' own units, float64; NaN behind the end of a series."""
+        made = np.stack([c.decode(x[:, k]) for k, c in enumerate(self.learned)], 1)
+        if self.whole:  # all that is encoded behind an end is 0 to the bit
+            steps = self.length - np.argmax((x != 0).any(1)[:, ::-1], axis=1)
+            made[np.broadcast_to(np.arange(self.length) >= steps[:, None, None], made.shape)] = np.nan
+        return made
+
+    def whole_items(self, items: Any) -> bool:
+        """Whether all series are as long as the model's, and nothing of them is missing."""
+        return self.observed(items) is None and all(len(one) == self.length for one in Windows.of(items))
 
     def picture(self, item: Series) -> np.ndarray:
         """Lines over time, uint8 (H, W, 3)."""

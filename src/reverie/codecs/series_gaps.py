@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from reverie.codecs.gaps import LongGaps, Stretch
+from reverie.codecs.rows import Rows
 from reverie.codecs.series_items import Series, Windows
+from reverie.codecs.series_times import times_written
 from reverie.errors import ReverieError, nearest
 
 if TYPE_CHECKING:
@@ -128,27 +130,36 @@ class SeriesGaps(LongGaps):
         ]
         return replace(draws[0], series=tuple(series))
 
-    def spread(self, draws: Sequence[Windows]) -> Any:
+    def spread(self, draws: Sequence[Windows]) -> Rows:
         """A row for each gap: series, time, channel, median, standard deviation and quantiles of the draws."""
-        import pandas as pd
 
-        from reverie.codecs.rows import Rows
-        from reverie.codecs.series_files import times_written
+        def said(drawn: np.ndarray) -> dict[str, np.ndarray]:
+            at = np.quantile(drawn, QUANTILES, axis=0, method="weibull")  # as often beyond, from 19 draws on
+            sd = drawn.std(0, ddof=1) if len(drawn) > 1 else np.full(drawn.shape[1], np.nan)
+            return {"value": np.median(drawn, 0), "sd": sd} | {
+                f"q{100 * q:02.0f}": row for q, row in zip(QUANTILES, at, strict=True)
+            }
+
+        return self._of_each(draws, said)
+
+    def drawn(self, draws: Sequence[Windows]) -> Rows:
+        """A row for each gap: series, time, channel, and what each draw says."""
+        return self._of_each(draws, lambda drawn: {str(k + 1): one for k, one in enumerate(drawn)})
+
+    def _of_each(self, draws: Sequence[Windows], said: Callable[[np.ndarray], dict[str, np.ndarray]]) -> Rows:
+        """A row for each gap; said: its columns from the draws (K, gaps)."""
+        import pandas as pd
 
         parts = []
         for place, each in zip(self.places.tolist(), zip(*(draw.series for draw in draws), strict=True), strict=True):
-            values, one = np.stack([draw.values for draw in each]), self.series[place]
+            one = self.series[place]
             steps, channels = np.nonzero(self.hole[place])
-            drawn = values[:, steps, channels]
-            said = {
+            where = {
                 self.windows.layout.identity or "series": one.name,
-                self.windows.axis.name: times_written(one.times, self.windows.axis)[steps],
+                self.windows.axis.name: times_written(one.times, self.windows.axis).to_numpy()[steps],
                 "channel": np.array(self.windows.channels, dtype=object)[channels],
-                "value": np.median(drawn, 0),
-                "sd": drawn.std(0, ddof=1) if len(drawn) > 1 else np.full(len(steps), np.nan),
             }
-            at = np.quantile(drawn, QUANTILES, axis=0, method="weibull")  # as often beyond, from 19 draws on
-            parts.append(pd.DataFrame(said | {f"q{100 * q:02.0f}": row for q, row in zip(QUANTILES, at, strict=True)}))
+            parts.append(pd.DataFrame(where | said(np.stack([draw.values[steps, channels] for draw in each]))))
         return Rows(pd.concat(parts, ignore_index=True), self.windows.source)
 
     def sheet(self, draws: Sequence[Windows]) -> np.ndarray:

@@ -23,7 +23,8 @@ class Axis:
     name: of its column. kind: "date" (seconds since 1970 inside), "number" (as it stands in the file) or "index" (steps that
     nobody wrote down, 0, 1, 2 ...). format: how dates are written, None for a column of dates proper. dtype: of its column. step:
     the commonest time between two observations, in seconds or in the file's units. regular: whether all times are whole steps
-    apart, so that a gap is a missing observation; where they are not, the time between two is part of the data.
+    apart, so that a gap is a missing observation; where they are not, the time between two is part of the data. calendar: what
+    dates count, "workdays" or "months:DAY", where they are not even in seconds: see `series_times`.
     """
 
     name: str = "time"
@@ -32,6 +33,7 @@ class Axis:
     dtype: str = "int64"
     step: float = 1.0
     regular: bool = True
+    calendar: str = ""
 
 
 @dataclass(frozen=True)

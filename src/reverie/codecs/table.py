@@ -57,7 +57,7 @@ class TableCodec(Codec):
     suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".parquet", ".xlsx")
     together: ClassVar[bool] = True
     joint: ClassVar[bool] = True
-    columned: ClassVar[bool] = True
+    scored: ClassVar[str] = "column-metrics"
     family: ClassVar[str] = "mixed"
     hides: ClassVar[str] = "entries"
 

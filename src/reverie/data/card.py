@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reverie.data import picture_card, table_card
+from reverie.data import picture_card, series_card, table_card
 from reverie.data.dataset import Data
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-_KINDS = {"image": picture_card, "table": table_card}
+_KINDS = {"image": picture_card, "series": series_card, "table": table_card}
 
 
 def card(data: Data) -> dict[str, Any]:

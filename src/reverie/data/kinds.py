@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from reverie.codecs import files
+from reverie.codecs import files, series_arrays, series_files
 from reverie.codecs.rows import SEPARATORS
 from reverie.errors import ReverieError
 
-KINDS = ("image", "table")
-_TEXT = 1 << 16  # bytes that are looked at
+if TYPE_CHECKING:
+    import pandas as pd
+
+KINDS = ("image", "table", "series")
+_TEXT = 1 << 16  # bytes that are looked at to tell whether text is a table
+_HEAD = 1 << 20  # bytes of a table's text that are looked at to tell whether it holds series
 _PICTURES = 20  # files of a folder that are looked at
 
 
@@ -24,7 +29,7 @@ class Guess(NamedTuple):
 
 
 def guess(place: Path, told: str | None = None) -> Guess | None:
-    """What a file or folder holds; None where nothing speaks for a table, and pictures or arrays are meant.
+    """What a file or folder holds; None where nothing speaks for a table or series, and pictures or arrays are meant.
 
     told: the kind that a person says it is. Raises ReverieError for a kind that does not exist.
     """
@@ -32,13 +37,41 @@ def guess(place: Path, told: str | None = None) -> Guess | None:
         raise ReverieError(f"--kind {told}: there are {', '.join(KINDS)}.")
     if told == "image":
         return None
-    if place.is_dir():
-        found = _in_folder(place)
-    else:
-        found = _in_file(place)
-    if told == "table":
-        return Guess("table", found.place if found else place, "as you said")
-    return found
+    found = _in_folder(place) if place.is_dir() else _in_file(place)
+    if told is not None:
+        return Guess(told, found.place if found else place, "as you said")
+    return _series(found) if found and found.kind == "table" else found
+
+
+def _series(found: Guess) -> Guess:
+    """A table whose rows or columns follow each other in time is series."""
+    why = None if (head := _first_rows(found.place)) is None else series_files.reason(head)
+    return found if why is None else Guess("series", found.place, f"{found.why}; {why}")
+
+
+def _first_rows(path: Path) -> pd.DataFrame | None:
+    """The first rows of a table; None where it cannot be read, which whoever reads all of it says."""
+    try:
+        import pandas as pd
+
+        if path.suffix.lower() in (".xlsx", ".xls"):
+            head = pd.read_excel(path, nrows=series_files.HEAD)
+        elif path.suffix.lower() == ".parquet":
+            from pyarrow.parquet import ParquetFile
+
+            head = next(ParquetFile(path).iter_batches(series_files.HEAD)).to_pandas()
+        else:
+            with path.open("rb") as file:
+                text = file.read(_HEAD).decode("utf-8-sig", errors="ignore")
+            whole = text[: text.rfind("\n") + 1] or text  # the last row may be cut off
+            separator = max(SEPARATORS, key=text.split("\n", 1)[0].count)
+            head = pd.read_csv(io.StringIO(whole), sep=separator, nrows=series_files.HEAD)
+    except (ImportError, OSError, ValueError, StopIteration):
+        return None
+    if head.index.names != [None] or isinstance(head.index, pd.DatetimeIndex):
+        head = head.reset_index()
+    head.columns = [str(c) for c in head.columns]
+    return head if head.columns.is_unique else None
 
 
 def _in_folder(folder: Path) -> Guess | None:
@@ -49,9 +82,8 @@ def _in_folder(folder: Path) -> Guess | None:
     tables = [found for p in here if (found := _in_file(p))]
     if len(tables) != 1 or any(_is_picture(p) for p in here):
         return None
-    return Guess(
-        "table", tables[0].place, f"{folder} holds no pictures and one table, {tables[0].place.name}: {tables[0].why}"
-    )
+    found = tables[0]
+    return found._replace(why=f"{folder} holds no pictures and one table, {found.place.name}: {found.why}")
 
 
 def _is_picture(path: Path) -> bool:
@@ -68,18 +100,23 @@ def _in_file(path: Path) -> Guess | None:
     if head.startswith(b"PAR1"):
         return Guess("table", path, "a Parquet file")
     if head.startswith(b"PK"):
-        return Guess("table", path, "an Excel workbook") if _is_workbook(path) else None
+        return _in_archive(path)
     if path.suffix.lower() in (".csv", ".tsv", ".parquet", ".xlsx", ".xls"):
         return Guess("table", path, f"a {path.suffix.lower()} file")
     return _in_text(path, head)
 
 
-def _is_workbook(path: Path) -> bool:
+def _in_archive(path: Path) -> Guess | None:
+    """A workbook, or arrays of series."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return "xl/workbook.xml" in archive.namelist()
+            if "xl/workbook.xml" in archive.namelist():
+                return Guess("table", path, "an Excel workbook")
     except (OSError, zipfile.BadZipFile):
-        return False
+        return None
+    if path.suffix.lower() == ".npz" and (named := series_arrays.says_series(path)):
+        return Guess("series", path, f"an .npz with {', '.join(named)}")
+    return None
 
 
 def _in_text(path: Path, head: bytes) -> Guess | None:

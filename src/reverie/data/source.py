@@ -30,6 +30,7 @@ from reverie.data.dataset import Broken, Data, describe
 from reverie.data.kinds import guess
 from reverie.data.members import Folder, Members, Single, Zip
 from reverie.data.memory import must_fit
+from reverie.data.series import read_series
 from reverie.data.tables import read_table
 from reverie.data.wishes import Untold, Wish, parse
 from reverie.errors import ReverieError, nearest
@@ -102,6 +103,8 @@ def read(
             raise ReverieError(_nowhere(place, list(packaged)))
         return _own_labels(packaged[str(path)]().load(), label_from, parse(condition))
     if (found := guess(place, kind)) is not None:
+        if found.kind == "series":
+            return read_series(found, label_from, condition, window)
         return read_table(found, label_from, condition)
     wishes = parse(condition)
     if place.is_dir():

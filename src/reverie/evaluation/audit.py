@@ -36,6 +36,7 @@ SHOWN = 3  # nearest training items kept for each sample
 FALSE_ALARMS = 0.02
 DEPTHS = (0.5, 0.02)
 LOTS = 1999
+CONTROLS = 150  # training items beside samples where held-out ones cannot be: few, as overlapping ones say the same
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Audit:
     p-values times their number (see the head of this file). memorised: p < 0.02. copying: so by the samples' distances, not by
     the losses alone. ratio_p: of the ratios. nearer, membership: the two other tests, the last None where no losses were given.
     ratios: r of each sample. nearest: for each sample its 3 nearest training items, nearest first. suspects: samples with r
-    below every held-out item's, lowest first.
+    below every held-out item's, lowest first. control: what stands in the place of held-out items.
     """
 
     memorised: bool
@@ -89,11 +90,12 @@ class Audit:
     nearest: tuple[tuple[int, ...], ...]
     suspects: tuple[int, ...]
     notes: tuple[str, ...] = ()
+    control: str = "held-out"
 
     def line(self) -> str:
         """Return it as one line for a person."""
         return (
-            f"Nearest-training ratio, median {self.median:.3f} (held-out {self.held_out_median:.3f}, difference in "
+            f"Nearest-training ratio, median {self.median:.3f} ({self.control} {self.held_out_median:.3f}, difference in "
             f"[{self.low:+.3f}, {self.high:+.3f}]), n = {self.n:,} and {self.held_out_n:,}   {self.verdict}"
         )
 
@@ -114,6 +116,24 @@ def ratios(x: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return r, indices[:, :SHOWN]
 
 
+def ratios_apart(train: np.ndarray, spans: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """r of at most 150 training items (M,), each among those whose stretch of time shares no step with its own; train (N, *)."""
+    flat = train.reshape(len(train), -1).astype(np.float64)
+    chosen = np.sort(rng.permutation(len(flat))[:CONTROLS])
+    squares = (flat**2).sum(1)
+    found = []
+    for k in chosen:
+        apart = (spans[:, 0] >= spans[k, 1] - 1e-9) | (spans[:, 1] <= spans[k, 0] + 1e-9)
+        if apart.any():
+            d = np.sort(np.maximum(squares[apart] + squares[k] - 2 * flat[apart] @ flat[k], 0))[:NEIGHBOURS] ** 0.5
+            found.append(d[0] / d.mean() if d.mean() > 0 else 0.0)
+    if not found:
+        raise ReverieError(
+            "All training items share steps of time, so that none can be held against another. Give more data."
+        )
+    return np.array(found)
+
+
 def audit(
     train_x: np.ndarray,
     held_x: np.ndarray,
@@ -122,12 +142,17 @@ def audit(
     sample_y: np.ndarray | None = None,
     seed: int = 0,
     membership: Membership | None = None,
+    spans: np.ndarray | None = None,
 ) -> Audit:
     """Look for copies of training items among samples, all (N, *) numbers, against held-out items; labels (N,) or None.
 
-    membership: what the model's losses say of its training items, where a model is at hand. Classes differ in how near their
-    members lie, so with labels given, the medians and the test of ratios take equally many samples and held-out items of each
-    class. Raises ReverieError with fewer than 3 training items, or none to compare.
+    membership: what the model's losses say of its training items, where a model is at hand.
+    spans: (N, 2), begin and end of training items that are stretches of time. Held-out items come after them, so that a drift
+    alone makes samples nearer to training items, and losses lower on these: both are told and not judged. The one test is of
+    ratios, and beside samples stand training items themselves, each among those that share no step with it.
+
+    Classes differ in how near their members lie, so with labels given, the medians and the test of ratios take equally many
+    samples and held-out items of each class. Raises ReverieError with fewer than 3 training items, or none to compare.
     """
     if len(train_x) < 3 or not len(held_x) or not len(sample_x):
         raise ReverieError(
@@ -136,23 +161,26 @@ def audit(
         )
     rng = np.random.default_rng(seed)
     made, near = ratios(sample_x, train_x)
-    held, _ = ratios(held_x, train_x)
+    held = ratios(held_x, train_x)[0] if spans is None else ratios_apart(train_x, spans, rng)
     alike_made, alike_held = np.arange(len(made)), np.arange(len(held))
     notes: tuple[str, ...] = ()
-    if held_y is not None and sample_y is not None:
+    if held_y is not None and sample_y is not None and spans is None:
         alike_made, alike_held, notes = match(sample_y, held_y, rng)
     a, b = made[alike_made], held[alike_held]
     p = p_value(a, b)
     beside = nearer(train_x, held_x, sample_x, rng)
-    known = 1.0 if membership is None or membership.auc < STRONG else membership.p
-    tests = 2 if membership is None else 3
-    by_distance, whole = (min(1.0, tests * min(ps)) for ps in ((p, beside.p), (p, beside.p, known)))
+    judged = None if spans is not None else membership
+    known = 1.0 if judged is None or judged.auc < STRONG else judged.p
+    tests = 1 if spans is not None else 2 if judged is None else 3
+    distances = (p,) if spans is not None else (p, beside.p)
+    by_distance, whole = (min(1.0, tests * min(ps)) for ps in (distances, (*distances, known)))
     low, high = np.quantile(_medians(rng, a) - _medians(rng, b), [0.025, 0.975])
     suspects = np.flatnonzero(made < held.min())
+    control = "held-out" if spans is None else "training items of other times"
     return Audit(
         memorised=whole < FALSE_ALARMS,
         copying=by_distance < FALSE_ALARMS,
-        verdict=verdict(by_distance, whole, len(suspects), min(len(a), len(b)), membership),
+        verdict=verdict(by_distance, whole, len(suspects), min(len(a), len(b)), judged, control),
         median=float(np.median(a)),
         held_out_median=float(np.median(b)),
         low=float(low),
@@ -167,6 +195,7 @@ def audit(
         nearest=tuple(tuple(row) for row in near.tolist()),
         suspects=tuple(suspects[np.argsort(made[suspects])].tolist()),
         notes=notes,
+        control=control,
     )
 
 
@@ -221,20 +250,23 @@ def nearer(train_x: np.ndarray, held_x: np.ndarray, sample_x: np.ndarray, rng: n
     return Nearer(float(share), float(low), float(high), p, len(sample_x), each)
 
 
-def verdict(by_distance: float, whole: float, suspects: int, n: int, known: Membership | None) -> str:
+def verdict(
+    by_distance: float, whole: float, suspects: int, n: int, known: Membership | None, control: str = "held-out"
+) -> str:
     """Say in words what was found."""
+    others = "held-out items" if control == "held-out" else control
     heart = "" if known is None else f"by its loss the model knows its training items by heart (AUC {known.auc:.2f})"
     also = f" And {heart}." if known is not None and known.auc >= STRONG and known.p < FALSE_ALARMS / 3 else ""
     if by_distance < FALSE_ALARMS:
         return (
-            f"Copying: samples lie nearer to training items than held-out items do (p = {by_distance:.1g}; {suspects:,} nearer "
+            f"Copying: samples lie nearer to training items than {others} do (p = {by_distance:.1g}; {suspects:,} nearer "
             f"than any of those).{also}"
         )
     if whole < FALSE_ALARMS:
         return f"Memorised: {heart}, though its samples lie no nearer to them than held-out items do."
     if n < 50:
         return f"No sign of copying, but {n} items to compare could not show much."
-    return "No sign of copying: samples lie no nearer to training items than held-out items do."
+    return f"No sign of copying: samples lie no nearer to training items than {others} do."
 
 
 def _upper(drawn: np.integer, ours: np.integer, total: int, samples: int) -> float:

@@ -50,7 +50,7 @@ class LabelAgreement:
             f"Label agreement {self.samples.value:.1%}  [{self.samples.low:.1%}, {self.samples.high:.1%}], "
             f"n = {self.samples.n:,}   real held-out {self.held_out.value:.1%}  "
             f"[{self.held_out.low:.1%}, {self.held_out.high:.1%}], n = {self.held_out.n:,}   "
-            f"classifier: SVC on pixels, {self.trained_on:,} training items"
+            f"classifier: SVC on raw values, {self.trained_on:,} training items"
         )
 
 

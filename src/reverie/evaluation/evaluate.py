@@ -2,7 +2,7 @@
 
 Every score compares n generated with n held-out items. Beside it stand, at the same n and on the same held-out items:
 - the floor: real training items in the place of the generated (mean and spread over repeated draws);
-- a Gaussian fit: draws from one Gaussian with the mean and covariance of the training pixels;
+- a Gaussian fit: draws from one Gaussian with the mean and covariance of the encoded training items;
 - noisy copies: training items with a little noise, which score well and are worth nothing (the audit is what tells).
 
 The interval is by half-sampling. A bootstrap draws with replacement, and repeated items are what these scores take for
@@ -30,14 +30,15 @@ from scipy.stats import norm
 from reverie.errors import ReverieError
 from reverie.evaluation.audit import Audit, audit
 from reverie.evaluation.classifier import LabelAgreement, label_agreement
+from reverie.evaluation.filling import Filling
 from reverie.evaluation.likelihood import Likelihood
 from reverie.evaluation.membership import Membership
-from reverie.metrics.base import ColumnMetric, Comparison, Features, Metric, Test
+from reverie.metrics.base import Comparison, Features, Metric, Test
 from reverie.metrics.features import better, choose
 from reverie.registry import config, name_of, registered
 
 LEVEL = 0.95
-NOISE = 0.1  # of the noisy copies, in standard deviations of the training pixels
+NOISE = 0.1  # of the noisy copies, in standard deviations of the encoded training items
 POOL = 4  # training items looked at, in units of n: the floor's repeats are drawn from them
 
 
@@ -46,7 +47,7 @@ class Score:
     """One metric's value on n generated and n held-out items, with all that it takes to read it.
 
     low, high: 95 % interval of the value (half-sampling). floor, floor_sd: real training items in place of the
-    generated, mean and standard deviation over repeated draws. gaussian: a Gaussian fit to the training pixels.
+    generated, mean and standard deviation over repeated draws. gaussian: a Gaussian fit to the encoded training items.
     noisy_copies: training items with noise. options: the metric's own, by name. p: of a metric that is a test, how likely a
     value as bad would be, were samples and held-out items of one law; None of all others.
     """
@@ -73,7 +74,8 @@ class Score:
 class Evaluation:
     """All that is known about a set of samples: scores, agreement with the labels asked for, the audit for copies.
 
-    likelihood: of the model itself, on held-out items; None where samples alone were judged.
+    likelihood: of the model itself, on held-out items; None where samples alone were judged. filling: how well it says what it
+    is not shown, where it can be asked.
     """
 
     n: int
@@ -83,6 +85,7 @@ class Evaluation:
     audit: Audit
     notes: tuple[str, ...]
     likelihood: Likelihood | None = None
+    filling: tuple[Filling, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain numbers, strings, lists and dictionaries."""
@@ -101,6 +104,7 @@ class Evaluation:
         """Return the evaluation as lines for a person."""
         labels = [] if self.labels is None else [self.labels.line()]
         bits = [] if self.likelihood is None else [self.likelihood.line()]
+        bits += [one.line() for one in self.filling]
         return [
             *map(format_score, self.scores),
             *labels,
@@ -115,10 +119,10 @@ def all_metrics() -> list[Metric]:
     return [cls() for cls in registered("metrics").values()]
 
 
-def column_metrics(columns: int) -> list[ColumnMetric]:
-    """Return every registered metric of so many columns, with its default options."""
-    every: list[ColumnMetric] = [cls() for cls in registered("column-metrics").values()]
-    return [metric for metric in every if metric.columns <= columns]
+def metrics_of(room: str, items: np.ndarray) -> list[Comparison]:
+    """Return every metric registered in a room that suits such items, with its default options."""
+    every: list[Comparison] = [cls() for cls in registered(room).values()]
+    return [metric for metric in every if metric.suits(items)]
 
 
 def scores(
@@ -262,12 +266,13 @@ def evaluate(
     resamples: int = 200,
     membership: Membership | None = None,
     likelihood: Likelihood | None = None,
-    columns: Features | None = None,
+    own: tuple[str, Features] | None = None,
+    spans: np.ndarray | None = None,
 ) -> Evaluation:
     """Evaluate samples against the data they should be like: x (N, *) float32, pictures (N, C, H, W) in [-1, 1], y (N,) integers.
 
-    membership, likelihood: what a model says of the data, where there is one; see `measure`. columns: what gives the records of
-    a kind that has columns, which are then scored too.
+    membership, likelihood: what a model says of the data, where there is one; see `measure`. own: of a kind that has metrics of
+    its own, their room in the registry and what gives the items as these take them. spans: see `audit`.
 
     Metrics that n is too small for are left out, and a note says so. Labels are judged where all three sets have them.
     """
@@ -276,14 +281,15 @@ def evaluate(
     enough = [metric for metric in metrics if size >= 2 * metric.least]
     left_out = tuple(f"Left out: {_too_few(metric, size)}" for metric in metrics if metric not in enough)
     found = scores(held_x, train_x, samples_x, features, enough, size, seed, resamples) if enough else []
-    if columns is not None:
-        by_column = column_metrics(len(columns(held_x[:1]).dtype.names or ()))
-        found = scores(held_x, train_x, samples_x, columns, by_column, size, seed, resamples) + found
+    if own is not None:
+        room, values = own
+        of_kind = [metric for metric in metrics_of(room, values(held_x[:1])) if size >= 2 * metric.least]
+        found = scores(held_x, train_x, samples_x, values, of_kind, size, seed, resamples) + found
     labels = None
     if train_y is not None and held_y is not None and sample_y is not None:
         labels = label_agreement(train_x, train_y, held_x, held_y, samples_x, sample_y, classes, seed)
         notes += _class_balance(held_y, sample_y)
-    copying = audit(train_x, held_x, samples_x, held_y, sample_y, seed, membership)
+    copying = audit(train_x, held_x, samples_x, held_y, sample_y, seed, membership, spans)
     every = notes + left_out + tuple(note for score in found for note in score.notes) + copying.notes
     return Evaluation(size, seed, tuple(found), labels, copying, tuple(dict.fromkeys(every)), likelihood)
 

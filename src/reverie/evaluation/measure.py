@@ -14,6 +14,7 @@ from reverie.core.samplers import Step
 from reverie.data.dataset import Data
 from reverie.errors import ReverieError
 from reverie.evaluation.evaluate import Evaluation, evaluate, labels_like
+from reverie.evaluation.filling import fillings
 from reverie.evaluation.likelihood import ITEMS, likelihood
 from reverie.evaluation.membership import ITEMS as MEMBERS
 from reverie.evaluation.membership import Membership, losses, membership
@@ -21,6 +22,16 @@ from reverie.metrics.base import Features
 from reverie.model import Model
 from reverie.registry import config
 from reverie.samples import Samples
+
+PATCHED = (
+    "Some entries of the items were not observed, or lie behind an end. Distances take them as the codec fills them (between "
+    "their neighbours); a likelihood would have to count them, and was left out."
+)
+IN_TIME = (
+    "Items are stretches of time, and the held-out ones come after those to train on. Where they overlap, intervals and "
+    "p-values, which take items to be independent, say too much. A change over time counts as error; it also makes samples "
+    "nearer to training than to held-out items, and losses lower on the former: neither is taken for a sign of copying."
+)
 
 
 def measure(
@@ -72,10 +83,11 @@ def measure(
         seed=seed,
         on_step=on_step,
     )
+    codec = model.codec
+    made = model.encode(samples.items) if codec.brings else samples.x  # as files hold them: cut to their length
+    whole = codec.whole_items(train.items) and codec.whole_items(held_out.items)
     judged = evaluate(
-        model.codec.numbers(model.encode(train.items)),
-        model.codec.numbers(model.encode(held_out.items)),
-        model.codec.numbers(samples.x),
+        *(codec.numbers(x) for x in (model.encode(train.items), model.encode(held_out.items), made)),
         train.labels if model.classes else None,
         held_out.labels if model.classes else None,
         wanted,
@@ -85,17 +97,20 @@ def measure(
         seed=seed,
         membership=_membership(model, train, held_out, seed),
         likelihood=likelihood(model, train, held_out, likelihood_n, seed)
-        if min(likelihood_n, len(held_out)) > 1 and not model.codec.joint
+        if min(likelihood_n, len(held_out)) > 1 and not codec.joint and whole
         else None,
-        columns=_Columns(model.codec) if model.codec.columned else None,
+        own=None if codec.scored is None else (codec.scored, _Values(codec)),
+        spans=train.spans,
     )
-    return dataclasses.replace(judged, notes=(*held_out.notes, *judged.notes)), samples
+    said = [*([] if whole or codec.joint else [PATCHED]), *([] if train.spans is None else [IN_TIME])]
+    filled = fillings(model, train, held_out, seed=seed)
+    return dataclasses.replace(judged, notes=(*held_out.notes, *judged.notes, *said), filling=filled), samples
 
 
-class _Columns(Features):
-    """Encoded items as the records of their columns, as the codec tells them."""
+class _Values(Features):
+    """Encoded items as values in the data's own units, as the codec tells them."""
 
-    name = "columns"
+    name = "values"
 
     def __init__(self, codec: Codec) -> None:
         self.codec = codec
@@ -106,7 +121,7 @@ class _Columns(Features):
         return hashlib.sha256(json.dumps(config(self.codec), sort_keys=True, default=str).encode()).hexdigest()[:6]
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """x: what `Codec.numbers` gave (N, F) -> records (N,)."""
+        """x: what `Codec.numbers` gave (N, *) -> items as the metrics of their kind take them."""
         return self.codec.records(x)
 
 

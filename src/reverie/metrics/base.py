@@ -21,6 +21,10 @@ class Comparison(ABC):
     def least(self) -> int:
         """The fewest items in each set for which the score is defined."""
 
+    def suits(self, items: np.ndarray) -> bool:
+        """Whether such items have all that the score compares."""
+        return True
+
     @abstractmethod
     def __call__(self, real: np.ndarray, generated: np.ndarray) -> float:
         """real: (N, *), generated: (M, *) -> the score."""
@@ -38,6 +42,24 @@ class ColumnMetric(Comparison):
     """
 
     columns: ClassVar[int] = 1  # the fewest for which the score is defined
+
+    def suits(self, items: np.ndarray) -> bool:
+        """Whether there are enough columns."""
+        return len(items.dtype.names or ()) >= self.columns
+
+
+class SeriesMetric(Comparison):
+    """A number that compares two sets of windows of time series, (N, C, L) and (M, C, L) float64: channels over steps.
+
+    Values are in the data's own units, NaN where there is nothing: not observed, or behind the end of a series.
+    """
+
+    channels: ClassVar[int] = 1  # the fewest for which the score is defined
+    steps: ClassVar[int] = 2
+
+    def suits(self, items: np.ndarray) -> bool:
+        """Whether there are enough channels and steps."""
+        return items.shape[1] >= self.channels and items.shape[2] >= self.steps
 
 
 class Test(Metric):

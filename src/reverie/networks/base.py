@@ -51,6 +51,10 @@ class Network(nn.Module, ABC):
         Raises ReverieError for a size that is none of the four and for data that the network cannot take.
         """
 
+    def begin(self, x: State) -> None:
+        """See some training items, encoded (N, *), before anything is learned; for networks that keep something of them."""
+        return None
+
     @abstractmethod
     def forward(self, x: State, level: Tensor, cond: Conditions) -> State:
         """x: (B, C, *), level: (B,) real numbers of order one that tell the noise, cond: by name -> (B, C, *)."""

@@ -13,8 +13,19 @@ from torch.utils.checkpoint import checkpoint as recompute
 from reverie.errors import ReverieError
 from reverie.example import ENTRIES, Condition, Conditions
 from reverie.networks.base import SIZES, Blocks, Network, the_only
-from reverie.networks.blocks import Attention, Down, LevelFeatures, Residual, Up, conv, groups_of, padded, silent
+from reverie.networks.blocks import (
+    Attention,
+    Down,
+    LevelFeatures,
+    Residual,
+    Up,
+    conv,
+    groups_of,
+    padded,
+    silent,
+)
 from reverie.networks.conditions import Declared, Told
+from reverie.networks.guess import LinearGuess
 
 _DIAL = {  # width of the first level, residual blocks per level
     "tiny": (16, 1),
@@ -51,6 +62,7 @@ class UNet(Network):
     attention: the levels with self-attention. head_dim: dimensions of a head. out_channels: as `channels` if None.
     checkpoint: recompute blocks in the backward pass, which saves memory for a third more time. takes_entries: whether it
     can be told entries of the item itself, `example.entries`: as planes behind the input, with planes that say which they are.
+    guess: (channels, steps) of data whose told entries come as the best linear guess of all, and its standard deviation.
     Source: Ronneberger et al. 2015; Ho et al. 2020, appendix B; Dhariwal & Nichol 2021, section 3.
     """
 
@@ -70,6 +82,7 @@ class UNet(Network):
         dropout: float = 0.0,
         checkpoint: bool = False,
         takes_entries: bool = False,
+        guess: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         self.config: dict[str, Any] = {
@@ -88,6 +101,9 @@ class UNet(Network):
         self.takes_entries = takes_entries
         if takes_entries:  # networks without are described as they always were
             self.config["takes_entries"] = True
+        self.guess = LinearGuess(*guess) if guess else None
+        if guess:
+            self.config["guess"] = list(guess)
         _check(self.config)
         widths = [width * m for m in multipliers]
         heads = [head_dim if i in attention else None for i in range(len(widths))]
@@ -144,7 +160,13 @@ class UNet(Network):
             head_dim=min(64, max(32, width)),
             conditions=conditions,
             takes_entries=takes_entries,
+            guess=(shape[0], sides[0]) if takes_entries and len(sides) == 1 else None,
         )
+
+    def begin(self, x: Tensor) -> None:
+        """Take the moments that told entries are read by."""
+        if self.guess is not None:
+            self.guess.fit(x)
 
     def forward(self, x: Tensor, level: Tensor, cond: Conditions) -> Tensor:
         """x: (B, C, *), level: (B,), cond: as declared, or empty for nothing told -> (B, out_channels, *)."""
@@ -169,11 +191,13 @@ class UNet(Network):
         return self.last(h)[(..., *(slice(n) for n in size))]
 
     def _entries(self, told: Condition | None, x: Tensor) -> list[Tensor]:
-        """What is known of the item, 0 where nothing is, and which entries that is, each (B, C, *)."""
-        if told is None:
-            return [torch.zeros_like(x)] * 2
-        value = told.value.view(x.shape).to(x)
-        known = ~value.isnan() & told.present.view(-1, *[1] * (x.ndim - 1))
+        """What is known of the item, and what it says of the rest, each (B, C, *)."""
+        value = torch.full_like(x, torch.nan) if told is None else told.value.view(x.shape).to(x)
+        if told is not None:
+            value = torch.where(told.present.view(-1, *[1] * (x.ndim - 1)), value, torch.nan)
+        if self.guess is not None:
+            return list(self.guess(value))
+        known = ~value.isnan()
         return [torch.where(known, value, 0), known.to(x)]
 
     def _modulations(self, level: Tensor, cond: Conditions) -> Iterator[Tensor]:

@@ -92,7 +92,7 @@ def scores(found: Comparison) -> list[Score]:
              words.percent(x.held_out_alike), _leads(found, LABELS, who))
             for x, who in zip(labels, found.names, strict=True)
         ]  # fmt: skip
-        made.append(Score("Label agreement", "higher", "SVC on pixels", cells))
+        made.append(Score("Label agreement", "higher", "SVC on raw values", cells))
     return made
 
 

@@ -47,7 +47,7 @@ class Marginal(NamedTuple):
     @property
     def words(self) -> str:
         """What the chart shows, for who cannot see it."""
-        both = "" if self.score is None else f", samples beside held-out rows; score {self.score:.3f}"
+        both = "" if self.score is None else f", samples beside held-out ones; score {self.score:.3f}"
         return f"Distribution of {self.name}{both}"
 
 

@@ -75,9 +75,9 @@ def together(cells: list[Cells], real: np.ndarray, made: np.ndarray) -> Together
     shown = [columns[k] for k in chosen]
     grid = np.ix_(chosen, chosen)
     maps = [
-        _map("held-out rows", found.real[grid], shown),
-        _map("samples", found.generated[grid], shown),
-        _map("difference: samples less held-out", (found.generated - found.real)[grid], shown),
+        heat_map("held-out rows", found.real[grid], shown),
+        heat_map("samples", found.generated[grid], shown),
+        heat_map("difference: samples less held-out", (found.generated - found.real)[grid], shown),
     ]
     of = {c.name: c for c in cells}
     plots = []
@@ -96,7 +96,7 @@ def of_one(records: np.ndarray, most: int) -> tuple[list[str], Map | None]:
     tie = ColumnPairTrends().pairs(some, some).real
     _, chosen = _chosen(tie)
     shown = [columns[k] for k in chosen]
-    return [short(n, 14) for n in shown], _map("all rows", tie[np.ix_(chosen, chosen)], shown)
+    return [short(n, 14) for n in shown], heat_map("all rows", tie[np.ix_(chosen, chosen)], shown)
 
 
 def _chosen(tie: np.ndarray) -> tuple[np.ndarray, list[int]]:
@@ -105,7 +105,8 @@ def _chosen(tie: np.ndarray) -> tuple[np.ndarray, list[int]]:
     return strength, np.sort(np.argsort(-strength.max(1), kind="stable")[:MOST]).tolist()
 
 
-def _map(title: str, values: np.ndarray, columns: list[str]) -> Map:
+def heat_map(title: str, values: np.ndarray, columns: list[str]) -> Map:
+    """Values (C, C) in [-1, 1] as a heat map, NaN left out; each cell in words where columns are few."""
     named = len(columns) <= NAMED
     return Map(
         title,

@@ -11,10 +11,20 @@ from reverie.evaluation.evaluate import Evaluation, Score
 
 FEW = 200  # below this n, a score tells good from bad and little more
 _FEW = 50  # items, below which no word is said for a score
-_OF_COLUMNS = {
-    "column-shapes": "How alike a column is distributed among samples and held-out rows, in the mean over columns; 1 is best.",
-    "column-pair-trends": "How alike two columns hang together in samples and held-out rows, in the mean over pairs; 1 is best.",
-}
+_OF_A_KIND = {  # scores of the head where a kind has its own: what its items are called, and what the score means
+    "column-shapes": (
+        "rows", "How alike a column is distributed among samples and held-out rows, in the mean over columns; 1 is best.",
+    ),
+    "column-pair-trends": (
+        "rows", "How alike two columns hang together in samples and held-out rows, in the mean over pairs; 1 is best.",
+    ),
+    "channel-shapes": (
+        "windows", "How alike the values of a channel are distributed in samples and held-out windows; 1 is best.",
+    ),
+    "autocorrelation-error": (
+        "windows", "How far a channel's memory of its own past is off, in the mean over lags; 0 is best.",
+    ),
+}  # fmt: skip
 TONES = {"good": "good", "fair": "fair", "poor": "poor", "none": "cannot tell"}
 
 
@@ -33,9 +43,9 @@ class Card:
 
 
 def cards(evaluation: Evaluation) -> list[Card]:
-    """The figures of the head: columns where there are any, else distance; variety, obedience to labels, and copying."""
+    """The figures of the head: those of the kind where it has any, else distance; variety, obedience to labels, and copying."""
     measured = {score.name: score for score in evaluation.scores}
-    found = [_columns(measured[name], meaning) for name, meaning in _OF_COLUMNS.items() if name in measured]
+    found = [_of_a_kind(measured[name], *said) for name, said in _OF_A_KIND.items() if name in measured]
     found = found or [_score_card(evaluation, "frechet", "Frechet distance", _distance)]
     found.append(_score_card(evaluation, "recall", "Recall", _variety))
     if evaluation.labels is not None:
@@ -104,35 +114,38 @@ def _distance(score: Score) -> Card:
     )
 
 
-def _columns(score: Score, meaning: str) -> Card:
-    lost = (1 - score.value) / max(1 - score.floor, 1e-9)
+def _of_a_kind(score: Score, things: str, meaning: str) -> Card:
+    sign, best = (1, 1.0) if score.better == "higher" else (-1, 0.0)
+    end = score.high if sign > 0 else score.low  # of its interval, the better one
+    limit = sign * score.floor - 2 * score.floor_sd
+    lost = abs(best - score.value) / max(abs(best - score.floor), 1e-9)
     if score.n < _FEW:
         tone, reading = "none", f"{score.n} items are too few to tell; a few hundred are needed."
-    elif score.value < score.gaussian and score.high < score.floor - 2 * score.floor_sd:
-        tone, reading = "poor", "The samples are no more like real rows than draws from a plain Gaussian are."
-    elif score.high >= score.floor - 2 * score.floor_sd or lost <= 1.25:
+    elif sign * score.value < sign * score.gaussian and sign * end < limit:
+        tone, reading = "poor", f"The samples are no more like real {things} than draws from a plain Gaussian are."
+    elif sign * end >= limit or lost <= 1.25:
         tone, reading = (
             "good",
-            "In the mean as alike as real rows are; a single one may still be off, and is shown below.",
+            f"In the mean as alike as real {things} are; a single one may still be off, and is shown below.",
         )
     elif lost <= 2:
         tone, reading = (
             "good",
-            "In the mean close to real rows, with a difference that can be measured; see below where.",
+            f"In the mean close to real {things}, with a difference that can be measured; see below where.",
         )
     else:
-        tone, reading = "fair", f"The samples lack {number(lost)} times as much of 1 as real rows do."
-        if score.value < 0.8:
-            tone, reading = "poor", "The samples are distributed otherwise than real rows are."
+        tone, reading = "fair", f"The samples are {number(lost)} times as far from {best:g} as real {things} are."
+        if abs(best - score.value) > 0.2:
+            tone, reading = "poor", f"The samples are otherwise than real {things} are."
     return Card(
         score.title,
         number(score.value),
-        (*facts(score), f"a Gaussian on the same columns scores {number(score.gaussian)}"),
+        (*facts(score), f"a Gaussian fit scores {number(score.gaussian)}"),
         meaning,
         reading,
         _belief(score, score.high - score.low > 0.1),
         tone,
-        f"real rows: {number(score.floor)}",
+        f"real {things}: {number(score.floor)}",
     )
 
 
@@ -183,7 +196,7 @@ def _labels(found: LabelAgreement) -> Card:
             f"floor (the classifier on real held-out items) {percent(real.value)} "
             f"[{percent(real.low)}, {percent(real.high)}], n = {real.n:,}",
             f"at the samples' class proportions {percent(found.held_out_alike)}",
-            f"classifier: SVC on pixels, {found.trained_on:,} training items",
+            f"classifier: SVC on raw values, {found.trained_on:,} training items",
         ),
         "How often a classifier, trained on real items, sees in a sample the class that was asked for.",
         reading,
@@ -198,11 +211,12 @@ def _copying(audit: Audit) -> Card:
     known = audit.membership
     loss = () if known is None else (f"AUC by loss {known.auc:.3f} [{known.low:.3f}, {known.high:.3f}], chance 0.5",)
     beside = audit.nearer
+    others = "held-out items" if audit.control == "held-out" else audit.control
     return Card(
         "Memorisation",
         "found" if audit.memorised else "no sign" if enough else "cannot tell",
         (
-            f"nearest-training ratio {audit.median:.3f}, of held-out items {audit.held_out_median:.3f}; difference "
+            f"nearest-training ratio {audit.median:.3f}, of {others} {audit.held_out_median:.3f}; difference "
             f"[{audit.low:+.3f}, {audit.high:+.3f}]",
             f"{percent(beside.share)} nearer to training items, by chance [{percent(beside.low)}, {percent(beside.high)}]",
             *loss,
@@ -212,7 +226,7 @@ def _copying(audit: Audit) -> Card:
         audit.verdict,
         "Believe it for copies and near copies; one that was altered further (a shift, a flip, other cells) passes unseen.",
         "poor" if audit.memorised else "good" if enough else "fair",
-        f"{len(audit.suspects):,} of {len(audit.ratios):,} below every held-out ratio",
+        f"{len(audit.suspects):,} of {len(audit.ratios):,} below every ratio of {others}",
     )
 
 

@@ -71,7 +71,7 @@ def augment(
     settings = model.defaults.given(steps=steps, guidance=guidance)
     x = [_varied(model, given.x, told, strength, settings, seed, j, batch, on_step) for j in range(times)]
     facts = {"seed": seed, "strength": strength, **settings.to_json()}
-    together = _together if model.codec.joint else _collected
+    together = _together if model.codec.together else _collected
     return together(model, given, told, x, facts, with_originals)
 
 
@@ -144,8 +144,9 @@ def _together(
     if with_originals:
         items, names = codec.joined([given.items, items]), [*given.names, *names]
     strength = facts["strength"]
+    lost = " (that share of tokens is lost)" if codec.joint else ""
     said = [
-        f"{len(x) * n:,} variations of {n:,} items, seed {facts['seed']}, strength {strength:g} (that share of tokens is lost), "
+        f"{len(x) * n:,} variations of {n:,} items, seed {facts['seed']}, strength {strength:g}{lost}, "
         f"{facts['steps']} steps of {facts['sampler']}, guidance {facts['guidance']:g}",
         *given.notes, *told.lines(), *([f"and, before them, the {n:,} items themselves"] if with_originals else []),
     ]  # fmt: skip

@@ -55,6 +55,7 @@ def denoise(
     import torch
 
     from reverie.core.samplers import counted
+    from reverie.core.shapes import expand
     from reverie.tasks.parts.edits import Draws, Edits, choose, decoded
     from reverie.tasks.parts.inputs import read_inputs
     from reverie.tasks.parts.needs import scores
@@ -67,7 +68,7 @@ def denoise(
     levels = _levels(asked, inputs.x.to(model.device), sigma)
     times = schedule.time_of_noise(levels)
     _check_reach(schedule, levels, inputs.names)
-    x_t = schedule.alpha(times).to(inputs.x)[:, None, None, None] * inputs.x
+    x_t = expand(schedule.alpha(times).to(inputs.x), inputs.x) * inputs.x
 
     alike = bool((levels == levels[0]).all())  # one walk for all, or one each, from where it begins
     parts = slices(len(inputs), len(inputs) if alike else 1)
@@ -83,7 +84,7 @@ def denoise(
         verb=COMMAND, inputs=inputs, codec=model.codec, asked=asked, items=decoded(model.codec, torch.cat(draws)),
         seen=[model.codec.picture(item) for item in inputs.items], options={"sigma_asked": sigma},
         means=[model.codec.decode(one) for one in means.numpy()], each=own,
-        notes=[_said(levels, sigma)],
+        notes=[_said(levels, sigma, model.codec.unit), *inputs.notes],
     )  # fmt: skip
 
 
@@ -147,11 +148,11 @@ def _means(asked: Draws, x_t: Tensor, times: Tensor) -> Tensor:
     return torch.cat(parts).unflatten(0, (len(x_t), each.samples)).mean(1)
 
 
-def _said(levels: Tensor, sigma: str) -> str:
+def _said(levels: Tensor, sigma: str, unit: str) -> str:
     low, high = float(levels.min()), float(levels.max())
     found = f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
     ends = int(((levels <= _LEAST * 1.001) | (levels >= _MOST * 0.999)).sum()) if sigma == "auto" else 0
     beyond = f"; {ends} of {len(levels)} at the end of the range {_LEAST:g} to {_MOST:g}, and beyond it perhaps" * (
         ends > 0
     )
-    return f"noise: sigma = {found} in units where black is -1 and white 1" + ", estimated" * (sigma == "auto") + beyond
+    return f"noise: sigma = {found} in units {unit}" + ", estimated" * (sigma == "auto") + beyond

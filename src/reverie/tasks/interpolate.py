@@ -97,9 +97,13 @@ def interpolate(
     about = {**origin(COMMAND, model), "a": ends[0].name, "b": ends[1].name, "seed": seed, **solver.to_json()}
     facts = [{**about, "share": f, **told_plainly(told.at(k))} for k, f in enumerate(share.tolist())]
     captions = ["A", *(f"{f:.2f}" for f in share.tolist()[1:-1]), "B"]
-    made = [model.codec.decode(one) for one in x.numpy()]
+    made = model.codec.decode_all(x.numpy())
     names = [f"frame-{k:04d}" for k in range(frames)]
-    lines = [f"{frames} frames from {ends[0].name} to {ends[1].name}, {solver.words}", *_kept(ends, x), *told.lines()]
+    lines = [
+        f"{frames} frames from {ends[0].name} to {ends[1].name}, {solver.words}",
+        *_kept(ends, x, model.codec.unit),
+        *told.lines(),
+    ]
     return Items(made, names, facts, model.codec, lines, columns=min(frames, 16), captions=captions, film=True)
 
 
@@ -170,7 +174,7 @@ def _noise(model: Model, seed: int) -> Tensor:
     return Noise.of(seed, 1).normal(0, torch.empty(1, *model.codec.field.shape))
 
 
-def _kept(ends: list[_End], x: Tensor) -> list[str]:
+def _kept(ends: list[_End], x: Tensor, unit: str) -> list[str]:
     """How far the outer frames are from the items that were given."""
     from reverie.tasks.parts.latents import errors
 
@@ -178,5 +182,5 @@ def _kept(ends: list[_End], x: Tensor) -> list[str]:
     for end, frame in zip(ends, (x[:1], x[-1:]), strict=True):
         if end.x is not None:
             most, psnr = errors(end.x, frame)
-            said.append(f"{end.name} comes back to {most:.1g} of [-1, 1] at most ({psnr:.0f} dB)")
+            said.append(f"{end.name} comes back to {most:.1g} at most, {unit} ({psnr:.0f} dB)")
     return said

@@ -19,7 +19,7 @@ from reverie.core.samplers import Step
 from reverie.errors import ReverieError
 from reverie.example import State, each, some_of
 from reverie.model import Model
-from reverie.samples import Settings, picked, told_plainly, write_item
+from reverie.samples import Settings, free_file, picked, told_plainly, write_item
 from reverie.tasks.parts.inputs import Inputs
 from reverie.tasks.parts.items import plain_name
 from reverie.tasks.parts.provenance import origin
@@ -177,10 +177,24 @@ class Edits:
     def save(self, folder: str | Path, about: dict[str, Any] | None = None) -> list[Path]:
         """Write every draw and mean as a file of its own, named by its input, the settings inside; return the paths."""
         made, paths = origin(self.verb, self.asked.model), []
+        if self.codec.together:
+            return self._save_together(Path(folder), {**made, **(about or {})})
         for i, name in enumerate(self.inputs.names):
             for end, item, what in self._outputs(i):
                 facts = {**made, **self._facts(i), "draw": end, **what, **(about or {})}
                 paths.append(write_item(self.codec, item, Path(folder) / f"{plain_name(i, name)}-{end}", facts))
+        return paths
+
+    def _save_together(self, folder: Path, about: dict[str, Any]) -> list[Path]:
+        """Items that share a file: one of their means, and one for each draw."""
+        made = {f"-{j}": [draws[j] for draws in self.items] for j in range(self.asked.samples)}
+        if self.means is not None:
+            made = {"": self.means, **made}
+        place, paths = free_file(folder, self.codec, f"{self.verb}d"), []
+        for end, items in made.items():
+            facts = {**about, **self._facts(0), "draw": end or "mean", "inputs": self.inputs.names}
+            path = free_file(place.with_name(f"{place.stem}{end}{place.suffix}"), self.codec)
+            paths.append(write_item(self.codec, self.codec.rejoined(self.inputs.items, items), path, facts))
         return paths
 
     def _outputs(self, i: int) -> Iterator[tuple[int | str, Any, dict[str, Any]]]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 NORMAL, ANOMALOUS = "normal", "anomalous"
 _HOTTEST = 5.0  # times the usual error: the brightest that a heat map shows
 _SHOWN = 32
+_STRIP = 16  # pixels that the errors of a row are high
 
 
 @dataclass
@@ -148,6 +149,9 @@ class Findings:
         assert isinstance(self.errors, Errors)
         assert isinstance(self.calibration, Errors)
         heat = self.errors.heat(self.calibration)
+        if heat.ndim == 2:  # one row of a place's errors, as a strip as wide as its picture
+            wide = self.codec.picture(self.given.items[0]).shape[1]
+            heat = np.repeat(heat[:, None, np.arange(wide) * heat.shape[1] // wide], _STRIP, 1)
         return (colormaps["inferno"](np.clip(heat / _HOTTEST, 0, 1))[..., :3] * 255).round().astype(np.uint8)
 
 

@@ -86,17 +86,21 @@ class Fillings:
         return self.gaps.spread(self.draws)
 
     def save(self, folder: str | Path, about: dict[str, Any] | None = None) -> list[Path]:
-        """Write the best guess, each draw (-1, -2, ...) and the spread; return the paths.
+        """Write the best guess, each draw (-1, -2, ... or all in -draws) and the spread; return the paths.
 
         folder: one to write to, or the file of the best guess itself, which the others then stand beside.
         """
         codec = self.asked.model.codec
         place = free_file(Path(folder), codec, "filled")
-        names = ["", *(f"-{k + 1}" for k in range(len(self))), "-spread"]
+        table = self.gaps.drawn(self.draws)
+        each = ["-draws"] if table is not None else [f"-{k + 1}" for k in range(len(self))]
+        names = ["", *each, "-spread"]
         places = [free_file(place.with_name(f"{place.stem}{end}{place.suffix}"), codec) for end in names]
         made = {**origin(self.verb, self.asked.model), "seed": self.asked.seed, **self.asked.settings.to_json()}
         facts = {**made, **self.options, "samples": len(self), **(about or {})}
         paths = [write_item(codec, self.best, places[0], facts, self.gaps.write)]
+        if table is not None:
+            return [*paths, table.write(places[1]), self.spread.write(places[2])]
         paths += [self.gaps.write(self[k], place) for k, place in enumerate(places[1:-1])]
         return [*paths, self.spread.write(places[-1])]
 

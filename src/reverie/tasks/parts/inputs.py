@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ def read_inputs(codec: Codec, given: Any, label_from: str = "none", condition: s
 
 def read_gaps(codec: Codec, given: Any, mask: Any, condition: str | None = None) -> tuple[Inputs, Gaps]:
     """Read data with gaps of its own: the items that have any, and all of them with their gaps."""
-    data = given if isinstance(given, Data) else _read_together(codec, given, "none", condition, window="all")
+    data = given if isinstance(given, Data) else _read_together(codec, given, "none", condition, whole=True)
     gaps = codec.gaps(data.items, mask)
     if not gaps.count:
         raise ReverieError(
@@ -101,7 +101,7 @@ def resized(codec: Codec, height: int, width: int) -> Codec:
 
 def _read(codec: Codec, given: Any, label_from: str, condition: str | None) -> Data:
     if isinstance(given, Data):
-        return given
+        return _tiled(codec, given)
     if codec.together:
         return _read_together(codec, given, label_from, condition)
     channels, *sides = codec.field.shape
@@ -119,11 +119,22 @@ def _read(codec: Codec, given: Any, label_from: str, condition: str | None) -> D
     return Data.from_arrays(np.asarray(given)[None] if one else given, name="input")
 
 
-def _read_together(codec: Codec, given: Any, label_from: str, condition: str | None, window: str | None = None) -> Data:
-    """Data whose items share a file: the file, or what `Codec.gathered` takes. window: how to cut it, else as in training."""
+def _read_together(codec: Codec, given: Any, label_from: str, condition: str | None, whole: bool = False) -> Data:
+    """Data whose items share a file: the file, or what `Codec.gathered` takes; whole, or as the model sees it."""
     if isinstance(given, str | Path):
         from reverie.data.source import read
 
-        return read(given, label_from=label_from, condition=condition, kind=codec.kind, window=window or codec.cut)
-    items = codec.gathered(given)
-    return Data(items, [f"input[{k}]" for k in range(len(items))], kind=codec.kind, source="input")
+        data = read(given, label_from=label_from, condition=condition, kind=codec.kind, window=codec.cut and "all")
+    else:
+        items = codec.gathered(given)
+        data = Data(items, [f"input[{k}]" for k in range(len(items))], kind=codec.kind, source="input")
+    return data if whole else _tiled(codec, data)
+
+
+def _tiled(codec: Codec, data: Data) -> Data:
+    """Items that are longer than what a model sees as parts of that length, each told what its item is."""
+    items, of = codec.tiles(data.items)
+    if len(items) == len(data):
+        return data
+    names = [f"{data.names[k]} part {np.sum(of[:n] == k) + 1}" for n, k in enumerate(of.tolist())]
+    return replace(data.subset(of), items=items, names=names)

@@ -1,0 +1,266 @@
+"""Tables that hold time series: which column tells time, which says what series a row is of, and what else is there.
+
+Long: a row is an observation, in the order of time within each series. Wide: a row is a series, its columns are steps.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from reverie.codecs.rows import pandas
+from reverie.codecs.series_grid import common_step, gridded
+from reverie.codecs.series_items import Axis, Layout, Series, Windows
+from reverie.codecs.series_times import evened, is_date, parsed
+from reverie.errors import ReverieError, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SAYS_TIME = {"time", "times", "date", "dates", "timestamp", "datetime", "ds", "t", "step", "year", "yr", "timestep"}
+PART_OF_TIME = {"month", "mnth", "day", "hour", "hr", "minute", "second", "week", "weekday", "quarter", "season"}
+_COUNTS = {"index", "obs", "n", "unnamed", "period"}  # of rows; time only where a person says that these are series
+_SAYS_SERIES = {"series", "series_id", "unique_id", "item_id", "id"}
+TABLE = "If these are no time series, say --kind table."
+_MOST_EXACT = 2**53
+
+
+class Found(NamedTuple):
+    """Series that were read, each whole, and what a person should know of how, counted."""
+
+    windows: Windows
+    notes: list[str]
+
+
+def says_time(name: str) -> bool:
+    """Whether a column's name says that it tells time."""
+    return bool(SAYS_TIME & _words(name))
+
+
+def time_columns(frame: pd.DataFrame) -> list[str]:
+    """Columns that could tell time, the likeliest first: dates called time, dates, numbers called time."""
+    pd = pandas()
+    dates = [n for n in frame.columns if is_date(frame[n])]
+    numbers = [n for n in frame.columns if pd.api.types.is_numeric_dtype(frame[n]) and says_time(n)]
+    return sorted(dates, key=lambda n: not says_time(n)) + numbers
+
+
+def identity_of(frame: pd.DataFrame, times: np.ndarray, time: str) -> str | None:
+    """The column that says which series a row is of; None where all rows are one.
+
+    A column that is called so, and within whose values the times rise; else, where they do not rise through all rows, the one of
+    the fewest values within which they do. Where there is none, one within which 19 in 20 do: reading it names the fault.
+    """
+    able = [n for n in frame.columns if n != time and _can_identify(frame[n])]
+    named = [n for n in able if n.lower() in _SAYS_SERIES]
+    rising = np.diff(times).min(initial=1) > 0
+    wrong = {n: len(_backwards(times, _codes(frame[n]))) for n in (named if rising else able)}
+    for most in (0, len(times) // 20):
+        if fit := [n for n in wrong if wrong[n] <= most]:
+            return min(fit, key=lambda n: (n not in named, wrong[n], frame[n].nunique()))
+    return None
+
+
+def of_frame(frame: pd.DataFrame, source: str, time: str | None = None, identity: str | None = None) -> Found:
+    """Series of a long table. time, identity: its columns, found where they are not said; without time rows are steps.
+
+    Raises ReverieError, naming row and column, for times that are none, go backwards or repeat within a series, values that are
+    infinite or words among numbers, and where there is no channel or no second step.
+    """
+    for name in filter(None, (time, identity)):
+        if name not in frame.columns:
+            raise ReverieError(f"{source} has no column '{name}'. The nearest: {nearest(name, list(frame.columns))}.")
+    time = time or next(iter(time_columns(frame)), None) or _count(frame)
+    if time is None:
+        times, axis = np.arange(len(frame), dtype=np.float64), Axis()
+    else:
+        times, axis = parsed(frame[time], source)
+    if identity is None:
+        identity = (
+            identity_of(frame, times, time) if time else next((n for n in frame if n.lower() in _SAYS_SERIES), None)
+        )
+    codes, names = _series_of(frame, identity, source)
+    if time is not None:
+        _check_rising(frame, times, codes, time, identity, source)
+        times, axis = evened(times, axis)
+    order = np.argsort(codes, kind="stable")
+    rows = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+    if max(map(len, rows)) < 2:
+        raise ReverieError(
+            f"{source} has one time stamp{' of each series' * (len(rows) > 1)}. A series needs at least two. {TABLE}"
+        )
+    channels, static, notes = _columns(frame, [n for n in frame.columns if n not in (time, identity)], codes, source)
+    values = np.stack([channels[n] for n in channels], 1)
+    series = [
+        Series(
+            name,
+            times[r] if time else np.arange(len(r), dtype=np.float64),
+            values[r],
+            {n: static[n][k] for n in static},
+            r,
+        )
+        for k, (name, r) in enumerate(zip(names, rows, strict=True))
+    ]
+    made, axis, changed = gridded(series, axis)
+    layout = Layout("long", identity, tuple(frame.columns))
+    dtypes = tuple(str(frame[n].dtype) for n in channels)
+    windows = Windows.whole(made, tuple(channels), axis, layout, dtypes=dtypes, source=source, frame=frame)
+    said = [] if identity is None else [f"'{identity}' says which of {len(made):,} series a row is of"]
+    return Found(windows, [*said, *changed, *notes])
+
+
+def number_values(column: pd.Series, source: str) -> np.ndarray | None:
+    """A column as numbers (N,) float64, NaN where empty; None for one of words or dates.
+
+    Raises ReverieError for infinite values, and for single words among numbers.
+    """
+    pd, name = pandas(), str(column.name)
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return None
+    numbers = column if pd.api.types.is_numeric_dtype(column) else pd.to_numeric(column, errors="coerce")
+    bad = np.flatnonzero(numbers.isna() & column.notna())
+    if not numbers.notna().any() and len(bad):
+        return None
+    if len(bad):
+        if 2 * len(bad) > column.notna().sum():
+            return None
+        raise ReverieError(
+            f"{source}, row {bad[0] + 2}, column '{name}': '{column.iloc[bad[0]]}' stands among numbers "
+            f"({len(bad):,} of {len(column):,} cells are words). Mend the cell, or empty it."
+        )
+    values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+    if (odd := np.flatnonzero(np.isinf(values))).size:
+        raise ReverieError(
+            f"{source}, row {odd[0] + 2}, column '{name}': {values[odd[0]]} is infinite ({len(odd):,} cells are). "
+            "Mend the cell, or empty it."
+        )
+    if pd.api.types.is_integer_dtype(numbers) and np.nanmax(np.abs(values), initial=0) > _MOST_EXACT:
+        return None
+    return values
+
+
+def _words(name: str) -> set[str]:
+    return set(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()))
+
+
+def _count(frame: pd.DataFrame) -> str | None:
+    """A column that counts rows, where nothing better tells time."""
+    pd = pandas()
+    counts = (
+        n for n in frame.columns if _words(n) & (_COUNTS | PART_OF_TIME) and pd.api.types.is_integer_dtype(frame[n])
+    )
+    return next((n for n in counts if frame[n].notna().all() and (np.diff(frame[n]) > 0).all()), None)
+
+
+def _can_identify(column: pd.Series) -> bool:
+    """Whether a column could say which series a row is of: words or whole numbers, that repeat, and no part of a date."""
+    pd = pandas()
+    number = pd.api.types.is_numeric_dtype(column)
+    if pd.api.types.is_bool_dtype(column) or (number and not pd.api.types.is_integer_dtype(column)):
+        return False
+    if (SAYS_TIME | PART_OF_TIME) & _words(str(column.name)) or pd.api.types.is_datetime64_any_dtype(column):
+        return False
+    return bool(column.notna().all() and column.nunique() < len(column))
+
+
+def _codes(column: pd.Series) -> np.ndarray:
+    """Which series each row is of, (N,) int64, in the order in which they begin."""
+    return np.asarray(pandas().factorize(column)[0], dtype=np.int64)
+
+
+def _backwards(times: np.ndarray, codes: np.ndarray) -> list[tuple[int, int]]:
+    """Rows whose time is not after that of their series' row before, each with that row."""
+    order = np.argsort(codes, kind="stable")
+    wrong = np.flatnonzero((np.diff(times[order]) <= 0) & (np.diff(codes[order]) == 0))
+    return sorted(zip(order[wrong + 1].tolist(), order[wrong].tolist(), strict=True))
+
+
+def _series_of(frame: pd.DataFrame, identity: str | None, source: str) -> tuple[np.ndarray, list[str]]:
+    """Which series each row is of, and what each is called."""
+    if identity is None:
+        return np.zeros(len(frame), np.int64), ["all"]
+    if (gone := np.flatnonzero(frame[identity].isna())).size:
+        raise ReverieError(f"{source}, row {gone[0] + 2}, column '{identity}': no series' name. Fill it in.")
+    return _codes(frame[identity]), [str(value) for value in frame[identity].drop_duplicates()]
+
+
+def _check_rising(
+    frame: pd.DataFrame, times: np.ndarray, codes: np.ndarray, time: str, identity: str | None, source: str
+) -> None:
+    if not (found := _backwards(times, codes)):
+        return
+    row, before = found[0]
+    of = "" if identity is None else f" of series {frame[identity].iloc[row]}"
+    if times[row] == times[before]:
+        what, do = f"{frame[time].iloc[row]} stands there already, in row {before + 2}", "Keep one row for each time"
+    else:
+        what = f"{frame[time].iloc[row]} comes after {frame[time].iloc[before]} in row {before + 2}"
+        do = "Sort the rows by time"
+    many = "" if identity else (
+        ", or let one column say which series a row is of (where one names the variable, pivot the table: a column for each)"
+    )  # fmt: skip
+    raise ReverieError(
+        f"{source}, row {row + 2}, column '{time}'{of}: {what} (rows like this: {len(found):,}). {do}{many}. {TABLE}"
+    )
+
+
+def _columns(
+    frame: pd.DataFrame, names: Sequence[str], codes: np.ndarray, source: str
+) -> tuple[dict[str, np.ndarray], dict[str, list[Any]], list[str]]:
+    """Channels (N,) by name, what is the same all through each series, (S,) by name, and what there is to say."""
+    channels: dict[str, np.ndarray] = {}
+    static: dict[str, list[Any]] = {}
+    left, flat = [], []
+    first = np.unique(codes, return_index=True)[1]
+    for name in names:
+        values = number_values(frame[name], source)
+        distinct = frame[name].nunique(dropna=False)
+        same = (
+            len(first) > 1
+            and distinct <= len(first)
+            and bool((frame[name].groupby(codes).nunique(dropna=False) == 1).all())
+        )
+        if (same and (distinct > 1 or values is None)) or (values is None and distinct == 1):
+            static[name] = [v.item() if isinstance(v, np.generic) else v for v in frame[name].iloc[first]]
+        elif values is None:
+            left.append(f"'{name}' ({distinct:,} values)")
+        else:
+            channels[name] = values
+            seen = values[~np.isnan(values)]
+            if not len(seen) or seen.min() == seen.max():
+                flat.append(f"'{name}' is {'always empty' if not len(seen) else f'always {seen[0]:g}'}")
+    if not channels:
+        raise ReverieError(
+            f"{source} has no column of numbers that change in time ({', '.join(names) or 'none'}). {TABLE}"
+        )
+    notes = [f"columns that are no numbers, left out: {', '.join(left)}"] if left else []
+    return channels, static, notes + ([f"channels that never change: {', '.join(flat)}"] if flat else [])
+
+
+def reason(frame: pd.DataFrame) -> str | None:
+    """Why a table's rows are observations of series, in words; None where nothing speaks for it.
+
+    Its times rise, in all or within the values of one column, and its name says time or half of the steps are alike. A few that
+    go back in a column of both leave it a series, with a fault that reading it names.
+    """
+    for name in time_columns(frame):
+        try:
+            times, _ = evened(*parsed(frame[name], ""))
+        except ReverieError:
+            continue
+        identity = identity_of(frame, times, name)
+        codes = _codes(frame[identity]) if identity else np.zeros(len(frame), np.int64)
+        if len(times) < 4 * (codes.max() + 1):
+            continue
+        order = np.argsort(codes, kind="stable")
+        parts = np.split(times[order], np.flatnonzero(np.diff(codes[order])) + 1)
+        steps = np.concatenate([np.diff(p) for p in parts])
+        alike = common_step(parts)[1] >= 0.5
+        rising = bool((steps > 0).all())
+        if (rising and (alike or says_time(name))) or ((steps > 0).mean() >= 0.95 and alike and says_time(name)):
+            within = f" within each '{identity}'" if identity else ""
+            return f"the times in '{name}' rise{within}{', most by the same step' * alike}"
+    return None

@@ -1,0 +1,209 @@
+"""Columns of times: read as numbers that rise evenly where the calendar does, and written back as they stood.
+
+Seconds since 1970 are even for minutes and days; months and working days are not, though a person who writes one value for each
+means an even step. Such an axis counts them: a month is a twelfth of a mean year, a working day a fifth of a week, so that
+what is inside stays within three days of the seconds since 1970, and what is written is the date itself.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import replace
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from reverie.codecs.rows import pandas
+from reverie.codecs.series_items import Axis
+from reverie.errors import ReverieError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DAY = 86_400.0  # seconds
+MONTH = 365.2425 * DAY / 12
+WORKDAY = 7 * DAY / 5
+_EPOCH = np.datetime64("1970-01-01", "D")
+_LAST = 31  # as the day of a month: the last, whichever it is
+_SPELT = ("%Y-%m", "%Y/%m", "%m/%Y", "%Y %b", "%b %Y", "%Y %B", "%B %Y", "%b-%Y")  # months, which pandas does not guess
+_OFFSET = re.compile(r"(.*\d:\d\d.*?)(Z|[+-]\d\d:?\d\d)")  # a time of day, then where on earth
+
+
+def is_date(column: pd.Series) -> bool:
+    """Whether a column holds dates: as its type, or as words of which the first is written like one."""
+    pd = pandas()
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return True
+    if pd.api.types.is_numeric_dtype(column) or not len(words := column.dropna()):
+        return False
+    return bool(_formats(str(words.iloc[0])))
+
+
+def parsed(column: pd.Series, source: str) -> tuple[np.ndarray, Axis]:
+    """Times (N,) float64 as `Axis` has them, before any calendar; ReverieError names the row of what is no time."""
+    pd, name, dtype = pandas(), str(column.name), str(column.dtype)
+    if (gone := np.flatnonzero(column.isna())).size:
+        raise ReverieError(f"{source}, row {gone[0] + 2}, column '{name}': no time. Fill it in, or remove the row.")
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return _seconds(column, source), Axis(name, "date", None, dtype)
+    if not pd.api.types.is_numeric_dtype(column):
+        format = _format(column.astype(str), source)
+        dtype = "date" if pd.api.types.infer_dtype(column) == "date" else dtype
+        return _seconds(_dates(column.astype(str), format), source) - _offset(format), Axis(name, "date", format, dtype)
+    times = column.to_numpy(dtype=np.float64)
+    if (odd := np.flatnonzero(~np.isfinite(times))).size:
+        raise ReverieError(f"{source}, row {odd[0] + 2}, column '{name}': {times[odd[0]]} is no time. Mend the cell.")
+    if pd.api.types.is_integer_dtype(column) and ((times > 18e6) & (times < 22e6)).all():
+        dates = _dates(column.astype(str), "%Y%m%d")
+        if dates.notna().all():
+            return _seconds(dates, source), Axis(name, "date", "%Y%m%d", dtype)
+    return times, Axis(name, "number", None, dtype)
+
+
+def evened(times: np.ndarray, axis: Axis) -> tuple[np.ndarray, Axis]:
+    """The same times and axis, counted in months or working days where the dates are one of these."""
+    calendar = _calendar(times) if axis.kind == "date" else ""
+    if not calendar:
+        return times, axis
+    days = _EPOCH + (times // DAY).astype(np.int64)
+    if calendar == "workdays":
+        even = np.busday_count(_EPOCH, days) * WORKDAY
+    else:
+        even = days.astype("datetime64[M]").astype(np.int64) * MONTH
+    return even, replace(axis, calendar=calendar)
+
+
+def times_written(times: np.ndarray, axis: Axis) -> pd.Series:
+    """Times (T,) as the file has them: in its column's own type, dates in its own format."""
+    pd = pandas()
+    if axis.kind == "index":
+        return pd.Series(np.arange(len(times)), name=axis.name)
+    if axis.kind == "number":
+        whole = axis.dtype.lower().startswith(("int", "uint"))
+        return pd.Series(np.round(times) if whole else times, name=axis.name).astype(axis.dtype)
+    micro = np.round((_uneven(times, axis.calendar) + _offset(axis.format)) * 1e6).astype("datetime64[us]")
+    dates = pd.Series(micro, name=axis.name)
+    if axis.dtype == "date":
+        return dates.dt.date
+    if axis.format is not None:
+        return dates.dt.strftime(axis.format).astype(axis.dtype)
+    return (dates.dt.tz_localize("UTC") if "," in axis.dtype else dates).astype(axis.dtype)
+
+
+def span_words(seconds: float, kind: str) -> str:
+    """A time between two steps, for a person."""
+    if kind != "date":
+        return f"{seconds:g}"
+    units = (("month", MONTH), ("working day", WORKDAY), ("day", DAY), ("hour", 3600.0), ("minute", 60.0))
+    for word, unit in units:
+        count = seconds / unit
+        if count >= 1 and abs(count - round(count)) < 1e-9:
+            return f"{round(count):,} {word}{'s' * (round(count) != 1)}"
+    return f"{seconds:g} s"
+
+
+def _calendar(times: np.ndarray) -> str:
+    """Which calendar dates keep: "months:D", the Dth of months (31: their last), "workdays", or "" for an even one."""
+    if (times % DAY).any() or len(times) < 2:
+        return ""
+    days = np.unique(_EPOCH + (times // DAY).astype(np.int64))
+    of_month = (days - days.astype("datetime64[M]").astype("datetime64[D]")).astype(int) + 1
+    if len(np.unique(days.astype("datetime64[M]"))) == len(days) > 1:
+        if (of_month == of_month[0]).all() and of_month[0] <= 28:
+            return f"months:{of_month[0]}"
+        if ((days + 1).astype("datetime64[M]").astype("datetime64[D]") == days + 1).all():
+            return f"months:{_LAST}"
+    gaps = np.diff(days).astype(int)
+    if (
+        np.is_busday(days).all()
+        and len(gaps)
+        and (days[-1] - days[0]).astype(int) >= 7
+        and 2 * (gaps == 1).sum() > len(gaps)
+    ):
+        return "workdays"
+    return ""
+
+
+def _uneven(times: np.ndarray, calendar: str) -> np.ndarray:
+    """Seconds since 1970 of what `evened` counted."""
+    if not calendar:
+        return times
+    if calendar == "workdays":
+        days = np.busday_offset(_EPOCH, np.round(times / WORKDAY).astype(np.int64))
+    else:
+        months, day = np.round(times / MONTH).astype("datetime64[M]"), int(calendar.partition(":")[2])
+        last = (months + 1).astype("datetime64[D]") - 1
+        days = last if day == _LAST else months.astype("datetime64[D]") + (day - 1)
+    return (days - _EPOCH).astype(np.float64) * DAY
+
+
+def _seconds(dates: pd.Series, source: str) -> np.ndarray:
+    """Seconds since 1970 UTC; finer than a microsecond cannot be kept."""
+    pd = pandas()
+    utc = dates.dt.tz_convert("UTC").dt.tz_localize(None) if isinstance(dates.dtype, pd.DatetimeTZDtype) else dates
+    micro = utc.dt.floor("us")
+    if (fine := np.flatnonzero(micro != utc)).size:
+        raise ReverieError(
+            f"{source}, row {fine[0] + 2}, column '{dates.name}': {dates.iloc[fine[0]]} is finer than a microsecond. Round it."
+        )
+    return np.asarray(micro.to_numpy().astype("datetime64[us]").astype(np.int64) / 1e6)
+
+
+def _format(words: pd.Series, source: str) -> str:
+    """The one format that all dates are written in; where two are possible, that in which more of them rise."""
+    found: list[tuple[int, int, str]] = []
+    for format in _formats(str(words.iloc[0])):
+        dates = _dates(words, format)
+        forward = int((np.diff(dates.to_numpy().astype(np.int64)) > 0).sum())
+        found.append((int(dates.isna().sum()), -forward, format))
+    if not found:
+        raise ReverieError(f"{source}, row 2, column '{words.name}': '{words.iloc[0]}' is no date. Mend the cell.")
+    bad, _, format = min(found, key=lambda one: one[:2])
+    if bad:
+        row = int(np.flatnonzero(_dates(words, format).isna())[0])
+        raise ReverieError(
+            f"{source}, row {row + 2}, column '{words.name}': '{words.iloc[row]}' is no date written {format}, as the first "
+            f"({words.iloc[0]}) is. Write all dates in one way, in one time zone."
+        )
+    return format
+
+
+@lru_cache(1024)
+def _formats(cell: str) -> tuple[str, ...]:
+    """How a cell could be read as a date, the likeliest first; none for what is no date."""
+    from pandas.tseries.api import guess_datetime_format
+
+    if not any(c.isdigit() for c in cell):
+        return ()
+    zone = _OFFSET.fullmatch(cell)
+    plain, offset = zone.groups() if zone else (cell, "")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of two possible orders of day and month, which are both tried
+        first = "." in plain  # 31.12.2020: who writes dots begins with the day
+        guessed = [guess_datetime_format(plain, dayfirst=day) for day in (first, not first)]
+    tried = [f for f in guessed if f and "%y" in f.lower() and not re.match("%Y.?%d", f)]
+    tried += [f for f in _SPELT if _is_written(plain, f)]
+    return tuple(format + offset for format in dict.fromkeys(tried))
+
+
+def _is_written(cell: str, format: str) -> bool:
+    try:
+        return bool(datetime.strptime(cell, format))
+    except ValueError:
+        return False
+
+
+def _dates(words: pd.Series, format: str) -> pd.Series:
+    return pandas().to_datetime(words, format=format, errors="coerce")
+
+
+def _offset(format: Any) -> float:
+    """Seconds that a format's own zone, written at its end, is ahead of UTC."""
+    found = re.search(r"([+-])(\d\d):?(\d\d)$", format or "")
+    if not found:
+        return 0.0
+    sign, hours, minutes = found.groups()
+    return float(f"{sign}1") * (3600 * int(hours) + 60 * int(minutes))
