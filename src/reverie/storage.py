@@ -20,7 +20,6 @@ from reverie.conditions import Knowledge
 from reverie.core.denoiser import Learned, NetworkDenoiser, ProductDenoiser, TokenDenoiser
 from reverie.core.processes import Categorical, Gaussian, Process, Product
 from reverie.errors import ReverieError
-from reverie.networks.base import guess_of
 from reverie.networks.conditions import Told
 from reverie.samples import Settings
 
@@ -98,7 +97,7 @@ def _denoiser(about: dict[str, Any], net: nn.Module, tensors: dict[str, Tensor])
     if isinstance(process, Product):
         return ProductDenoiser(net, process, target, sigma_data)
     assert isinstance(process, Gaussian)
-    return NetworkDenoiser(net, process, target, sigma_data, guess_of(net))
+    return NetworkDenoiser(net, process, target, sigma_data)
 
 
 def network_config(network: nn.Module) -> dict[str, Any]:

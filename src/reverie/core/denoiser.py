@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -108,30 +107,15 @@ class OfOneField(Learned):
 
 
 class NetworkDenoiser(OfOneField):
-    """A network of numbers as a denoiser: network(x, level, cond) -> (B, C, *), see `Numbers`.
-
-    guess: of a network that knows more than the data's scale before it sees x_t, mean and standard deviation of each entry, from
-    (x, cond): what it says is then about these.
-    """
+    """A network of numbers as a denoiser: network(x, level, cond) -> (B, C, *), see `Numbers`."""
 
     process: Gaussian
-    reading: Numbers
 
     def __init__(
-        self,
-        network: nn.Module,
-        process: Gaussian,
-        parameterisation: Parameterisation,
-        sigma_data: float,
-        guess: Callable[[Tensor, Conditions], tuple[Tensor, Tensor]] | None = None,
+        self, network: nn.Module, process: Gaussian, parameterisation: Parameterisation, sigma_data: float
     ) -> None:
         super().__init__(network, Numbers(process, parameterisation, sigma_data), sigma_data)
         self.parameterisation = parameterisation
-        self.prior = guess
-
-    def _say(self, entered: Tensor, t: Tensor, cond: Conditions) -> Tensor:
-        out = super()._say(entered, t, cond)
-        return out if self.prior is None else self.reading.about(out, entered, t, *self.prior(entered, cond))
 
 
 class TokenDenoiser(OfOneField):

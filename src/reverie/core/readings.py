@@ -92,20 +92,6 @@ class Numbers(Reading):
         schedule, target, y = self.process.schedule, self.parameterisation, self._centred(x_t, t)
         return self.process.mean.to(y) + target.x0(schedule, t, y, expand(target.unit(schedule, t), y) * out)
 
-    def about(self, out: Tensor, entered: Tensor, t: Tensor, guess: Tensor, deviation: Tensor) -> Tensor:
-        """The output that stands for what a network says about a guess g of each entry, of standard deviation s.
-
-        x0 = (alpha s^2 x_t + sigma^2 g) / v + s sigma / sqrt(v) out, v = alpha^2 s^2 + sigma^2: the posterior of N(g, s^2) for who
-        says nothing, and `out` of variance 1 where it is the truth. guess, deviation: (B, *).
-        """
-        schedule, g = self.process.schedule, guess - self.process.mean.to(guess)
-        alpha, sigma = expand(schedule.alpha(t), out), expand(schedule.sigma(t), out)
-        y = entered * ((alpha * self.sigma_data) ** 2 + sigma**2).sqrt()
-        v = (alpha * deviation) ** 2 + sigma**2
-        x0 = (alpha * deviation**2 * y + sigma**2 * g) / v + deviation * sigma / v.sqrt() * out
-        unit = expand(self.parameterisation.unit(schedule, t), out)
-        return self.parameterisation.output(schedule, t, y, x0) / unit
-
     def error(
         self, out: Tensor, x0: Tensor, noised: Tensor, t: Tensor, eps: Tensor, law: Weighting, observed: Tensor | None
     ) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, Self
 
 from torch import Tensor, nn
@@ -63,11 +63,6 @@ class Network(nn.Module, ABC):
 def takes_entries(network: nn.Module) -> bool:
     """Whether a network, perhaps a person's own, can be told some of the item's own entries."""
     return bool(getattr(network, "takes_entries", False))
-
-
-def guess_of(network: nn.Module) -> Callable[[Tensor, Conditions], tuple[Tensor, Tensor]] | None:
-    """How a network, perhaps a person's own, guesses entries by those told, before it sees x_t; None where it does not."""
-    return network.guessed if getattr(network, "guess", None) is not None else None
 
 
 def the_only(blocks: Blocks, network: str, tokens: bool = False) -> Block:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 _TOGETHER = 256  # entries, up to which all channels are one Gaussian; beyond, each channel is one of its own
-_LEAST = 1e-4  # of the mean variance, added to each entry's: no entry is the sum of others to the last digit
+_LEAST = 1e-3  # of the mean variance, added to each entry's: no entry is the sum of others to the last digit
 
 
 class LinearGuess(nn.Module):

@@ -168,11 +168,6 @@ class UNet(Network):
         if self.guess is not None:
             self.guess.fit(x)
 
-    def guessed(self, x: Tensor, cond: Conditions) -> tuple[Tensor, Tensor]:
-        """x: (B, C, L), which gives the shape alone -> mean and standard deviation of each entry given those told, (B, C, L)."""
-        assert self.guess is not None
-        return self.guess(_value(cond.get(ENTRIES), x))
-
     def forward(self, x: Tensor, level: Tensor, cond: Conditions) -> Tensor:
         """x: (B, C, *), level: (B,), cond: as declared, or empty for nothing told -> (B, out_channels, *)."""
         self._check_input(x)
@@ -197,7 +192,9 @@ class UNet(Network):
 
     def _entries(self, told: Condition | None, x: Tensor) -> list[Tensor]:
         """What is known of the item, and what it says of the rest, each (B, C, *)."""
-        value = _value(told, x)
+        value = torch.full_like(x, torch.nan) if told is None else told.value.view(x.shape).to(x)
+        if told is not None:
+            value = torch.where(told.present.view(-1, *[1] * (x.ndim - 1)), value, torch.nan)
         if self.guess is not None:
             return list(self.guess(value))
         known = ~value.isnan()
@@ -219,14 +216,6 @@ class UNet(Network):
             raise ReverieError(
                 f"This network takes data of shape (B, {self.config['channels']}{axes}), found {tuple(x.shape)}."
             )
-
-
-def _value(told: Condition | None, x: Tensor) -> Tensor:
-    """The entries that are told, of x's shape; NaN where none is."""
-    if told is None:
-        return torch.full_like(x, torch.nan)
-    value = told.value.view(x.shape).to(x)
-    return torch.where(told.present.view(-1, *[1] * (x.ndim - 1)), value, torch.nan)
 
 
 def _check(about: dict[str, Any]) -> None:

@@ -29,7 +29,7 @@ from reverie.data.split import Split, split
 from reverie.errors import ReverieError
 from reverie.example import of_arrays
 from reverie.model import Model
-from reverie.networks.base import Block, guess_of, takes_entries
+from reverie.networks.base import Block, takes_entries
 from reverie.samples import Settings, sampler_class
 from reverie.training.fitting import SIZES, fit, worth_its_time
 from reverie.training.memory import peak_memory
@@ -326,7 +326,7 @@ def _denoiser(process: Process, sigma_data: float, settings: TrainSettings, netw
     if isinstance(process, Product):
         return ProductDenoiser(network, process, target, sigma_data)
     assert isinstance(process, Gaussian)
-    return NetworkDenoiser(network, process, target, sigma_data, guess_of(network))
+    return NetworkDenoiser(network, process, target, sigma_data)
 
 
 def _defaults(settings: TrainSettings, process: Process) -> Settings:
