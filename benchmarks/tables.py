@@ -1,12 +1,13 @@
 """Synthetic tables beside a Gaussian copula, CTGAN and ForestDiffusion: the same rows, the same split, the same scores.
 
-    python3 -m venv .venv-tables && .venv-tables/bin/pip install -r benchmarks/requirements-tables.txt       (once)
+    python3.11 -m venv .venv-tables && .venv-tables/bin/pip install -r benchmarks/requirements-tables.txt       (once)
     pip download --no-deps ISLP && unzip the wheel somewhere                                                  (once)
     .venv/bin/python benchmarks/tables.py --islp FOLDER/ISLP/data [--only iris,wine] [--seeds 0,1,2] [--seconds 60]
 
-Of each table a fifth of the rows is held out (seed 0); every contender makes as many rows as are held out. Reverie trains for
---seconds, the peers for as long, and with --defaults as long as they are made for. Scores, all against the held-out rows, the
-real training rows' own beside them:
+Of each table a fifth of the rows is held out (seed 0). Reverie trains for --seconds of processor time on one thread, so that what
+else the machine does counts for nothing; the peers for as long, and with --defaults as long as they are made for. Then each makes
+as many rows as training has, 2,000 at most unless more are held out. Scores, all against the held-out rows, on as many rows made
+(but tstr, which takes all), the real training rows' own beside them:
 
   shapes, trends    column shapes and column pair trends (reverie.metrics.columns, which agree with sdmetrics)
   c2st              AUC of a gradient-boosted classifier that tells samples from held-out rows, 5 folds: 0.5 is best
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import tempfile
 import time
@@ -39,6 +41,8 @@ from reverie.data.dataset import Data
 from reverie.metrics.columns import ColumnPairTrends, ColumnShapes
 from reverie.metrics.distances import nearest
 
+FEW = 20  # steps of a run that is timed
+MOST = 2000  # rows that are made of a table, unless more are held out
 HERE = Path(__file__).resolve().parent
 PEER_PYTHON = HERE.parent / ".venv-tables" / "bin" / "python"
 ISLP = {"Default": "default", "Bikeshare": "bikers", "Wage": "wage", "Caravan": "Purchase"}
@@ -51,10 +55,11 @@ def main() -> None:
     words.add_argument("--only", default=",".join([*SKLEARN, *ISLP]))
     words.add_argument("--seeds", default="0,1,2")
     words.add_argument("--seconds", type=float, default=60)
-    words.add_argument("--peers", default="copula,ctgan,forest")
+    words.add_argument("--contenders", default="reverie,copula,ctgan,forest")
     words.add_argument("--defaults", action="store_true")
     words.add_argument("--python", type=Path, default=PEER_PYTHON)
-    words.add_argument("--threads", type=int, default=2)
+    words.add_argument("--threads", type=int, default=1)
+    words.add_argument("--limit", type=float, default=600, help="seconds after which a peer is given up")
     words.add_argument("--json", type=Path)
     asked = words.parse_args()
     found = []
@@ -62,18 +67,22 @@ def main() -> None:
         frame, target = table(name, asked.islp)
         order = np.random.default_rng(0).permutation(len(frame))
         cut = len(frame) // 5
+        count = min(len(frame) - cut, max(cut, MOST))
         held, train = (frame.iloc[part].reset_index(drop=True) for part in (order[:cut], order[cut:]))
         judge = Judge(train, held, target)
-        again = np.random.default_rng(1).permutation(len(train))[:cut]
-        found.append(say(name, "real rows", 0, 0.0, judge(train.iloc[again].reset_index(drop=True), train), {}))
+        again = train.iloc[np.random.default_rng(1).permutation(len(train))[:count]].reset_index(drop=True)
+        found.append(say(name, "real rows", 0, 0.0, judge(again), {}))
         for seed in map(int, asked.seeds.split(",")):
-            for contender in ["reverie", *filter(None, asked.peers.split(","))]:
+            for contender in asked.contenders.split(","):
                 made, took, about = (
-                    ours(train, cut, asked.seconds, seed, asked.threads)
+                    ours(train, count, asked.seconds, seed, asked.threads)
                     if contender == "reverie"
-                    else theirs(asked.python, contender, train, cut, 0 if asked.defaults else asked.seconds, seed)
+                    else theirs(asked, contender, train, count, seed)
                 )
-                found.append(say(name, contender, seed, took, judge(made, made), about))
+                if made is None:
+                    print(f"{name:14s} {contender:10s} seed {seed}  not done within {took:g} s", flush=True)
+                    continue
+                found.append(say(name, contender, seed, took, judge(made), about))
                 if asked.json:
                     asked.json.write_text(json.dumps(found, indent=1))
     summary(found)
@@ -87,24 +96,42 @@ def table(name: str, islp: Path) -> tuple[pd.DataFrame, str]:
 
 
 def ours(train: pd.DataFrame, n: int, seconds: float, seed: int, threads: int) -> tuple[pd.DataFrame, float, dict]:
-    """Rows drawn from a model of Reverie's, at its defaults."""
-    started = time.monotonic()
+    """Rows drawn from a model of Reverie's, at its defaults, of as many steps as the time holds, by short runs."""
     names = [f"row {k}" for k in range(len(train))]
     data = Data(Rows(train), names, kind="table", source="train", held_out=0.1)
-    model = reverie.train(data, budget=f"{seconds:g}s", seed=seed, threads=threads)
-    took = time.monotonic() - started
-    return model.sample(n, seed=seed).items.frame, took, {"steps": model.record["step"]}
+
+    def trained(steps: int) -> tuple[reverie.Model, float]:
+        started = time.process_time()
+        return reverie.train(data, steps=steps, seed=seed, threads=threads), time.process_time() - started
+
+    trained(2)  # what is imported and allocated once
+    (_, few), (_, more) = trained(FEW), trained(3 * FEW)
+    each = (more - few) / (2 * FEW)
+    model, took = trained(max(int((seconds - few) / each) + FEW, 1))
+    return model.sample(n, seed=seed, batch=1024).items.frame, took, {"steps": model.record["step"]}
 
 
 def theirs(
-    python: Path, peer: str, train: pd.DataFrame, n: int, seconds: float, seed: int
-) -> tuple[pd.DataFrame, float, dict]:
-    """Rows of a peer, made in its own environment."""
+    asked: argparse.Namespace, peer: str, train: pd.DataFrame, n: int, seed: int
+) -> tuple[pd.DataFrame | None, float, dict]:
+    """Rows of a peer, made in its own environment; None where it took longer than the limit."""
+    seconds = 0 if asked.defaults else asked.seconds
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "train.csv", Path(folder) / "made.csv"
         train.to_csv(source, index=False)
-        words = [python, HERE / "table_peers.py", peer, source, target, n, f"{seconds:g}", seed]
-        done = subprocess.run(list(map(str, words)), capture_output=True, text=True, cwd=folder)
+        words = [asked.python, HERE / "table_peers.py", peer, source, target, n, f"{seconds:g}", seed, asked.threads]
+        threads = {"OMP_NUM_THREADS": str(asked.threads)}
+        try:
+            done = subprocess.run(
+                list(map(str, words)),
+                capture_output=True,
+                text=True,
+                cwd=folder,
+                timeout=asked.limit,
+                env=os.environ | threads,
+            )
+        except subprocess.TimeoutExpired:
+            return None, asked.limit, {}
         if done.returncode:
             raise SystemExit(f"{peer} failed:\n{done.stderr[-2000:]}")
         about = json.loads(done.stdout.strip().splitlines()[-1])
@@ -120,13 +147,14 @@ class Judge:
             Rows(pd.concat([train, held], ignore_index=True))
         )  # so that every category is known
 
-    def __call__(self, made: pd.DataFrame, learned_from: pd.DataFrame) -> dict[str, float]:
+    def __call__(self, every: pd.DataFrame) -> dict[str, float]:
+        made = every.iloc[: len(self.held)]
         real, fake = self._records(self.held), self._records(made)
         return {
             "shapes": ColumnShapes()(real, fake),
             "trends": ColumnPairTrends()(real, fake),
             "c2st": self._told_apart(made),
-            "tstr": self._useful(learned_from),
+            "tstr": self._useful(every),
             "closer": self._closer(made),
         }
 

@@ -314,7 +314,7 @@ def test_windows_and_draws_have_a_name_each(tmp_path):
         ("time,x\n1,1\ninf,2\n", "row 3, column 'time': inf is no time"),
         ("time,x\n1,1\n2,oops\n3,4\n4,5\n", "row 3, column 'x': 'oops' stands among numbers"),
         ("time,x\n1,1\n2,inf\n3,4\n", "row 3, column 'x': inf is infinite"),
-        ("time,x,x\n1,1,1\n2,2,2\n", "two columns called 'x'"),
+        ("time,x,x\n1,1,1\n2,2,2\n", "two columns are called 'x'"),
         ("time,x\n1,1\n", "one time stamp"),
         ("series,time,x\na,1,1\nb,1,2\n", "row 3, column 'time': 1 stands there already"),
         ("time,x\n1,a\n2,b\n", "no column of numbers"),

@@ -138,8 +138,9 @@ def test_it_is_plain_json_and_lays_itself_out(found, capsys):
     console = Console(width=300)
     console.print(text(found))
     out = capsys.readouterr().out
-    for words in ("24 steps = a day", "flat for 31 steps", "2 outliers", "it drifts", "always 3.0: kept, not learned",
-                  "6 steps without any value, in 2 gaps, the longest of 5 steps = 5 hours", "433 to train, 73 held out"):  # fmt: skip
+    for words in ("24 steps = a day", "flat for 31 steps", "2 outliers", "it drifts",
+                  "always 3.0: kept, not learned", "6 steps without any value, in 2 gaps, the longest of 5 steps = 5 hours",
+                  "433 to train, 73 held out"):  # fmt: skip
         assert words in out, words
 
 

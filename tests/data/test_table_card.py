@@ -101,7 +101,7 @@ def test_a_column_that_cannot_be_read_is_named_and_the_others_are_still_told(tmp
     file.write_text("x,y\n" + "\n".join(f"{k % 7},{k * k}" for k in range(60)) + "\n1,inf\n")
     about = card(read(file))
     assert [c["kind"] for c in about["columns"]] == ["category", "unreadable"]
-    assert "row 62, column 'y' holds an infinite value" in about["columns"][1]["about"]
+    assert "row 62, column 'y': 'inf' is infinite" in about["columns"][1]["about"]
 
 
 def test_the_page_shows_every_column_and_escapes_what_it_names(data, about):

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import hypergeom
 
 from reverie.errors import ReverieError
-from reverie.evaluation.audit import FALSE_ALARMS, audit, match, nearer, p_value, ratios
+from reverie.evaluation.audit import FALSE_ALARMS, HELD, audit, match, nearer, p_value, ratios
 from reverie.evaluation.membership import membership
 
 
@@ -207,3 +207,12 @@ def autoregressive(seed, steps, phi=0.8):
 
 def windows_of(x, length=12):
     return np.lib.stride_tricks.sliding_window_view(x, length)
+
+
+def test_of_very_many_held_out_items_some_are_drawn_and_copies_are_still_found():
+    rng = np.random.default_rng(5)
+    train, held = rng.standard_normal((300, 6)), rng.standard_normal((HELD + 500, 6))
+    fine = audit(train, held, rng.standard_normal((100, 6)))
+    assert fine.held_out_n == HELD
+    assert not fine.copying
+    assert audit(train, held, train[:100] + 0.01).copying

@@ -4,9 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from reverie.core.denoiser import NetworkDenoiser
+from reverie.core.parameterisation import EDM as Target
+from reverie.core.processes import Gaussian
+from reverie.core.schedules import EDM
 from reverie.example import ENTRIES, Condition, entries
 from reverie.networks.base import Block
-from reverie.networks.guess import LinearGuess
+from reverie.networks.gaussian import GaussianPosterior
 from reverie.networks.unet import UNet
 
 
@@ -27,35 +31,66 @@ def test_a_u_net_that_is_told_nothing_known_is_told_nothing():
     assert UNet(**net.config).takes_entries
 
 
-def test_the_linear_guess_is_the_posterior_of_a_gaussian():
+def ar(channels=1, steps=12, phi=0.8):
+    k = np.arange(steps)
+    return np.kron(np.eye(channels) * 0.4 + 0.6, phi ** np.abs(k[:, None] - k))
+
+
+def test_the_posterior_is_the_gaussian_s_given_what_is_noisy_and_what_is_told():
     rng = np.random.default_rng(0)
-    steps = np.arange(12)
-    true = 0.8 ** np.abs(steps[:, None] - steps)
-    both = np.kron([[1.0, 0.6], [0.6, 1.0]], true)  # two channels that go together
-    x = rng.multivariate_normal(np.tile([1.0, -1.0], (12, 1)).T.ravel(), both, size=20_000).reshape(-1, 2, 12)
-    guess = LinearGuess(2, 12)
-    guess.fit(torch.from_numpy(x))
+    both, m = ar(2), np.repeat([1.0, -1.0], 12)
+    x = rng.multivariate_normal(m, both, size=20_000)
+    made = GaussianPosterior(2, 12)
+    made.fit(torch.from_numpy(x).reshape(-1, 2, 12))
     known = rng.random((5, 24)) < [[0.5], [0.1], [0.9], [0.0], [1.0]]
-    value = torch.from_numpy(np.where(known, x[:5].reshape(5, 24), np.nan).reshape(5, 2, 12)).float()
-    mean, sd = (made.reshape(5, 24).double().numpy() for made in guess(value))
-    m = np.repeat([1.0, -1.0], 12)
-    for k, told in enumerate(known):
-        gain = both[~told][:, told] @ np.linalg.inv(both[told][:, told])
-        expected = m[~told] + gain @ (x[k].ravel()[told] - m[told])
-        left = np.diag(both[~told][:, ~told] - gain @ both[told][:, ~told])
-        assert mean[k, ~told] == pytest.approx(expected, abs=0.06)
-        assert sd[k, ~told] == pytest.approx(np.sqrt(left), abs=0.03)
-        assert mean[k, told] == pytest.approx(x[k].ravel()[told], abs=1e-6)
-        assert (sd[k, told] == 0).all()
+    n = np.array([0.5, 50.0, 0.1, 1.0, 2.0])
+    y = x[:5] + n[:, None] * rng.standard_normal((5, 24))
+    told = np.where(known, x[:5], np.nan)
+    mean, sd = made(*(torch.from_numpy(v).float() for v in ((y - m).reshape(5, 2, 12), n, told.reshape(5, 2, 12))))
+    made.eval()
+    again = made(*(torch.from_numpy(v).float() for v in ((y - m).reshape(5, 2, 12), n, told.reshape(5, 24))))
+    assert torch.allclose(again[0], mean, atol=2e-3)
+    assert torch.allclose(again[1], sd, atol=2e-3)
+    for k in range(5):
+        r = np.where(known[k], 1e-9, n[k] ** 2)
+        gain = both @ np.linalg.inv(both + np.diag(r))
+        expected = gain @ (np.where(known[k], x[k], y[k]) - m)
+        left = np.sqrt(np.diag(both - gain @ both).clip(0))
+        assert mean[k].flatten().numpy() == pytest.approx(expected, abs=0.06)
+        assert sd[k].flatten().numpy() == pytest.approx(np.where(known[k], 0, left), abs=0.03)
 
 
 def test_many_entries_are_guessed_channel_by_channel():
     x = torch.randn(500, 20, 32, generator=torch.Generator().manual_seed(0)).cumsum(-1)
-    guess = LinearGuess(20, 32)
-    guess.fit(x)
-    value = x[:3].clone()
-    value[:, 0, 16:], value[:, 1:] = torch.nan, torch.nan
-    mean, sd = guess(value)
-    assert torch.allclose(mean[:, 0, 16:], x[:3, 0, 15:16].expand(3, 16), atol=1.2)  # of a random walk, the last value
-    assert torch.allclose(mean[:, 5], guess.mean[5].expand(3, 32), atol=1e-4)
+    made = GaussianPosterior(20, 32)
+    made.fit(x)
+    told = x[:3].clone()
+    told[:, 0, 16:], told[:, 1:] = torch.nan, torch.nan
+    mean, sd = made(torch.zeros_like(told), torch.full((3,), 1e3), told)
+    assert torch.allclose(
+        mean[:, 0, 16:] + made.mean[0, 16:], x[:3, 0, 15:16].expand(3, 16), atol=1.2
+    )  # of a random walk, the last value
+    assert torch.allclose(mean[:, 5], torch.zeros(3, 32), atol=1e-2)
     assert torch.allclose(sd[0, 0, 16:], torch.arange(1, 17).sqrt(), rtol=0.2)
+
+
+@pytest.mark.parametrize("sd", [1.0, 0.5])
+def test_an_untrained_u_net_of_series_is_the_exact_denoiser_of_a_gaussian(sd):
+    """Whatever the noise: E[x0 | x_t], and E[x0 | x_t, told entries]."""
+    s = sd**2 * ar(1)
+    x = np.random.default_rng(0).multivariate_normal(np.full(12, 0.3), s, size=20_000)
+    data = torch.from_numpy(x).float().reshape(-1, 1, 12)
+    net = UNet.sized("tiny", {"values": Block((1, 12))}, takes_entries=True)
+    net.begin(data, sd, edm=True)
+    process = Gaussian(EDM(), data.mean(0), data.var(0))
+    denoiser = NetworkDenoiser(net, process, Target(sd), sd).eval()
+    known = torch.arange(12) < 5
+    for n in (0.05, 0.7, 5.0):
+        t = process.schedule.time_of_noise(torch.tensor(n, dtype=torch.float64))
+        y = data[:4] + n * torch.randn(4, 1, 12, generator=torch.Generator().manual_seed(1))
+        for told in (torch.zeros(12, dtype=torch.bool), known):
+            r = np.where(told.numpy(), 1e-9, n**2)
+            gain = s @ np.linalg.inv(s + np.diag(r))
+            seen = np.where(told.numpy(), data[:4, 0], y[:, 0]) - 0.3
+            said = denoiser(y, t, {ENTRIES: entries(data[:4], told.expand(4, 1, 12))})[:, 0].detach().numpy()
+            assert said == pytest.approx(0.3 + seen @ gain.T, abs=0.05 * sd)

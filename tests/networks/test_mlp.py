@@ -145,3 +145,23 @@ def test_a_product_is_its_fields_and_its_loss_the_mean_over_entries():
         errors[name] = one.loss(Example(x0[name]), t, eps[name], Uniform())
     expected = (3 * errors["numbers"] + 2 * errors["tokens"]) / 5
     assert torch.allclose(both.loss(Example(x0), t, eps, Uniform()).double(), expected.double())
+
+
+def test_parts_are_called_as_often_for_400_columns_as_for_8():
+    """Columns of one type are one block: what is called, module by module, does not grow with how many there are."""
+
+    def called(columns):
+        names = []
+        blocks = {
+            "numbers": Block((columns,)),
+            "classes2": Block((columns,), 2, 3),
+            "classes16": Block((columns,), 16, 17),
+        }
+        network = MLP.sized("tiny", blocks)
+        for name, part in network.named_modules():
+            part.register_forward_hook(lambda *_, name=name: names.append(name))
+        x = {k: torch.zeros((2, columns), dtype=torch.float32 if k == "numbers" else torch.int64) for k in blocks}
+        network(x, torch.zeros(2), {})
+        return names
+
+    assert called(133) == called(3)

@@ -103,7 +103,7 @@ def test_every_figure_of_columns_is_the_evaluations_own(table, judged, shown):
     shapes = evaluation.score("column-shapes")
     assert text.index("Column shapes") < text.index("Column pair trends") < text.index("Recall")
     assert f"{shapes.value:.3g} [{shapes.low:.3g}, {shapes.high:.3g}] 100 {shapes.floor:.3g}" in text
-    assert evaluation.score("column-pair-trends").features == "columns"
+    assert evaluation.score("column-pair-trends").features == "values"
     real, made = table.held.items.frame["score"], samples.items.frame["score"]
     codec = table.model.codec
     held, mine = (codec.records(codec.numbers(x)) for x in (codec.encode_all(table.held.items), samples.x))

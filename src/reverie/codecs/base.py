@@ -43,6 +43,7 @@ class Codec(ABC):
     joint: ClassVar[bool] = False  # whether an encoded item is {field: array}, or the array of its only field
     scored: ClassVar[str | None] = None  # the registry's room of metrics of this kind alone, which `records` feeds
     family: ClassVar[str] = "edm"  # of models, unless a person asks for another
+    own: ClassVar[tuple[str, ...]] = ()  # conditions that items tell of themselves, see `brought`
     brings: ClassVar[bool] = False  # whether files are read with all that is known of their items, unasked
     bounded: ClassVar[bool] = True  # whether encoded numbers lie within [-1, 1]
     hides: ClassVar[str | None] = (

@@ -114,18 +114,20 @@ class Number(Cells):
         what = "date" if self.format is not None else "integer" if self.decimals == 0 else "number"
         return f"{what}{', some missing' * self.missing}"
 
-    def numbers(self, series: pd.Series) -> np.ndarray:
-        """Cells as float64 (N,), NaN where missing; ReverieError names the row of what is no number."""
+    def numbers(self, series: pd.Series, source: str = "the table") -> np.ndarray:
+        """Cells as float64 (N,), NaN where missing; ReverieError names the row of what is no number, or infinite."""
         import pandas as pd
 
         if self.format is not None:
             dates = pd.to_datetime(series, format=None if series.dtype.kind == "M" else self.format, errors="coerce")
-            _refuse(series, dates.isna() & series.notna(), self.name, f"is no date written {self.format}")
+            refuse(series, (dates.isna() & series.notna()).to_numpy(), source, f"is no date written {self.format}")
             seconds = dates.astype("datetime64[s]").astype("int64").to_numpy() / self.unit
             return np.where(dates.isna(), np.nan, seconds)
         found = pd.to_numeric(series, errors="coerce")
-        _refuse(series, found.isna() & series.notna(), self.name, "is no number")
-        return found.to_numpy(dtype=np.float64, na_value=np.nan)
+        refuse(series, (found.isna() & series.notna()).to_numpy(), source, "is no number")
+        x = found.to_numpy(dtype=np.float64, na_value=np.nan)
+        refuse(series, np.isinf(x), source, "is infinite")
+        return x
 
     def encode(self, x: np.ndarray) -> np.ndarray:
         """(Phi^-1(F(x)) - mean) / sd; beyond the range seen as its end, between two values that touch as the nearer."""
@@ -142,6 +144,13 @@ class Number(Cells):
             np.where(way >= 1, 0.5 * (a[i + 1] + b[i + 1]), b[i] + way * (a[i + 1] - b[i])),
         )
         return (ndtri(u) - self.mean) / self.sd
+
+    def unseen(self, x: np.ndarray) -> np.ndarray:
+        """Which values (N,) training has no place for: beyond its range, or between two that touch; bool (N,)."""
+        v, a, b = self._table
+        i = np.clip(np.searchsorted(v, x, side="right") - 1, 0, len(v) - 2)
+        between = (x > v[i]) & (x < v[i + 1]) & (a[i + 1] <= b[i])
+        return (x < self.low) | (x > self.high) | between
 
     def decode(self, z: np.ndarray) -> np.ndarray:
         """The value at which F is Phi(mean + sd z), within the range seen, rounded as the data is."""
@@ -335,7 +344,11 @@ def _decimals(seen: np.ndarray) -> int | None:
     )
 
 
-def _refuse(series: pd.Series, wrong: pd.Series, name: str, what: str) -> None:
+def refuse(series: pd.Series, wrong: np.ndarray, source: str, what: str) -> None:
+    """Raise ReverieError where a cell is wrong, with file, row and column of the first and how many there are."""
     if wrong.any():
-        k = int(np.flatnonzero(wrong.to_numpy())[0])
-        raise ReverieError(f"row {k + 2}, column '{name}': '{series.iloc[k]}' {what}. Mend the cell, or empty it.")
+        k = int(np.flatnonzero(wrong)[0])
+        more = f" ({int(wrong.sum()):,} such cells)" * int(wrong.sum() > 1)
+        raise ReverieError(
+            f"{source}, row {k + 2}, column '{series.name}': '{series.iloc[k]}' {what}{more}. Mend the cell, or empty it."
+        )

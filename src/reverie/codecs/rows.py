@@ -6,7 +6,8 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -53,6 +54,7 @@ class Rows(Collection):
                     frame = frame.reset_index()  # it is a column: often the dates of a series
             elif path.suffix.lower() in (".xlsx", ".xls"):
                 frame = pd.read_excel(path)
+                _check_names(pd.read_excel(path, header=None, nrows=1).iloc[0].dropna().astype(str), path)
             else:
                 frame = _read_text(path)
         except ImportError as error:
@@ -60,8 +62,7 @@ class Rows(Collection):
         except (OSError, ValueError, UnicodeError) as error:
             raise ReverieError(f"{path} cannot be read as a table ({error}).") from error
         frame.columns = [str(c) for c in frame.columns]
-        if twice := sorted({c for c in frame.columns if list(frame.columns).count(c) > 1}):
-            raise ReverieError(f"{path} has two columns called {', '.join(map(repr, twice))}. Rename one.")
+        _check_names(frame.columns, path)
         if not len(frame):
             raise ReverieError(f"{path} has no rows. Fill it.")
         return cls(frame.reset_index(drop=True), str(path))
@@ -171,11 +172,16 @@ def _check_rows(text: str, separator: str, path: Path) -> None:
     """Refuse ragged rows and repeated names of columns, which pandas would mend in silence."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     header = [cell.strip() for cell in next(reader)]
-    if twice := sorted({c for c in header if header.count(c) > 1}):
-        raise ReverieError(f"{path} has two columns called {', '.join(map(repr, twice))}. Rename one.")
+    _check_names(header, path)
     for row in reader:
         if row and len(row) != len(header):
             raise ReverieError(
                 f"{path}, row {reader.line_num}: {len(row)} cells, but the header has {len(header)}. Mend the row, or put quotes "
                 "around a cell that holds the separator."
             )
+
+
+def _check_names(names: Iterable[str], path: Path) -> None:
+    """Refuse columns of one name, which pandas would rename or keep one of."""
+    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
+        raise ReverieError(f"{path}, row 1: two columns are called {', '.join(map(repr, twice))}. Rename one.")

@@ -45,6 +45,7 @@ class SeriesCodec(Codec):
     kind: ClassVar[str] = "series"
     suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".parquet", ".xlsx", ".npz")
     together: ClassVar[bool] = True
+    own: ClassVar[tuple[str, ...]] = (LENGTH, START)
     brings: ClassVar[bool] = True
     bounded: ClassVar[bool] = False
     scored: ClassVar[str] = "series-metrics"
@@ -283,14 +284,22 @@ class SeriesCodec(Codec):
         ]
         whole = np.stack([np.arange(len(series)), np.zeros(len(series), np.int64)], 1)
         names, dtypes = (*windows.channels, *values), (*windows.dtypes, *["float64"] * len(values))
+        long = Layout("long", windows.layout.identity or "series")
         return replace(
-            windows, series=tuple(series), channels=names, dtypes=dtypes, places=whole, length=None, frame=None
+            windows,
+            series=tuple(series),
+            channels=names,
+            dtypes=dtypes,
+            places=whole,
+            length=None,
+            frame=None,
+            layout=long,
         )
 
     @property
     def unit(self) -> str:
         """Standard deviations."""
-        return "of standard deviations of the training data"
+        return "where 1 is a standard deviation of the training data"
 
     def joined(self, parts: Sequence[Sequence[Any]]) -> Windows:
         """Windows of several sets as one."""

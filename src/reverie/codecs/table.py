@@ -12,33 +12,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from reverie.codecs import cells
 from reverie.codecs.base import Codec, Field
-from reverie.codecs.cells import MOST_CLASSES, MOST_LEVELS, Category, Cells, Fixed, Number, Told
+from reverie.codecs.cells import Category, Cells, Fixed, Number, Told
 from reverie.codecs.gaps import Gaps
 from reverie.codecs.rows import Rows
-from reverie.codecs.table_checks import fits, gathered, remarks
+from reverie.codecs.table_checks import fits, gathered, held_out_unseen, remarks
+from reverie.codecs.table_columns import fitted, told
 from reverie.errors import ReverieError
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 NUMBERS = "numbers"
-_DATES = (
-    "%Y-%m-%d",
-    "%Y-%m-%d %H:%M:%S",
-    "%Y-%m-%dT%H:%M:%S",
-    "%Y-%m-%d %H:%M",
-    "%d.%m.%Y",
-    "%m/%d/%Y",
-    "%d/%m/%Y",
-    "%Y/%m/%d",
-)
-_NAMES_FROM = 0.9  # share of different words from which a column of words is names
 
 
 @dataclass(frozen=True)
@@ -127,7 +114,7 @@ class TableCodec(Codec):
         every = rows if known is None else Rows.of(known)
         found, left_out, said = [], [], []
         for name in rows.frame.columns:
-            column, why = _told(every, name) if name in rows.told else fitted(every.frame[name])
+            column, why = (told(every, name), "") if name in rows.told else fitted(every.frame[name], every.source)
             if column is None:
                 left_out.append(f"'{name}' ({why})")
             else:
@@ -135,6 +122,7 @@ class TableCodec(Codec):
                     column = column.of(rows.frame[name])
                 found.append(column)
                 said += [f"'{name}' is {why}"] * bool(why)
+        said += held_out_unseen(found, every)
         rule = [f"left out: {', '.join(left_out)}"] if left_out else []
         if all(isinstance(c, Fixed | Told) for c in found):
             raise ReverieError(
@@ -169,7 +157,7 @@ class TableCodec(Codec):
         frame = rows.frame
         fits(self, rows, gaps)
         state, nowhere = {}, np.zeros(len(rows), bool)
-        values = {c.name: c.numbers(frame[c.name]) for c in self._numbers}
+        values = {c.name: c.numbers(frame[c.name], rows.source) for c in self._numbers}
         tokens = {c.name: c.tokens(frame[c.name]) for c in self.cells if isinstance(c, Category)}
         tokens |= {c.name: np.isnan(values[c.name]).astype(np.int64) for c in self._numbers if c.missing}
         if self._numbers:
@@ -298,86 +286,3 @@ def _size(classes: int) -> int:
 
 def _classes(column: Cells) -> int:
     return column.classes if isinstance(column, Category) else 2
-
-
-def _told(rows: Rows, name: str) -> tuple[Cells, str]:
-    """A column that the model is told, to be written back where it was."""
-    series = rows.frame[name]
-    values = tuple(_plain(v) for v in series.dropna().unique()) if series.dtype.kind not in "f" else ()
-    return Told(name, str(series.dtype), rows.told[name], values), ""
-
-
-def fitted(series: pd.Series) -> tuple[Cells | None, str]:
-    """What a column holds, or None and why it is left out; what was changed, in words."""
-    import pandas as pd
-
-    name, dtype = str(series.name), str(series.dtype)
-    seen = series.dropna()
-    distinct = seen.nunique()
-    if distinct == 0 or (distinct == 1 and len(seen) == len(series)):
-        value = None if distinct == 0 else _plain(seen.iloc[0])
-        column = Fixed(name, dtype, value)
-        return column, f"{column.words}: kept, not learned"
-    if isinstance(series.dtype, pd.CategoricalDtype):
-        return _category(name, "category", seen, series), ""
-    kind = series.dtype.kind
-    if kind == "b":
-        return _category(name, dtype, seen, series), ""
-    if kind in "iuf":
-        values = series.to_numpy(dtype=np.float64, na_value=np.nan)
-        if np.isinf(values).any():
-            k = int(np.flatnonzero(np.isinf(values))[0])
-            raise ReverieError(f"row {k + 2}, column '{name}' holds an infinite value. Mend the cell, or empty it.")
-        if kind in "iu" and distinct == len(series) > 20 and (np.abs(np.diff(values)) == 1).all():
-            return None, "a running number"
-        whole = bool((np.mod(values[~np.isnan(values)], 1) == 0).all())
-        if (
-            whole and distinct <= MOST_LEVELS and distinct <= len(seen) / 5
-        ):  # of others a value between two may yet come
-            return _category(name, dtype, seen, series), ""
-        return Number.fit(name, dtype, values), ""
-    if kind == "M":
-        return _dates(name, dtype, series, "%Y-%m-%d %H:%M:%S"), ""
-    words = seen.astype(str)
-    if (form := _date_format(words)) is not None:
-        return _dates(name, dtype, series, form), f"dates written {form}"
-    if distinct > MOST_CLASSES or (distinct > _NAMES_FROM * len(seen) and len(seen) > 20):
-        return None, f"{distinct:,} different words in {len(seen):,} rows: names or free text"
-    return _category(name, dtype, seen, series), ""
-
-
-def _category(name: str, dtype: str, seen: pd.Series, series: pd.Series) -> Category:
-    values = sorted({_plain(v) for v in seen.unique()}, key=lambda v: (str(type(v)), v))
-    return Category(name, dtype, tuple(values), len(seen) < len(series))
-
-
-def _dates(name: str, dtype: str, series: pd.Series, form: str) -> Number:
-    seconds = Number(name, dtype, ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), 0, True, 0.0, 1.0, 0, form).numbers(series)
-    seen = seconds[~np.isnan(seconds)]
-    unit = 86_400 if (np.mod(seen, 86_400) == 0).all() else 1
-    return Number.fit(name, dtype, seconds / unit, form, unit)
-
-
-def _date_format(words: pd.Series) -> str | None:
-    """The format in which all words are dates that are written back the same; None where there is none."""
-    import pandas as pd
-
-    first = str(words.iloc[0])
-    if not any(c in first for c in "-/.:") or not any(c.isdigit() for c in first):
-        return None
-    for form in _DATES:
-        found = pd.to_datetime(words, format=form, errors="coerce")
-        if found.notna().all() and (found.dt.strftime(form) == words).all():
-            return form
-    return None
-
-
-def _plain(value: Any) -> Any:
-    """A cell's value as JSON."""
-    return (
-        value.item()
-        if isinstance(value, np.generic)
-        else value
-        if isinstance(value, int | float | bool)
-        else str(value)
-    )

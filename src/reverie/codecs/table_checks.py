@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reverie.codecs.cells import Category, Fixed, Number, Told
+from reverie.codecs.cells import Category, Cells, Fixed, Number, Told
 from reverie.codecs.rows import Rows
 from reverie.errors import ReverieError
 
@@ -64,17 +64,29 @@ def remarks(codec: TableCodec, rows: Rows, gaps: bool) -> list[str]:
     for c in codec.cells:
         if not isinstance(c, Number):
             continue
-        x = c.numbers(rows.frame[c.name])
+        x = c.numbers(rows.frame[c.name], rows.source)
         if not gaps and not c.missing and np.isnan(x).any():
             raise ReverieError(
                 f"{rows.source}, row {int(np.flatnonzero(np.isnan(x))[0]) + 2}, column '{c.name}' is empty, which it never was "
                 f"in training ({int(np.isnan(x).sum())} such cells). Fill them in, with `reverie complete` if need be."
             )
-        if (beyond := (x < c.low) | (x > c.high)).any():
+        if (unseen := c.unseen(x)).any():
             ends = c.series(np.array([c.low, c.high])).tolist()
-            first = rows.frame[c.name].iloc[int(np.flatnonzero(beyond)[0])]
+            first = rows.frame[c.name].iloc[int(np.flatnonzero(unseen)[0])]
             said.append(
-                f"'{c.name}': {beyond.sum():,} cells beyond training's {ends[0]} to {ends[1]} (the first {first}) are taken "
-                "for the nearest in it"
+                f"'{c.name}': {unseen.sum():,} cells beyond training's {ends[0]} to {ends[1]}, or between two of its values that "
+                f"touch, are taken for the nearest (the first {first})"
             )
     return said
+
+
+def held_out_unseen(cells: Sequence[Cells], rows: Rows) -> list[str]:
+    """How many cells of all rows, and of which columns, training's rows have no place for."""
+    found = {c.name: int(c.unseen(c.numbers(rows.frame[c.name])).sum()) for c in cells if isinstance(c, Number)}
+    if not (some := [name for name, count in found.items() if count]):
+        return []
+    where = ", ".join(map(repr, some[:5])) + ", ..." * (len(some) > 5)
+    return [
+        f"{sum(found.values()):,} cells held out ({where}) are beyond training's range, or between two of its values that touch: "
+        "taken for the nearest"
+    ]

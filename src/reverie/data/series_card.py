@@ -1,4 +1,4 @@
-"""What Reverie sees in time series, as JSON and as rows to read: how long, how regular, what each channel holds, how a run would cut them."""
+"""What Reverie sees in time series, as JSON and as rows to read: lengths, steps, gaps, channels, and how a run would cut them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _MULTIPLES = 8  # of a season that are looked at
 def contents(data: Data) -> dict[str, Any]:
     """Describe time series as plain JSON.
 
-    series: how many, and the least, median and most steps. time: how it is told, the step (seconds or the file's units), share of
-    steps that are just that long, first and last time. gaps: steps of regular series at which nothing was observed, in how many
-    stretches, and the longest; of others, how much longer than the commonest step the longest is. channels: see `_channel`. static:
-    columns that a series has one value of, and what condition they are told as. windows: how training cuts the series unless asked
-    otherwise (length in steps, None for whole series), and the sides of the split.
+    series: how many, and the least, median and most steps. time: how it is told, the step (seconds or the file's units), share
+    of steps that are just that long, first and last time. gaps: steps of regular series at which nothing was observed, in how
+    many stretches, and the longest; of others, how much longer than the commonest step the longest is. channels: see
+    `_channel`. static: columns that a series has one value of, and what condition they are told as. windows: how training cuts
+    the series unless asked otherwise (length in steps, None for whole series), and the sides of the split.
     """
     windows = Windows.of(data.items)
     lengths = [len(one) for one in windows.series]
@@ -100,7 +100,8 @@ def memory_words(c: dict[str, Any]) -> str:
 
 def drift_words(c: dict[str, Any]) -> str:
     """Whether a channel stays where it was."""
-    return f"last third {c['drift']:+.2f} sd of the first" + (": it drifts" if abs(c["drift"]) > 0.5 else "")
+    side = "above" if c["drift"] >= 0 else "below"
+    return f"last third {abs(c['drift']):.2f} sd {side} the first" + (": it drifts" if abs(c["drift"]) > 0.5 else "")
 
 
 def steps_words(found: dict[str, Any]) -> str:
@@ -197,10 +198,11 @@ def autocorrelation(windows: Windows, k: int) -> np.ndarray:
 
 
 def season(lags: np.ndarray, axis: Axis) -> dict[str, Any] | None:
-    """The lag p at whose multiples the autocorrelation r (lag 1 first) stands highest above that half-way between them; None for none.
+    """The lag p at whose multiples the autocorrelation r (lag 1 first) stands above that half-way between them; None for none.
 
-    S(p) = sqrt(m) times the mean over j = 1 .. m of r(j p) - (r((j - 1/2) p) + r((j + 1/2) p)) / 2, m at most 8, as chance makes that
-    mean vary as 1 / sqrt(m). Twice a season, or half of it, has high values in both places. The shortest of the high scores is taken.
+    S(p) = sqrt(m) times the mean over j = 1 .. m of r(j p) - (r((j - 1/2) p) + r((j + 1/2) p)) / 2, m at most 8, as chance
+    makes that mean vary as 1 / sqrt(m). Twice a season, or half of it, has high values in both places. The shortest of those
+    that score about highest is taken.
     """
     scores = np.array([_comb(lags, p) for p in range(2, 2 * len(lags) // 3 + 1)])
     if not len(scores) or scores.max() < _CLEAR:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from reverie.codecs.series_items import Axis
 
 _UNITS = (
-    ("a year", "years", 31_556_952.0), ("a month", "months", 2_629_746.0), ("a week", "weeks", 604_800.0), ("a day", "days", 86_400.0),
-    ("an hour", "hours", 3_600.0), ("a minute", "minutes", 60.0), ("a second", "seconds", 1.0),
+    ("a year", "years", 31_556_952.0), ("a month", "months", 2_629_746.0), ("a week", "weeks", 604_800.0),
+    ("a day", "days", 86_400.0), ("an hour", "hours", 3_600.0), ("a minute", "minutes", 60.0), ("a second", "seconds", 1.0),
 )  # fmt: skip
 _NEAR = 0.02  # how far from a whole number of units what is called one may be
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from reverie.codecs.cells import Category, Cells, Fixed, Number
 from reverie.codecs.rows import Rows
-from reverie.codecs.table import TableCodec, fitted
+from reverie.codecs.table import TableCodec
+from reverie.codecs.table_columns import fitted
 from reverie.data.card_words import lines, size
 from reverie.data.dataset import Data
 from reverie.data.split import split

@@ -126,7 +126,9 @@ def compare(
     first = contenders[0]
     size = min(n, len(first.held_out))
     places = np.sort(np.random.default_rng(seed).permutation(len(first.held_out))[:size])
-    features = features or choose(first.model.codec.field.shape)
+    codec = first.model.codec
+    real = codec.numbers(first.model.encode(first.held_out.subset(places).items))
+    features = features or choose(real.shape[1:])
     evaluations, samples = [], []
     for k, one in enumerate(contenders):
         watch = None if on_step is None else lambda step, k=k: on_step(k, step)
@@ -135,8 +137,7 @@ def compare(
         )
         evaluations.append(judged)
         samples.append(drawn)
-    codec = first.model.codec
-    held = features(codec.numbers(first.model.encode(first.held_out.subset(places).items)))
+    held = features(real)
     made = [features(codec.numbers(s.x)) for s in samples]
     names = [c.name for c in contenders]
     metrics = [m for m in all_metrics() if name_of(type(m)) in {s.name for s in evaluations[0].scores}]
@@ -161,7 +162,7 @@ def check(contenders: Sequence[Contender]) -> None:
     for other in contenders[1:]:
         for what, mine, its in (
             ("makes", first.model.codec.kind, other.model.codec.kind),
-            ("has items of", first.model.codec.field.shape, other.model.codec.field.shape),
+            ("has items of", first.model.codec.shape_words, other.model.codec.shape_words),
             ("scales values as", _scale(first.model), _scale(other.model)),
         ):
             if mine != its:

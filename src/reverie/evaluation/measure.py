@@ -87,7 +87,9 @@ def measure(
     made = model.encode(samples.items) if codec.brings else samples.x  # as files hold them: cut to their length
     whole = codec.whole_items(train.items) and codec.whole_items(held_out.items)
     judged = evaluate(
-        *(codec.numbers(x) for x in (model.encode(train.items), model.encode(held_out.items), made)),
+        codec.numbers(model.encode(train.items)),
+        codec.numbers(model.encode(held_out.items)),
+        codec.numbers(made),
         train.labels if model.classes else None,
         held_out.labels if model.classes else None,
         wanted,

@@ -102,7 +102,8 @@ def tune(
     """
     if not 0 < tolerance <= 1:
         raise ReverieError(f"tolerance = {tolerance:g}; give a share above 0 and up to 1, such as 0.05.")
-    bench = Bench.of(model, held_out, n, seed, features or choose(model.codec.field.shape), told or (lambda *_: None))
+    shape = model.codec.numbers(model.encode(held_out.subset([0]).items)).shape[1:]
+    bench = Bench.of(model, held_out, n, seed, features or choose(shape), told or (lambda *_: None))
     ways = every_way(model)
     proof = Proof(bench, ways[0], seed + 1)
     tried: list[Trial] = []

@@ -51,8 +51,11 @@ class Network(nn.Module, ABC):
         Raises ReverieError for a size that is none of the four and for data that the network cannot take.
         """
 
-    def begin(self, x: State) -> None:
-        """See some training items, encoded (N, *), before anything is learned; for networks that keep something of them."""
+    def begin(self, x: State, sigma_data: float, edm: bool) -> None:
+        """See some training items, encoded (N, *), before anything is learned; for networks that keep something of them.
+
+        sigma_data: the data's standard deviation. edm: whether the output is to be EDM's F.
+        """
         return None
 
     @abstractmethod

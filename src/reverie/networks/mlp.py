@@ -17,7 +17,7 @@ from reverie.networks.conditions import Declared, Told
 
 Fields = dict[str, Tensor]
 
-_DIAL = {"tiny": (128, 2), "small": (256, 4), "base": (512, 6), "large": (1024, 8)}  # width and residual blocks
+_DIAL = {"tiny": (128, 2), "small": (128, 3), "base": (256, 4), "large": (512, 6)}  # width and residual blocks
 _WAVES = 8  # periodic features of each number
 _NEVER = -1e4  # logit of a class that an entry does not have: probability 0 in every precision
 

@@ -25,7 +25,7 @@ from reverie.networks.blocks import (
     silent,
 )
 from reverie.networks.conditions import Declared, Told
-from reverie.networks.guess import LinearGuess
+from reverie.networks.gaussian import GaussianPosterior
 
 _DIAL = {  # width of the first level, residual blocks per level
     "tiny": (16, 1),
@@ -62,11 +62,15 @@ class UNet(Network):
     attention: the levels with self-attention. head_dim: dimensions of a head. out_channels: as `channels` if None.
     checkpoint: recompute blocks in the backward pass, which saves memory for a third more time. takes_entries: whether it
     can be told entries of the item itself, `example.entries`: as planes behind the input, with planes that say which they are.
-    guess: (channels, steps) of data whose told entries come as the best linear guess of all, and its standard deviation.
+    gaussian: (channels, steps) of data for which it begins as a Gaussian would say: posterior mean and deviation of every
+    entry, given what is noisy and what is told, are planes of the input, and the output is added to that mean in units of
+    that deviation; where it is not EDM's F that is asked for, they are planes alone.
     Source: Ronneberger et al. 2015; Ho et al. 2020, appendix B; Dhariwal & Nichol 2021, section 3.
     """
 
     name: ClassVar[str] = "unet"
+    sigma_data: Tensor
+    edm: Tensor
 
     def __init__(
         self,
@@ -82,7 +86,7 @@ class UNet(Network):
         dropout: float = 0.0,
         checkpoint: bool = False,
         takes_entries: bool = False,
-        guess: Sequence[int] | None = None,
+        gaussian: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         self.config: dict[str, Any] = {
@@ -101,9 +105,11 @@ class UNet(Network):
         self.takes_entries = takes_entries
         if takes_entries:  # networks without are described as they always were
             self.config["takes_entries"] = True
-        self.guess = LinearGuess(*guess) if guess else None
-        if guess:
-            self.config["guess"] = list(guess)
+        self.gaussian = GaussianPosterior(*gaussian) if gaussian else None
+        if gaussian:
+            self.config["gaussian"] = list(gaussian)
+            self.register_buffer("sigma_data", torch.ones(()))
+            self.register_buffer("edm", torch.zeros(()))  # 1 where the output is EDM's F
         _check(self.config)
         widths = [width * m for m in multipliers]
         heads = [head_dim if i in attention else None for i in range(len(widths))]
@@ -160,18 +166,20 @@ class UNet(Network):
             head_dim=min(64, max(32, width)),
             conditions=conditions,
             takes_entries=takes_entries,
-            guess=(shape[0], sides[0]) if takes_entries and len(sides) == 1 else None,
+            gaussian=(shape[0], sides[0]) if takes_entries and len(sides) == 1 else None,
         )
 
-    def begin(self, x: Tensor) -> None:
-        """Take the moments that told entries are read by."""
-        if self.guess is not None:
-            self.guess.fit(x)
+    def begin(self, x: Tensor, sigma_data: float, edm: bool) -> None:
+        """Take the moments of the Gaussian that it begins as."""
+        if self.gaussian is not None:
+            self.gaussian.fit(x)
+            self.sigma_data.fill_(sigma_data)
+            self.edm.fill_(float(edm))
 
     def forward(self, x: Tensor, level: Tensor, cond: Conditions) -> Tensor:
         """x: (B, C, *), level: (B,), cond: as declared, or empty for nothing told -> (B, out_channels, *)."""
         self._check_input(x)
-        seen = self._entries(cond.get(ENTRIES), x) if self.takes_entries else []
+        seen = self._entries(cond.get(ENTRIES), x, level) if self.takes_entries else []
         cond = {name: one for name, one in cond.items() if name != ENTRIES} if self.takes_entries else cond
         self.told.check(cond, len(x))
         told = self._modulations(level, cond)
@@ -188,17 +196,29 @@ class UNet(Network):
             if i and i % (blocks + 1) == 0:
                 h = self.doublings[i // (blocks + 1) - 1](h)
             h = self._run(block, torch.cat([h, kept.pop()], dim=1), next(told))
-        return self.last(h)[(..., *(slice(n) for n in size))]
+        out = self.last(h)[(..., *(slice(n) for n in size))]
+        return out if self.gaussian is None else self._on_gaussian(out, x, level, *seen)
 
-    def _entries(self, told: Condition | None, x: Tensor) -> list[Tensor]:
+    def _entries(self, told: Condition | None, x: Tensor, level: Tensor) -> list[Tensor]:
         """What is known of the item, and what it says of the rest, each (B, C, *)."""
+        if self.gaussian is not None:
+            n = torch.exp(4 * level)
+            given = None if told is None or not bool(told.present.any()) else told.value
+            if given is not None and told is not None and not bool(told.present.all()):
+                given = torch.where(told.present[:, None], given, torch.nan)
+            return list(self.gaussian(x * torch.hypot(n, self.sigma_data)[:, None, None], n, given))
         value = torch.full_like(x, torch.nan) if told is None else told.value.view(x.shape).to(x)
         if told is not None:
             value = torch.where(told.present.view(-1, *[1] * (x.ndim - 1)), value, torch.nan)
-        if self.guess is not None:
-            return list(self.guess(value))
         known = ~value.isnan()
         return [torch.where(known, value, 0), known.to(x)]
+
+    def _on_gaussian(self, out: Tensor, x: Tensor, level: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+        """The F for which x0_hat = c_skip x_t + c_out F is mean + deviation * out; `out` itself where F is not asked for."""
+        n, sd = torch.exp(4 * level)[:, None, None], self.sigma_data
+        skipped = sd**2 * x / torch.hypot(n, sd)
+        made = (mean - skipped + deviation * out) * torch.hypot(n, sd) / (n * sd)
+        return torch.where(self.edm > 0, made, out)
 
     def _modulations(self, level: Tensor, cond: Conditions) -> Iterator[Tensor]:
         """What the level and the labels tell each block, (B, 2 outputs), in the order in which they run."""

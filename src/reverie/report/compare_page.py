@@ -10,13 +10,15 @@ from typing import Any, NamedTuple
 
 from reverie.evaluation.compare import LABELS, Comparison
 from reverie.evaluation.evaluate import Evaluation
-from reverie.report import facts, words
+from reverie.report import facts, panels, words
 from reverie.report.panels.image import sheet
 from reverie.report.templates import template
-from reverie.report.tiles import Tile, tile, width
+from reverie.report.tiles import Tile, of_sheet, tile, width
 
 PER_CLASS = 8
 WITHOUT_CLASSES = 24
+_ROWS = 12  # of items that are looked at together
+_SHEET = 220  # pixels that a picture other than a small one is wide
 
 
 class Row(NamedTuple):
@@ -54,15 +56,15 @@ def build(found: Comparison, command: str) -> str:
         notes=found.notes,
         n=found.n,
         seed=found.seed,
-        things=f"{first.codec.kind}s",
-        tile_width=min(width(first.codec), 64),
+        things=panels.of(first.codec.kind).things,
+        tile_width=900 if first.codec.joint else min(width(first.codec), 64 if first.codec.bounded else _SHEET),
         command=command,
     )
 
 
 def lead(found: Comparison) -> str:
     """What was done and what came of it, in a few sentences."""
-    things = f"{found.contenders[0].model.codec.kind}s"
+    things = panels.of(found.contenders[0].model.codec.kind).things
     drew = f"{len(found.names)} models drew {found.n:,} samples each from the same seeds"
     done = f"{drew}, measured against the same {found.n:,} {things}."
     real = [d for d in found.differences if d.real]
@@ -104,6 +106,9 @@ def _leads(found: Comparison, metric: str, name: str) -> bool:
 def side_by_side(found: Comparison) -> list[tuple[str, list[tuple[str, list[Tile]]]]]:
     """For each class, each model's first samples: the same numbers of the same seed."""
     made = []
+    if (codec := found.contenders[0].model.codec).joint:
+        each = zip(found.names, found.samples, strict=True)
+        return [("", [(n, [of_sheet(codec, s.items[:_ROWS], f"{n}, the first samples")]) for n, s in each])]
     groups, _ = sheet(found.samples[0])
     for group in groups:
         labels = found.samples[0].labels

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +12,7 @@ _TAIL = 0.001  # of the values that may lie beyond a chart's upper or lower edge
 
 
 class Curve(NamedTuple):
-    """One chart. paths: (class, path), drawn in that order. low, high, left, right: ends of the axes. words: for who cannot see."""
+    """One chart. paths: (class, path), in that order. low, high, left, right: ends of the axes. words: for who cannot see it."""
 
     name: str
     paths: list[tuple[str, str]]
@@ -73,9 +72,14 @@ def upright(share: float) -> str:
     return f"M{WIDTH * share:.1f} 0v{HEIGHT:g}"
 
 
-def told(values: Sequence[float]) -> list[str]:
-    """Numbers as a person reads them."""
-    return [f"{v:,.0f}" if abs(v) >= 1000 else f"{v:.3g}" for v in values]
+def told(value: float) -> str:
+    """A number as a person reads it."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def ends(low: float, high: float) -> tuple[str, str]:
+    """The ends of an axis as a person reads them."""
+    return told(low), told(high)
 
 
 def _places(values: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:

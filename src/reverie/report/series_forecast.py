@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -25,7 +25,7 @@ _LEAST = 8  # steps of a window that can be forecast
 
 
 class Channel(NamedTuple):
-    """How far off the forecasts of a channel are. error: mean |median - truth|. still: of the last value that is known, repeated."""
+    """How far off forecasts of a channel are. error: mean |median - truth|. still: of the last value that is known, repeated."""
 
     name: str
     error: str
@@ -33,7 +33,10 @@ class Channel(NamedTuple):
 
 
 class Forecast(NamedTuple):
-    """Fans, each of a window and a channel; how many values lie in the inner and in the outer band, of n; errors; how it was done; channels shown."""
+    """Fans, each of a window and a channel, of as many channels as `shown`; and what they are worth.
+
+    inner, outer: how many of the n values that came lie in each band. channels: errors of each. ahead: how far, in words.
+    """
 
     curves: list[Curve]
     inner: int
@@ -96,8 +99,8 @@ def _shown(codec: SeriesCodec, windows: list[Series], made: Fillings, ahead: int
                 found.append(_fan(names[c], one, truth, hidden, bands))
     errors = []
     for c in learned:
-        parts = [[part[k] for part in scale if part[0] == c] for k in (1, 2)]
-        errors.append(Channel(names[c], *curves.told([float(np.nanmean(np.concatenate(p))) for p in parts])))
+        error, still = (np.concatenate([part[k] for part in scale if part[0] == c]) for k in (1, 2))
+        errors.append(Channel(names[c], curves.told(float(error.mean())), curves.told(float(np.nanmean(still)))))
     method = str(made.options["method"])
     return Forecast(
         found,
@@ -123,12 +126,10 @@ def _fan(name: str, one: Series, truth: np.ndarray, hidden: np.ndarray, bands: n
         ("truth", curves.line(truth, low, high)),
         ("edge", curves.upright(last / max(len(truth) - 1, 1))),
     ]
-    ends: list[Any] = curves.told([low, high])
     return Curve(
         name,
         paths,
-        ends[0],
-        ends[1],
+        *curves.ends(low, high),
         "",
         "",
         f"{name}, a held-out window of {len(one):,} steps: what came, and the forecast of its end",

@@ -47,14 +47,14 @@ def _lines(windows: Windows, channels: list[int]) -> list[Curve]:
     """The first series, each channel a chart, on its own axis."""
     found = []
     for one in windows.series[:SERIES]:
-        ends = [moment(one.times[k], windows.axis) for k in (0, -1)]
+        first, last = (moment(one.times[k], windows.axis) for k in (0, -1))
         for c in channels:
             x = one.values[:, c]
             low, high = curves.limits(x)
             many = f"{one.name}: " if len(windows.series) > 1 else ""
             name = f"{many}{windows.channels[c]}"
             paths = [("made", curves.line(_spread(x), low, high))]
-            found.append(Curve(name, paths, *curves.told([low, high]), *ends, f"{name} over {len(x):,} steps"))
+            found.append(Curve(name, paths, *curves.ends(low, high), first, last, f"{name} over {len(x):,} steps"))
     return found
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -34,6 +35,11 @@ def tile(codec: Codec, x: np.ndarray, alt: str, note: str = "") -> Tile:
     picture = Image.fromarray(on_paper(codec.picture(codec.decode(x))))
     small = max(picture.size) <= EXACT
     return Tile(_embedded(picture, LARGEST), alt, note, small)
+
+
+def of_sheet(codec: Codec, items: Sequence[Any], alt: str, side: int = 900) -> Tile:
+    """Picture several items as one, for kinds that are looked at together."""
+    return Tile(_embedded(Image.fromarray(codec.sheet(items)), side, exact=side), alt, pixelated=False)
 
 
 def from_file(path: Path, alt: str, note: str, side: int = 600) -> Tile:

@@ -33,7 +33,9 @@ def denoise(
     model: Model,
     items: Annotated[Any, "Noisy items of the model's size: a file, folder, zip, .npy or .npz."],
     sigma: Annotated[
-        str, "Standard deviation of the noise, black being -1 and white 1; or auto: estimated for each item."
+        str,
+        "Standard deviation of the noise, black being -1 and white 1 (of series: in standard deviations of the data); or auto: "
+        "estimated for each item.",
     ] = "auto",
     samples: Annotated[int, "Draws of what each item may have been, beside their mean."] = 4,
     label: options.Label = None,
@@ -65,7 +67,7 @@ def denoise(
     inputs = read_inputs(model.codec, items)
     settings = choose(model, label or condition, guidance, steps, "dpmpp-2m-sde", "karras")
     asked = Draws.of(model, settings, len(inputs), samples, seed, label, condition, batch)
-    levels = _levels(asked, inputs.x.to(model.device), sigma)
+    levels = _levels(asked, inputs.x.to(model.device), sigma, model.codec.unit)
     times = schedule.time_of_noise(levels)
     _check_reach(schedule, levels, inputs.names)
     x_t = expand(schedule.alpha(times).to(inputs.x), inputs.x) * inputs.x
@@ -93,7 +95,7 @@ def _from(x_t: Tensor, part: Draws) -> Start:
     return lambda which, *_: x_t[part.sources(which)]
 
 
-def _levels(asked: Draws, x: Tensor, sigma: str) -> Tensor:
+def _levels(asked: Draws, x: Tensor, sigma: str, unit: str) -> Tensor:
     """The noise level of each item, (N,) float64 on the CPU."""
     import torch
 
@@ -102,7 +104,7 @@ def _levels(asked: Draws, x: Tensor, sigma: str) -> Tensor:
     from reverie.tasks.parts.walk import slices
 
     if sigma != "auto":
-        return torch.full((len(x),), _number(sigma), dtype=torch.float64)
+        return torch.full((len(x),), _number(sigma, unit), dtype=torch.float64)
     levels = torch.logspace(math.log10(_LEAST), math.log10(_MOST), _LEVELS, dtype=torch.float64)
     once = asked.once()
     with judging(asked.model.denoiser):
@@ -110,14 +112,14 @@ def _levels(asked: Draws, x: Tensor, sigma: str) -> Tensor:
     return torch.cat(parts)
 
 
-def _number(sigma: str) -> float:
+def _number(sigma: str, unit: str) -> float:
     try:
         value = float(sigma)
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
         raise ReverieError(
-            f"--sigma {sigma}: give a number above 0, where black is -1 and white 1 (25 of 255 levels are 0.196), or auto."
+            f"--sigma {sigma}: give a number above 0, {unit} (of pictures 25 of 255 levels are 0.196), or auto."
         )
     return value
 
@@ -155,4 +157,4 @@ def _said(levels: Tensor, sigma: str, unit: str) -> str:
     beyond = f"; {ends} of {len(levels)} at the end of the range {_LEAST:g} to {_MOST:g}, and beyond it perhaps" * (
         ends > 0
     )
-    return f"noise: sigma = {found} in units {unit}" + ", estimated" * (sigma == "auto") + beyond
+    return f"noise: sigma = {found}, {unit}" + ", estimated" * (sigma == "auto") + beyond

@@ -60,10 +60,9 @@ def upscale(
     from reverie.core.guidance import Downsample
     from reverie.tasks.parts.edits import Draws, Edits, choose, decoded, mean_of
     from reverie.tasks.parts.inputs import read_inputs, resized
-    from reverie.tasks.parts.needs import one_field
+    from reverie.tasks.parts.needs import pictures
 
-    one_field(model, COMMAND)
-    _, height, width = model.codec.field.shape
+    height, width = pictures(model, COMMAND)
     if factor < 2 or height % factor or width % factor:
         raise ReverieError(
             f"--factor {factor}: give a whole number from 2 that divides the model's {height}x{width} pixels on both sides."

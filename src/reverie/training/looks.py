@@ -46,7 +46,8 @@ class Looks:
         with self.averaged():
             found["held_out"] = validation.errors(denoiser, self.job.held_out, times)
             found["train"] = validation.errors(denoiser, self.job.training, times)
-            labels = validation.label_errors(denoiser, self.job.held_out, times)
+            asked = set(self.job.model.conditions) - set(self.job.model.codec.own)  # what a series is long is no label
+            labels = validation.label_errors(denoiser, self.job.held_out, times) if asked else {}
         facts: dict[str, object] = {k: validation.weighted(v, denoiser, times) for k, v in found.items()}
         facts["bands"] = found
         facts["items"] = len(self.job.held_out)

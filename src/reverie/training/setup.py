@@ -282,9 +282,12 @@ def _fresh(
     if network is None:
         cls: Any = registry.find("networks", str(settings.chosen("architecture")))
         told = {"takes_entries": True} if settings.entries_told else {}
-        network = cls.sized(settings.size, blocks(codec, process), conditions.declared, **told)
+        made = cls.sized(settings.size, blocks(codec, process), conditions.declared, **told)
         few = np.linspace(0, len(train) - 1, min(len(train), _BEGUN_WITH)).round().astype(int)
-        network.begin(Loader(train.subset(few).items, codec, 0).encoded(range(len(few))))
+        target = str(settings.chosen("parameterisation"))
+        edm = target.partition(":")[0] == "edm" and "sigma_data" not in target
+        made.begin(Loader(train.subset(few).items, codec, 0).encoded(range(len(few))), sigma_data, edm)
+        network = made
     return Model(codec, _denoiser(process, sigma_data, settings, network), conditions)
 
 

@@ -24,7 +24,7 @@ from reverie.report.series_forecast import DRAWS, forecast
 from reverie.report.templates import template
 
 CHANNELS = 4  # of which windows are shown as lines
-MOST = 12  # of which curves are
+MOST = 8  # of which curves are
 WINDOWS = 6
 PAIRS = 4  # samples beside their nearest training windows
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -58,7 +58,7 @@ class Sides(NamedTuple):
 
 
 class SeriesPanel(Panel):
-    """Series: windows as lines, distributions, memory and correlation of channels, quantiles over time, fan charts, closest windows.
+    """Series: windows as lines, distributions, memory and correlations of channels, quantiles over time, fans, closest windows.
 
     Source: fan charts, Britton et al. 1998 (The Inflation Report projections); autocorrelation plots, Box & Jenkins 1976, 2.1.
     """
@@ -70,8 +70,8 @@ class SeriesPanel(Panel):
         ("forecast", "Forecast"), ("copying", "Copying and privacy"),
     )  # fmt: skip
     footer: ClassVar[str] = (
-        f"Windows are drawn of the first {CHANNELS} channels and charts of the first {MOST}; all are measured. What lies beyond a "
-        "chart's edge is drawn on it."
+        f"Windows are drawn of the first {CHANNELS} channels and charts of the first {MOST}; all are measured. What "
+        "lies beyond a chart's edge is drawn on it."
     )
     sheet: ClassVar[int] = 1200
     css: ClassVar[str] = "panels/series.css"
@@ -81,7 +81,8 @@ class SeriesPanel(Panel):
         codec, audit = cast(SeriesCodec, subject.model.codec), subject.evaluation.audit
         z = [codec.numbers(subject.model.encode(i)) for i in (subject.samples.items, subject.held_items)]
         train = codec.numbers(subject.train_x)
-        sides = Sides([c.name for c in codec.learned], *(codec.records(x) for x in z), Axis(**codec.axis))
+        made, held = (codec.records(x) for x in z)
+        sides = Sides([c.name for c in codec.learned], made, held, Axis(**codec.axis))
         cells = [c.number for c in codec.learned][:MOST]
         columns = marginals.marginals(list(cells), *(_records(x, sides.names[:MOST]) for x in (sides.held, sides.made)))
         body = template("panels/series.html").render(
@@ -111,8 +112,8 @@ class SeriesPanel(Panel):
     def error_words(self, model: Model) -> str:
         """What the chart of the error by noise level shows."""
         return (
-            "How far the model's guess of the clean window is off, at each noise level, in squared standard deviations of a channel. "
-            "Little noise leaves little to guess; at great noise nothing beats the mean of each channel (dashed)."
+            "How far the model's guess of the clean window is off, at each noise level, in squared standard deviations of a "
+            "channel. Little noise leaves little to guess; at great noise nothing beats the mean of each channel (dashed)."
         )
 
     def tile_width(self, codec: Codec) -> int:
@@ -132,7 +133,7 @@ def lines(sides: Sides) -> list[Lines]:
         made, held = sides.made[:WINDOWS, c], sides.held[chosen, c]
         ends = curves.limits(made, held)
         paths = [[curves.line(one, *ends) for one in each] for each in (made, held)]
-        found.append(Lines(name, *curves.told(ends), *paths))
+        found.append(Lines(name, *curves.ends(*ends), paths[0], paths[1]))
     return found
 
 
@@ -145,17 +146,22 @@ def memory(sides: Sides) -> list[Curve]:
     for what, change in (("", lambda x: x), (", squares", squares)):
         real, made = (autocorrelations(change(x[:, :MOST])) for x in (sides.held, sides.made))
         for c, name in enumerate(sides.names[:MOST]):
-            r, m = (np.append(1.0, x[c]) for x in (real, made))
-            low, high = min(-0.1, float(r.min()), float(m.min())), 1.0
+            r, m = real[c], made[c]
+            low, high = min(-0.1, float(r.min()), float(m.min())), max(0.2, float(r.max()), float(m.max()))
             paths = [
                 ("zero", curves.level(0.0, low, high)),
                 ("real", curves.line(r, low, high)),
                 ("made", curves.line(m, low, high)),
             ]
-            note = f"off by {np.abs(r - m)[1:].mean():.3f}"
+            note = f"off by {np.abs(r - m).mean():.3f}"
             about = f"Autocorrelation of {name}{what} up to {length // 2} steps, held-out windows and samples: {note} in the mean"
             found.append(
-                (c, Curve(name + what, paths, f"{low:.2g}", "1", "0", steps(length // 2, sides.axis), about, note))
+                (
+                    c,
+                    Curve(
+                        name + what, paths, *curves.ends(low, high), "1", steps(length // 2, sides.axis), about, note
+                    ),
+                )
             )
     return [curve for _, curve in sorted(found, key=lambda pair: pair[0])]
 
@@ -172,7 +178,7 @@ def bands(sides: Sides) -> list[Curve]:
                      ("line", curves.line(q[2], low, high))]  # fmt: skip
             about = f"{name}: quantiles of {what} at each of {length} steps"
             found.append(
-                Curve(f"{name}, {what}", paths, *curves.told([low, high]), "1", steps(length, sides.axis), about)
+                Curve(f"{name}, {what}", paths, *curves.ends(low, high), "1", steps(length, sides.axis), about)
             )
     return found
 
@@ -201,7 +207,7 @@ def beside(audit: Audit, sides: Sides, codec: SeriesCodec, x: np.ndarray, train:
             low, high = curves.limits(sides.made[k, c], near[c])
             paths = [("real", curves.line(near[c], low, high)), ("made", curves.line(sides.made[k, c], low, high))]
             about = f"{name}: sample {k} over the training window nearest to it"
-            shown.append(Curve(name, paths, *curves.told([low, high]), "", "", about))
+            shown.append(Curve(name, paths, *curves.ends(low, high), "", "", about))
         found.append(Beside(rank, float(np.linalg.norm(x[k].astype(np.float64) - train[place])), shown))
     return found
 

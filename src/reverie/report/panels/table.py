@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, cast
 
+import numpy as np
 from markupsafe import Markup
 
 from reverie.codecs import Codec
 from reverie.codecs.rows import Rows
 from reverie.codecs.table import TableCodec
 from reverie.data.dataset import Data
+from reverie.evaluation.audit import HELD
 from reverie.evaluation.membership import STRONG
 from reverie.model import Model
 from reverie.report import charts, closest, marginals, pairs, table_page, words
@@ -41,6 +43,7 @@ class Table(Panel):
         made, held, train = (codec.numbers(x) for x in (subject.samples.x, subject.held_x, subject.train_x))
         mine, real = codec.records(made), codec.records(held)
         columns = marginals.marginals(codec.cells, real, mine)
+        some = held[np.random.default_rng(0).permutation(len(held))[:HELD]]
         frame, truth = Rows.of(subject.samples.items).frame, Rows.of(subject.held_items).frame
         body = template("panels/table.html").render(
             audit=audit,
@@ -51,12 +54,12 @@ class Table(Panel):
             columns=columns[: marginals.MOST],
             every=len(columns),
             together=pairs.together(codec.cells, real, mine),
-            distances=[("samples", closest.closest(made, train)), ("held-out rows", closest.closest(held, train))],
+            distances=[("samples", closest.closest(made, train)), ("held-out rows", closest.closest(some, train))],
             nearest=closest.beside(audit, frame, Rows.of(subject.train_items).frame, made, train),
             shown=min(closest.COLUMNS, frame.shape[1]),
             width=frame.shape[1],
             names=list(map(str, frame.columns[: closest.COLUMNS])),
-            copying=Markup(charts.copying(list(audit.ratios), closest.ratios_of(held, train))),
+            copying=Markup(charts.copying(list(audit.ratios), closest.ratios_of(some, train))),
             strong=STRONG,
             percent=words.percent,
         )

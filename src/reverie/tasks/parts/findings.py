@@ -117,7 +117,10 @@ class Findings:
         return grid(pictures, 8, captions)
 
     def save(self, folder: Path, about: dict[str, Any]) -> list[Path]:
-        """Write found.csv (name, score, p, flagged, near), found.json with all settings, and a heat map of each item."""
+        """Write found.csv (name, score, p, flagged, near), found.json with all settings, and a heat map of each item.
+
+        Of items that share a file also that file, with the error of each place beside it, 1 for what is usual.
+        """
         from reverie.pictures import save_sheet
         from reverie.tasks.parts.items import plain_name
 
@@ -140,7 +143,16 @@ class Findings:
         }  # fmt: skip
         settings = {"reverie": reverie.__version__, **self.settings, **about}
         files.write_json(folder / "found.json", {**settings, **figures})
-        return [folder / "found.csv", folder / "found.json"]
+        return [folder / "found.csv", folder / "found.json", *self._places(folder)]
+
+    def _places(self, folder: Path) -> list[Path]:
+        """The items' own file with the error of each place, for kinds that have one."""
+        if not self.codec.together:
+            return []
+        assert isinstance(self.errors, Errors)
+        assert isinstance(self.calibration, Errors)
+        items = self.codec.annotated(self.given.items, {"error": self.errors.heat(self.calibration)})
+        return [self.codec.write(items, folder / f"places{self.codec.suffixes[0]}")]
 
     def _heat(self) -> np.ndarray:
         """(N, H, W, 3) uint8: dark where the error is as among normal items or less, bright where it is 5 times that."""

@@ -17,6 +17,15 @@ def one_field(model: Model, verb: str) -> None:
         )
 
 
+def pictures(model: Model, verb: str) -> tuple[int, int]:
+    """Height and width of a model's pictures; raises ReverieError for items that are none."""
+    one_field(model, verb)
+    axes, shape = model.codec.field.axes, model.codec.field.shape
+    if axes[-2:] != ("height", "width"):
+        raise ReverieError(f"`reverie {verb}` works on pictures; this model's items are of kind {model.codec.kind}.")
+    return shape[-2], shape[-1]
+
+
 def gaussian(model: Model, verb: str) -> Gaussian:
     """The model's process, which must be Gaussian; raises ReverieError elsewhere."""
     one_field(model, verb)
