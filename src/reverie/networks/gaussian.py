@@ -105,5 +105,5 @@ class GaussianPosterior(nn.Module):
         factor = torch.linalg.cholesky(torch.where(both, self.covariance, eye))
         half = torch.linalg.solve_triangular(factor, torch.where(known[..., None], self.covariance, 0), upper=False)
         left = torch.where(known[..., None] | known[..., None, :], 0, self.covariance - half.mT @ half)
-        spread, axes = torch.linalg.eigh(left)
-        return torch.where(known, value, g), axes, spread.clamp(min=0)
+        spread, axes = torch.linalg.eigh(left.double())  # in float32 it fails where most are told: all but a few are 0
+        return torch.where(known, value, g), axes.to(g), spread.clamp(min=0).to(g)
