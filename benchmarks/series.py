@@ -3,7 +3,7 @@
     pip download --no-deps aeon bokeh-sampledata skfolio, each wheel unzipped into one folder                 (once)
     python3 -m venv .venv-series && .venv-series/bin/pip install -r benchmarks/requirements-series.txt      (once; GARCH)
     .venv/bin/python benchmarks/series.py --data FOLDER --task forecast|impute|market|anomaly [--only italy,vowels]
-        [--contenders seasonal,linear] [--seeds 0,1,2] [--seconds 60] [--json FILE]
+        [--contenders seasonal,linear] [--seeds 0,1,2] [--seconds 60] [--models FOLDER] [--windows 120] [--json FILE]
 
 The sets: series_data.py. What is hidden and how draws are scored: series_hidden.py. Risk and scenarios: series_market.py,
 series_backtest.py. Faults: series_faults.py. A contender is a class in its task's CONTENDERS or DETECTORS.
@@ -42,6 +42,7 @@ def main() -> None:
         print(*(path for name in asked.only for path in write(SETS[name](asked.data), asked.files)), sep="\n")
         return
     series_market.Garch.python = asked.python
+    series_reverie.KEPT = asked.models or series_reverie.KEPT
     rows: list[Row] = []
     task = TASKS[asked.task]
     for row in task.run(asked):
@@ -62,6 +63,8 @@ def arguments() -> argparse.Namespace:
     words.add_argument("--contenders", type=listed, help="all")
     words.add_argument("--seeds", type=lambda text: [int(s) for s in text.split(",")], default=[0, 1, 2])
     words.add_argument("--seconds", type=float, default=60, help="of training, at most, for each contender and task")
+    words.add_argument("--models", type=Path, help="keep Reverie's models there; found there, none is trained again")
+    words.add_argument("--windows", type=int, help="of those held out, so many by chance (forecast and impute); all")
     words.add_argument("--draws", type=int, default=1000, help="of each day, for the market's risk")
     words.add_argument("--every", type=int, default=1, help="of the market's held-out days one in so many")
     words.add_argument("--python", type=Path, default=series_market.Garch.python, help="of the environment with arch")
@@ -82,7 +85,7 @@ def hidden(asked: argparse.Namespace) -> Iterator[Row]:
     others = [who for who in asked.contenders if who != "seasonal"]
     for name in asked.only:
         found = SETS[name](asked.data)
-        cut = found.testing()
+        cut = series_hidden.some(found.testing(), asked.windows)
         for way in series_hidden.TASKS[asked.task]:
             mask = series_hidden.held_back(way, cut)
             for seed in asked.seeds:

@@ -71,9 +71,7 @@ class GaussianPosterior(nn.Module):
         seen, r = torch.where(known, value, y), torch.where(known, _SURE, n.square())
         factor = torch.linalg.cholesky(self.covariance + torch.diag_embed(r))
         eye = torch.eye(r.shape[-1], dtype=r.dtype, device=r.device).expand(factor.shape)
-        inverse = torch.linalg.solve_triangular(
-            factor, eye, upper=False
-        )  # of the factor: (S + R)^-1 = inverse^T inverse
+        inverse = torch.linalg.solve_triangular(factor, eye, upper=False)  # (S + R)^-1 = inverse^T inverse
         weights = inverse.mT @ (inverse @ seen[..., None])
         mean = torch.where(known, value, (self.covariance @ weights)[..., 0])
         variance = r * (1 - r * inverse.square().sum(-2))
@@ -94,8 +92,8 @@ class GaussianPosterior(nn.Module):
     def _given(self, told: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Mean (B, G, D), axes (B, G, D, D) and variances along them (B, G, D) given what is told; B = 1 where nothing is."""
         if told is None:
-            spread, axes = torch.linalg.eigh(self.covariance[None])
-            return torch.zeros_like(self.mean)[None], axes, spread.clamp(min=0)
+            spread, axes = torch.linalg.eigh(self.covariance[None].double())
+            return torch.zeros_like(self.mean)[None], axes.to(self.mean), spread.clamp(min=0).to(self.mean)
         value = told.view(len(told), *self.mean.shape).to(self.mean) - self.mean
         known = ~value.isnan()
         far = torch.full_like(known, _UNSEEN, dtype=value.dtype)
@@ -105,5 +103,5 @@ class GaussianPosterior(nn.Module):
         factor = torch.linalg.cholesky(torch.where(both, self.covariance, eye))
         half = torch.linalg.solve_triangular(factor, torch.where(known[..., None], self.covariance, 0), upper=False)
         left = torch.where(known[..., None] | known[..., None, :], 0, self.covariance - half.mT @ half)
-        spread, axes = torch.linalg.eigh(left)
-        return torch.where(known, value, g), axes, spread.clamp(min=0)
+        spread, axes = torch.linalg.eigh(left.double())  # in float32 it fails where most are told: all but a few are 0
+        return torch.where(known, value, g), axes.to(g), spread.clamp(min=0).to(g)
