@@ -239,7 +239,9 @@ def show_comparison(found: Comparison, output: Path, json: bool) -> None:
     out.print(f"page: {output}", soft_wrap=True)
 
 
-def show_info(path: str, label_from: str, json: bool, html: Path | None = None) -> None:
+def show_info(
+    path: str, label_from: str, json: bool, html: Path | None = None, kind: str | None = None, window: str | None = None
+) -> None:
     """The card of a run or model, or of data, which may be written as a page too."""
     from reverie import storage
 
@@ -263,7 +265,7 @@ def show_info(path: str, label_from: str, json: bool, html: Path | None = None) 
     from reverie.data.source import read
 
     with working("looking at every item"):
-        data = read(path, label_from=label_from, max_broken=1.0, finite=False).usable()
+        data = read(path, label_from=label_from, max_broken=1.0, finite=False, kind=kind, window=window).usable()
         found = data_card(data)
     if html is not None:
         from reverie.files import write_text

@@ -148,9 +148,15 @@ def test_series_that_do_not_fit_are_said():
         codec.encode_all(some(RNG.normal(size=(30, 1))))
     with pytest.raises(ReverieError, match="is 31 steps long; the model knows windows of 30"):
         codec.encode_all(some(RNG.normal(size=(31, 2))))
-    with pytest.raises(ReverieError, match="a step every 3600; the model learned one every 1"):
+    with pytest.raises(ReverieError, match=r"a step every 3600; the model learned one every 1\. Bring it"):
         codec.encode_all(some(RNG.normal(size=(30, 2)), axis=Axis(step=3600.0)))
     far = some(1e3 + RNG.normal(size=(30, 2)))
     assert codec.remarks(far) == [
         "beyond the range that training had: 30 of 30 values of 'c0', 30 of 30 values of 'c1'"
     ]
+
+
+def test_uneven_steps_do_not_fit_a_model_of_even_ones():
+    codec = SeriesCodec.fit(some(RNG.normal(size=(30, 2))))
+    with pytest.raises(ReverieError, match=r"has steps of uneven length; the model learned even ones of 1"):
+        codec.encode_all(some(RNG.normal(size=(30, 2)), axis=Axis(kind="number", regular=False)))

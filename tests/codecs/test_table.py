@@ -260,3 +260,23 @@ def test_floats_of_few_values_take_one_that_training_had_not():
     codec = TableCodec.fit(Rows(pd.DataFrame({"w": [0.1, 0.2, 0.5, 1.0] * 30})))
     back = codec.decode_all(codec.encode_all(Rows(pd.DataFrame({"w": [0.6, 0.2, 0.8]})))).frame["w"]
     assert list(back) == [0.5, 0.2, 1.0]
+
+
+def test_digits_after_a_zero_are_letters_and_come_back(tmp_path):
+    (tmp_path / "a.csv").write_text("zip,n,share\n" + "".join(f"0{k % 5}100,{k},0.{k}\n" for k in range(1, 60)))
+    rows = Rows.read(tmp_path / "a.csv")
+    assert rows.frame["zip"][0] == "01100"
+    assert rows.frame["n"].dtype.kind == "i"
+    assert rows.frame["share"].dtype.kind == "f"
+    rows.write(tmp_path / "b.xlsx")
+    again = Rows.read(tmp_path / "b.xlsx")
+    assert again.frame["zip"][0] == "01100"
+    assert again.frame["n"].dtype.kind == "i"
+    codec = TableCodec.fit(rows)
+    assert set(codec.decode_all(codec.encode_all(rows)).frame["zip"]) == set(rows.frame["zip"])
+
+
+def test_decimal_commas_are_refused_with_row_and_column(tmp_path):
+    (tmp_path / "a.csv").write_text("name;income\na;1.234,50\nb;99,1\n")
+    with pytest.raises(ReverieError, match=r"row 2: column 'income' is written with decimal commas \('1\.234,50'\)"):
+        Rows.read(tmp_path / "a.csv")

@@ -221,6 +221,10 @@ def info(
     label_from: Annotated[str, typer.Option(help="For data: folder, csv:COLUMN or none.")] = "folder",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     html: Annotated[Path | None, typer.Option("--html", help="For data: write the card as one page.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="For data: image, table or series, instead of by its content.")
+    ] = None,
+    window: Annotated[str | None, typer.Option(help="For series: steps of a window, or all.")] = None,
 ) -> None:
     """Show a run's card; or, for data, what Reverie sees there.
 
@@ -234,7 +238,7 @@ def info(
     """
     from reverie.console import show_info
 
-    show_info(path, label_from, json, html)
+    show_info(path, label_from, json, html, kind, window)
 
 
 @app.command()

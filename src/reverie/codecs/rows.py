@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 INSTALL = "pip install 'reverie[table]'"
 SEPARATORS = ",;\t|"
+_COMMA = r"-?[\d.]*\d,\d+"  # a number as much of Europe writes it
+_ZERO = re.compile(r"(?:^|[,;\t|\"])0\d", re.MULTILINE)
 
 
 class Rows(Collection):
@@ -53,7 +56,7 @@ class Rows(Collection):
                 if frame.index.names != [None] or isinstance(frame.index, pd.DatetimeIndex):
                     frame = frame.reset_index()  # it is a column: often the dates of a series
             elif path.suffix.lower() in (".xlsx", ".xls"):
-                frame = pd.read_excel(path)
+                frame = pd.read_excel(path, dtype=object).infer_objects()  # cells of text stay text, whatever it spells
                 _check_names(pd.read_excel(path, header=None, nrows=1).iloc[0].dropna().astype(str), path)
             else:
                 frame = _read_text(path)
@@ -146,8 +149,17 @@ def pandas() -> Any:
 
 
 def _read_text(path: Path) -> pd.DataFrame:
-    """A CSV: UTF-8, any of four separators, every row as long as the header."""
-    return _parsed(path, low_memory=False)
+    """A CSV: UTF-8, any of four separators, every row as long as the header; digits after a leading zero stay letters."""
+    frame = _parsed(path, low_memory=False)
+    for name in frame.columns[[frame[c].dtype.kind == "O" or str(frame[c].dtype) == "str" for c in frame.columns]]:
+        words = frame[name].dropna().astype(str)
+        commas = words.str.fullmatch(_COMMA)
+        if len(words) and commas.mean() > 0.9:
+            k = int(commas[commas].index[0])
+            raise ReverieError(
+                f"{path}, row {k + 2}: column '{name}' is written with decimal commas ('{words[k]}'). Save the table with points."
+            )
+    return frame
 
 
 def _parsed(path: Path, **options: Any) -> pd.DataFrame:
@@ -163,22 +175,31 @@ def _parsed(path: Path, **options: Any) -> pd.DataFrame:
             f"(iconv -f WINDOWS-1252 -t UTF-8 {path.name} > fixed.csv)."
         ) from error
     separator = max(SEPARATORS, key=text.split("\n", 1)[0].count)
-    _check_rows(text, separator, path)
+    padded = _check_rows(text, separator, path)
+    options.setdefault("dtype", dict.fromkeys(padded, str))
     pd = pandas()
     return pd.read_csv(io.StringIO(text), sep=separator, skip_blank_lines=True, **options)
 
 
-def _check_rows(text: str, separator: str, path: Path) -> None:
-    """Refuse ragged rows and repeated names of columns, which pandas would mend in silence."""
+def _check_rows(text: str, separator: str, path: Path) -> list[str]:
+    """Refuse ragged rows and repeated names of columns, which pandas would mend in silence.
+
+    Returns the columns of digits of which some begin with a zero, as postal codes do: they are words.
+    """
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    header = [cell.strip() for cell in next(reader)]
-    _check_names(header, path)
+    header = next(reader)
+    _check_names([cell.strip() for cell in header], path)
+    zeros = _ZERO.search(text) is not None
+    padded: set[int] = set()
     for row in reader:
+        if zeros:
+            padded.update(k for k, cell in enumerate(row) if len(cell) > 1 and cell[0] == "0" and cell.isdigit())
         if row and len(row) != len(header):
             raise ReverieError(
                 f"{path}, row {reader.line_num}: {len(row)} cells, but the header has {len(header)}. Mend the row, or put quotes "
                 "around a cell that holds the separator."
             )
+    return [header[k] for k in sorted(padded)]
 
 
 def _check_names(names: Iterable[str], path: Path) -> None:

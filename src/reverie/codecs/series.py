@@ -22,6 +22,7 @@ from reverie.codecs.cells import Cells, Fixed, Number, from_json
 from reverie.codecs.channels import Channel, fitted
 from reverie.codecs.gaps import Gaps
 from reverie.codecs.series_items import Axis, Layout, Series, Windows
+from reverie.codecs.series_times import span_words
 from reverie.errors import ReverieError
 
 LENGTH, START = "length", "start"  # conditions that series bring of themselves
@@ -187,17 +188,19 @@ class SeriesCodec(Codec):
         """Refuse series of other channels or steps, or of windows that are longer than the model's."""
         mine = tuple(c.name for c in self.cells)
         if windows.channels != mine:
+            given, known = (", ".join(names[:8]) for names in (windows.channels, mine))
             raise ReverieError(
-                f"{windows.source} has the channels {', '.join(windows.channels[:8])}; the model knows {', '.join(mine[:8])}."
+                f"{windows.source} has the channels {given}; the model knows {known}. Give these, in that order, empty where "
+                "nothing was observed."
             )
-        if (
-            windows.axis.regular
-            and self._axis.regular
-            and not np.isclose(windows.axis.step, self._axis.step, rtol=0.05)
-        ):
+        own, its = (span_words(axis.step, axis.kind) for axis in (self._axis, windows.axis))
+        mend = "Bring it to these steps first, empty where nothing was observed."
+        if self._axis.regular and not windows.axis.regular:
             raise ReverieError(
-                f"{windows.source} has a step every {windows.axis.step:g}; the model learned one every {self._axis.step:g}."
+                f"{windows.source} has steps of uneven length; the model learned even ones of {own}. {mend}"
             )
+        if self._axis.regular and not np.isclose(windows.axis.step, self._axis.step, rtol=0.05):
+            raise ReverieError(f"{windows.source} has a step every {its}; the model learned one every {own}. {mend}")
         if any_length:
             return
         longest = max((len(windows.series[k]) for k in set(windows.places[:, 0].tolist())), default=0)

@@ -292,7 +292,10 @@ class KnownStart(KnownVector):
 
     def line(self) -> str:
         """What it is, for a person."""
-        first, last = (str(np.datetime64(round(v), "s")) for v in (self.low, self.high))
+        half, unit = (15 * _DAY, "M") if self.step > 20 * _DAY else (_DAY / 2, "D") if self.step >= _DAY else (0.5, "s")
+        first, last = (
+            str(np.datetime64(int(v + half), "s").astype(f"datetime64[{unit}]")) for v in (self.low, self.high)
+        )
         return f"when a series begins, {first} to {last}; told as the place in {', '.join(self.periods) or 'nothing'}"
 
     def to_json(self) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from reverie.codecs.collection import Collection
 from reverie.data.dataset import Data
 from reverie.errors import ReverieError
 
+_THINGS = {"image": "image", "table": "row", "series": "window"}
+
 
 class Split(NamedTuple):
     """Places of the items that train and of those held out, ascending int64, and 12 hex digits that name the split.
@@ -121,9 +123,10 @@ def _inseparable(data: Data, different: int) -> str:
             "sides. Add images of another group, or prepare it again without --split-by."
         )
     return (
-        f"{data.source} has {len(data):,} image{'s' * (len(data) != 1)}"
+        f"{data.source} has {len(data):,} {_THINGS[data.kind]}{'s' * (len(data) != 1)}"
         + (", all the same" if len(data) > 1 else "")
-        + ". Training needs at least two different ones: one to learn from, one to be tested on. Add images."
+        + f". Training needs at least two different ones: one to learn from, one to be tested on. Add {_THINGS[data.kind]}s"
+        + (", or cut what there is into shorter ones with --window." if data.kind == "series" else ".")
     )
 
 
@@ -138,7 +141,7 @@ def _share(ranked: list[tuple[bytes, bytes]], share: float) -> set[bytes]:
 def _number(ranked: list[tuple[bytes, bytes]], count: Counter[bytes], wanted: int, data: Data) -> set[bytes]:
     if not 0 < wanted < len(data):
         raise ReverieError(
-            f"{wanted:,} of {len(data):,} images cannot be held out. Give a number from 1 to {len(data) - 1:,}."
+            f"{wanted:,} of {len(data):,} {_THINGS[data.kind]}s cannot be held out. Give a number from 1 to {len(data) - 1:,}."
         )
     out: set[bytes] = set()
     left = wanted

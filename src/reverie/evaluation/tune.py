@@ -38,6 +38,7 @@ from reverie.data.dataset import Data
 from reverie.errors import ReverieError
 from reverie.evaluation.evaluate import LEVEL
 from reverie.evaluation.tuned import RUNGS, Ratio, Trial, Tuning
+from reverie.example import count
 from reverie.metrics.base import Features
 from reverie.metrics.features import choose
 from reverie.metrics.frechet import Frechet
@@ -320,7 +321,7 @@ def sampled(
 def evaluations(model: Model) -> Iterator[list[int]]:
     """Count what the network is asked while this is open: a list with the number of items of each call."""
     seen: list[int] = []
-    hook = model.denoiser.network.register_forward_pre_hook(lambda module, given: seen.append(len(given[0])))
+    hook = model.denoiser.network.register_forward_pre_hook(lambda module, given: seen.append(count(given[0])))
     try:
         yield seen
     finally:

@@ -72,7 +72,7 @@ class Items:
         paths = []
         if self.codec.together:  # one file, of what made them all
             verb = self.facts[0]["verb"]
-            place = free_file(Path(folder), self.codec, f"{verb}ed")
+            place = free_file(Path(folder), self.codec, f"{verb}{'d' if verb.endswith('e') else 'ed'}")
             return [write_item(self.codec, self.items, place, {**self.facts[0], **(about or {})})]
         for k, item in enumerate(self.items):
             place = Path(folder) if self.folders is None else Path(folder) / safe_name(self.folders[k])
