@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 
 from reverie.codecs.series_items import Series, Windows
+from reverie.codecs.series_times import times_written
 
 BANDS = ((0.05, 0.95, 0.18), (0.25, 0.75, 0.35))  # quantiles, and how dark between them
 _BEFORE = 3  # steps shown beside the gaps, in units of how far these reach
 _MOST = 8  # panels
+_TICKS = 3  # along time
 
 
 def fans(
-    channels: Sequence[str], series: Sequence[Series], holes: Sequence[np.ndarray], draws: Sequence[Windows]
+    windows: Windows, series: Sequence[Series], holes: Sequence[np.ndarray], draws: Sequence[Windows]
 ) -> np.ndarray:
     """The first channels of the first series with gaps, uint8 (H, W, 3): known values black, the draws' median and bands blue."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -29,18 +31,25 @@ def fans(
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel, (n, c) in zip(panels, shown, strict=False):
         drawn = np.stack([draw.series[n].values[:, c] for draw in draws])
-        fan(panel, np.where(holes[n][:, c], np.nan, series[n].values[:, c]), drawn, holes[n][:, c])
-        panel.set_title(f"{series[n].name}: {channels[c]}" if series[n].name else channels[c], fontsize=8, loc="left")
+        known = np.where(holes[n][:, c], np.nan, series[n].values[:, c])
+        fan(panel, known, drawn, holes[n][:, c], times_written(series[n].times, windows.axis).astype(str).tolist())
+        name = windows.channels[c]
+        panel.set_title(f"{series[n].name}: {name}" if series[n].name else name, fontsize=8, loc="left")
+    panels[0].plot([], [], color="#222222", linewidth=1.0, label="known")
+    panels[0].plot([], [], color="#1f6fb4", linewidth=1.2, label="median; half and nine tenths of the draws")
+    figure.legend(loc="outside lower left", ncols=2, fontsize=7, frameon=False)
     for panel in panels[len(shown) :]:
         panel.set_axis_off()
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def fan(panel: Any, known: np.ndarray, drawn: np.ndarray, hole: np.ndarray) -> None:
-    """One chart: known (T,), NaN where nothing is; drawn (K, T) and hole (T,) bool; the steps around the gaps alone."""
-    first, last = np.flatnonzero(hole)[[0, -1]]
-    reach = max(_BEFORE * int(last - first + 1), 12)
+def fan(panel: Any, known: np.ndarray, drawn: np.ndarray, hole: np.ndarray, times: Sequence[str]) -> None:
+    """One chart: known (T,), NaN where nothing is; drawn (K, T), hole (T,) bool, times (T,); around the last gap alone."""
+    gaps = np.flatnonzero(hole)
+    last = int(gaps[-1])
+    first = int(gaps[np.flatnonzero(np.diff(gaps, prepend=-2) > 1)[-1]])  # of the last gap, which the future is
+    reach = max(_BEFORE * (last - first + 1), 12)
     show = slice(max(0, first - reach), min(len(known), last + 1 + reach))
     steps = np.arange(len(known))[show]
     edge = hole | np.roll(hole, 1) | np.roll(hole, -1)  # bands begin at the last value that is known
@@ -51,4 +60,8 @@ def fan(panel: Any, known: np.ndarray, drawn: np.ndarray, hole: np.ndarray) -> N
         panel.fill_between(steps, quantiles[low], quantiles[high], color="#1f6fb4", alpha=dark, linewidth=0)
     panel.plot(steps, quantiles[0.5], color="#1f6fb4", linewidth=1.2)
     panel.plot(steps, known[show], color="#222222", linewidth=1.0)
-    panel.tick_params(labelsize=7)
+    marks = np.unique(np.linspace(steps[0], steps[-1], _TICKS).round().astype(int))
+    panel.set_xticks(marks, [times[k] for k in marks])
+    panel.tick_params(labelsize=6)
+    for text, side in zip(panel.get_xticklabels(), ("left", *["center"] * (len(marks) - 2), "right"), strict=False):
+        text.set_horizontalalignment(side)

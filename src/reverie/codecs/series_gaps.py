@@ -167,7 +167,7 @@ class SeriesGaps(LongGaps):
         from reverie.codecs.series_fans import fans
 
         series = [self.series[place] for place in self.places.tolist()]
-        return fans(self.windows.channels, series, [self.hole[k] for k in self.places.tolist()], draws)
+        return fans(self.windows, series, [self.hole[k] for k in self.places.tolist()], draws)
 
     def write(self, items: Windows, path: Path, text: dict[str, str] | None = None) -> Path:
         """Write series as they were given, with new rows for what the file left out."""
