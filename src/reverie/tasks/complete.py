@@ -25,6 +25,7 @@ EXAMPLES = (
     "reverie complete runs/digits half.png --mask right:0.5 --samples 8",
     "reverie complete runs/digits photos/ --mask hole.png --label 3,8 -o filled",
     "reverie complete runs/wage people.csv --samples 5 -o filled.csv",
+    "reverie complete runs/power recent.csv --mask future:24 --samples 99 -o forecast.csv",
 )
 
 _JUMPS = "jumps:base=karras,length=5,resamplings=5"  # RePaint's resampling, as often as a small model can afford
@@ -38,13 +39,14 @@ def complete(
     mask: Annotated[
         Any,
         "What to fill. Of pictures: a picture, white where (black is known); a bool .npy; or left, right, top, bottom, centre or "
-        "border with a share, as in right:0.5. Of tables, beside the empty cells: names of columns, or a bool .csv or .npy.",
+        "border with a share, as in right:0.5. Beside what is empty, of tables: names of columns, or a bool .csv or .npy; of "
+        "series: future:24 (steps to come), last:24, names of channels, or a bool .npy.",
     ] = None,
     samples: Annotated[int, "Completions of each item."] = 4,
     method: Annotated[
         str | None,
-        "mmps (numbers), repaint or known; tokens know `known` alone; tables trained or known. Default: mmps; of "
-        "tables trained, where the model was.",
+        "mmps (numbers), repaint or known; tokens know `known` alone; tables and series trained or known. Default: mmps; "
+        "of tables and series trained, where the model was.",
     ] = None,
     label: options.Label = None,
     condition: options.Condition = None,
@@ -65,7 +67,8 @@ def complete(
 
     mmps bends the model's mean by how its guess misses the known entries, weighed by the model's own covariance; known puts
     the known entries in the guess's place; repaint does so and goes back up again and again, for the rest to agree with them.
-    Of a table, each draw fills all gaps together (multiple imputation), and the file named first has the mean or commonest draw.
+    Of a table or series, each draw fills all gaps together (multiple imputation); the file named first has the mean, median or
+    commonest draw. A forecast is the future of a series filled in: --mask future:24.
     """
     import torch
 
