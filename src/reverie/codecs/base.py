@@ -114,6 +114,10 @@ class Codec(ABC):
         """Items as a model sees them, side by side where they are longer than that, and of which item each is a part."""
         return items, np.arange(len(items))
 
+    def part_words(self, items: Any) -> list[str]:
+        """Where in its item each of `tiles`' parts lies, for a person."""
+        return [f"part {k + 1}" for k in range(len(items))]
+
     def rejoined(self, given: Any, made: Sequence[Item]) -> Any:
         """What was made of each of `tiles`' items, as the items that these are parts of."""
         return self.joined([made])

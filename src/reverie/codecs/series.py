@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from reverie.codecs import series_files
+from reverie.codecs import series_files, series_parts
 from reverie.codecs.base import Codec, Field
 from reverie.codecs.cells import Cells, Fixed, Number, from_json
 from reverie.codecs.channels import Channel, fitted
@@ -244,60 +244,20 @@ class SeriesCodec(Codec):
 
     def tiles(self, items: Any) -> tuple[Windows, np.ndarray]:
         """Windows of the model's length side by side, the last one up to the end; whole series as they are."""
-        windows, long = Windows.of(items), self.length
-        if self.whole or windows.length == long:
-            return windows, np.arange(len(windows))
-        if short := [one.name for one in windows.series if len(one) < long]:
-            named = ", ".join(short[:5]) + ", ..." * (len(short) > 5)
-            raise ReverieError(
-                f"{windows.source}: {len(short):,} of {len(windows.series):,} series ({named}) are shorter than the {long:,} "
-                "steps that the model sees at once. Leave them out, or lengthen them."
-            )
-        places = [
-            (k, start)
-            for k, one in enumerate(windows.series)
-            for start in [*range(0, len(one) - long, long), len(one) - long]
-        ]
-        return replace(windows, places=np.array(places), length=long), np.array(places)[:, 0]
+        windows = Windows.of(items)
+        return (windows, np.arange(len(windows))) if self.whole else series_parts.tiles(windows, self.length)
+
+    def part_words(self, items: Any) -> list[str]:
+        """Its first and last time."""
+        return series_parts.words(Windows.of(items), self.length)
 
     def rejoined(self, given: Any, made: Sequence[Any]) -> Windows:
         """Series of which each window has the values that were made of it; what was not observed stays so."""
-        windows = Windows.of(given)
-        values = [one.values.copy() for one in windows.series]
-        for (number, start), one in zip(windows.places.tolist(), made, strict=True):
-            part = values[number][start : start + (windows.length or self.length)]
-            part[:] = np.where(np.isnan(part), np.nan, one.values[: len(part)])
-        series = [replace(one, values=v) for one, v in zip(windows.series, values, strict=True)]
-        whole = np.stack([np.arange(len(series)), np.zeros(len(series), np.int64)], 1)
-        return replace(windows, series=tuple(series), places=whole, length=None)
+        return series_parts.rejoined(Windows.of(given), made, self.length)
 
     def annotated(self, items: Any, values: Mapping[str, np.ndarray]) -> Windows:
         """Series with further channels; values: by name, for each window (N, L)."""
-        windows = Windows.of(items)
-        columns = []
-        for each in values.values():
-            filled = [np.full((len(one), 1), np.nan) for one in windows.series]
-            for (number, start), row in zip(windows.places.tolist(), each, strict=True):
-                part = filled[number][start : start + (windows.length or self.length), 0]
-                part[:] = row[: len(part)]
-            columns.append(filled)
-        series = [
-            replace(one, values=np.concatenate([one.values, *(c[k] for c in columns)], 1))
-            for k, one in enumerate(windows.series)
-        ]
-        whole = np.stack([np.arange(len(series)), np.zeros(len(series), np.int64)], 1)
-        names, dtypes = (*windows.channels, *values), (*windows.dtypes, *["float64"] * len(values))
-        long = Layout("long", windows.layout.identity or "series")
-        return replace(
-            windows,
-            series=tuple(series),
-            channels=names,
-            dtypes=dtypes,
-            places=whole,
-            length=None,
-            frame=None,
-            layout=long,
-        )
+        return series_parts.annotated(Windows.of(items), values, self.length)
 
     @property
     def unit(self) -> str:

@@ -136,5 +136,5 @@ def _tiled(codec: Codec, data: Data) -> Data:
     items, of = codec.tiles(data.items)
     if len(items) == len(data):
         return data
-    names = [f"{data.names[k]} part {np.sum(of[:n] == k) + 1}" for n, k in enumerate(of.tolist())]
+    names = [f"{data.names[k]} {words}" for k, words in zip(of.tolist(), codec.part_words(items), strict=True)]
     return replace(data.subset(of), items=items, names=names)
