@@ -47,6 +47,8 @@ def fitted(series: pd.Series, source: str = "the table") -> tuple[Cells | None, 
         value = None if distinct == 0 else _plain(seen.iloc[0])
         column = Fixed(name, dtype, value)
         return column, f"{column.words}: kept, not learned"
+    if distinct == 1:  # of which some cells are empty: there is no distribution function of one value
+        return _category(name, dtype, seen, series), ""
     if isinstance(series.dtype, pd.CategoricalDtype):
         return _category(name, "category", seen, series), ""
     kind = series.dtype.kind
