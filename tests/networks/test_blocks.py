@@ -81,7 +81,7 @@ def test_an_untrained_u_net_of_series_is_the_exact_denoiser_of_a_gaussian(sd):
     x = np.random.default_rng(0).multivariate_normal(np.full(12, 0.3), s, size=20_000)
     data = torch.from_numpy(x).float().reshape(-1, 1, 12)
     net = UNet.sized("tiny", {"values": Block((1, 12))}, takes_entries=True)
-    net.begin(data, sd, edm=True)
+    net.begin(lambda: data, sd, edm=True)
     process = Gaussian(EDM(), data.mean(0), data.var(0))
     denoiser = NetworkDenoiser(net, process, Target(sd), sd).eval()
     known = torch.arange(12) < 5

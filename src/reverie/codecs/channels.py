@@ -50,7 +50,8 @@ class Channel:
     def _inner(self) -> tuple[float, float]:
         """The values at which the tails begin, from the distribution function's knots."""
         v, a, b = np.array(self.number.knots).T
-        return tuple(float(np.interp(share, 0.5 * (a + b), v)) for share in (1 - _TAIL, _TAIL))  # type: ignore[return-value]
+        below, above = np.interp([1 - _TAIL, _TAIL], 0.5 * (a + b), v)
+        return float(below), float(above)
 
     def encode(self, x: np.ndarray) -> np.ndarray:
         """Values as normal variables, float64, NaN where NaN."""

@@ -154,7 +154,7 @@ class SeriesCodec(Codec):
         self.check(windows)
         z = np.zeros((len(windows), *self.field.shape), np.float32)
         known = np.ones(z.shape, bool)
-        whole = [self.encoded(one) for one in windows.series]
+        whole = {k: self.encoded(windows.series[k]) for k in np.unique(windows.places[:, 0]).tolist()}
         for k, (number, start) in enumerate(windows.places.tolist()):
             part = whole[number][:, start : start + (windows.length or self.length)]
             known[k, :, : part.shape[1]] = ~np.isnan(part)

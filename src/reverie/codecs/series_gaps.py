@@ -112,7 +112,7 @@ class SeriesGaps(LongGaps):
                 if (place := self.codec.place(name)) is not None:
                     values[:, k] = self.codec.learned[place].decode(one[place])
             made.append(replace(self.series[number], values=values))
-        return replace(self.windows, series=tuple(made), places=_whole(len(made)), length=None)
+        return self.windows.with_series(made)
 
     def filled(self, made: Windows) -> Windows:
         """All the series given, their gaps filled."""
@@ -120,7 +120,7 @@ class SeriesGaps(LongGaps):
         for place, one in zip(self.places.tolist(), made.series, strict=True):
             was = series[place]
             series[place] = replace(was, values=np.where(self.hole[place], one.values, was.values))
-        return replace(self.windows, series=tuple(series), places=_whole(len(series)), length=None)
+        return self.windows.with_series(series)
 
     def best(self, draws: Sequence[Windows]) -> Windows:
         """The median of the draws, value by value, rounded as the channel is."""
@@ -178,10 +178,6 @@ class SeriesGaps(LongGaps):
             if about.get("decimals") is not None:
                 values[:, k] = np.round(values[:, k], about["decimals"])
         return values
-
-
-def _whole(count: int) -> np.ndarray:
-    return np.stack([np.arange(count), np.zeros(count, np.int64)], 1)
 
 
 def _steps(mask: Any, number: str) -> int:

@@ -111,6 +111,11 @@ class Windows(Collection):
         more = {"dtypes": ("float64",) * len(channels), **more}
         return cls(tuple(series), tuple(channels), axis=axis, layout=layout, places=index, **more)
 
+    def with_series(self, series: Sequence[Series], **more: Any) -> Windows:
+        """Other series in the place of these, each as one item."""
+        places = np.stack([np.arange(len(series)), np.zeros(len(series), np.int64)], 1)
+        return replace(self, series=tuple(series), places=places, length=None, **more)
+
     def cut(self, length: int, stride: int = 1) -> Windows:
         """All windows of so many steps, `stride` steps apart, of each series; a series that is shorter gives none."""
         index = [(k, start) for k, one in enumerate(self.series) for start in range(0, len(one) - length + 1, stride)]

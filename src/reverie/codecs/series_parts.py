@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from reverie.codecs.series_items import Layout, Series, Windows
+from reverie.codecs.series_items import Layout, Windows
 from reverie.codecs.series_times import times_written
 from reverie.errors import ReverieError
 
@@ -46,7 +46,7 @@ def rejoined(windows: Windows, made: Sequence[Any], long: int) -> Windows:
     for (number, at), one in zip(windows.places.tolist(), made, strict=True):
         part = values[number][at : at + (windows.length or long)]
         part[:] = np.where(np.isnan(part), np.nan, one.values[: len(part)])
-    return _whole(windows, [replace(one, values=v) for one, v in zip(windows.series, values, strict=True)])
+    return windows.with_series([replace(one, values=v) for one, v in zip(windows.series, values, strict=True)])
 
 
 def annotated(windows: Windows, values: Mapping[str, np.ndarray], long: int) -> Windows:
@@ -57,13 +57,7 @@ def annotated(windows: Windows, values: Mapping[str, np.ndarray], long: int) -> 
             part = more[number][at : at + (windows.length or long), k]
             part[:] = row[: len(part)]
     series = [replace(one, values=np.hstack([one.values, m])) for one, m in zip(windows.series, more, strict=True)]
-    return replace(
-        _whole(windows, series), channels=(*windows.channels, *values), frame=None,
-        dtypes=(*windows.dtypes, *["float64"] * len(values)), layout=Layout("long", windows.layout.identity or "series"),
+    return windows.with_series(
+        series, channels=(*windows.channels, *values), dtypes=(*windows.dtypes, *["float64"] * len(values)), frame=None,
+        layout=Layout("long", windows.layout.identity or "series"),
     )  # fmt: skip
-
-
-def _whole(windows: Windows, series: Sequence[Series]) -> Windows:
-    """These series in the others' place, each as one item."""
-    places = np.stack([np.arange(len(series)), np.zeros(len(series), np.int64)], 1)
-    return replace(windows, series=tuple(series), places=places, length=None)

@@ -133,8 +133,9 @@ def wide_frame(windows: Windows, series: Sequence[Series]) -> pd.DataFrame:
     names = {step_of(t, steps): c for t, c in zip(steps.times, steps.columns, strict=True)}
     cells: list[dict[str, Any]] = []
     for one in series:
-        kept = (one.rows is not None) & (windows.frame is not None)
-        row = dict(windows.frame.iloc[int(one.rows.max())]) if kept else dict(one.static)  # type: ignore[union-attr]
+        row = dict(one.static)
+        if one.rows is not None and windows.frame is not None:
+            row = dict(windows.frame.iloc[int(one.rows.max())])
         known = ~np.isnan(one.values[:, 0])
         for t, value, seen in zip(one.times, one.values[:, 0], known, strict=True):
             name = names.get(step_of(t, steps))
@@ -163,7 +164,9 @@ def _next_name(time: float, steps: Steps) -> str:
         return str(times_written(np.array([time]), replace(steps.axis, dtype="str"))[0])
     if _CLOCK.fullmatch(steps.columns[0]):
         return f"{int(time // 3600):02d}:{int(time % 3600 // 60):02d}"
-    before, number, after = _NUMBERED.fullmatch(steps.columns[-1]).groups()  # type: ignore[union-attr]
+    last = _NUMBERED.fullmatch(steps.columns[-1])
+    assert last is not None  # what is no date and no time of day is numbered
+    before, number, after = last.groups()
     return f"{before}{round(time):0{len(number) if number.startswith('0') else 0}d}{after}"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from reverie.codecs import series_files
+from reverie.codecs.series import LENGTH, START
 from reverie.codecs.series_items import Windows
 from reverie.data.columns import Column, Labels, Numbers, Starts
 from reverie.data.dataset import Data
@@ -21,7 +22,6 @@ LONGEST = 128  # steps up to which series are learned whole
 WINDOW = 96  # steps of a window, unless a person says how many
 MOST = 20_000  # windows
 _FEW = 20  # distinct whole numbers, up to which they are classes
-_OWN = ("length", "start")  # conditions that windows bring of themselves
 
 
 def read_series(
@@ -103,10 +103,10 @@ def _own(windows: Windows) -> dict[str, Column]:
     lengths = np.array([len(one) for one in windows], dtype=np.float64)
     found: dict[str, Column] = {}
     if lengths.min() < lengths.max():
-        found["length"] = Numbers(lengths)
+        found[LENGTH] = Numbers(lengths)
     if windows.axis.kind == "date":
         starts = np.array([one.times[0] for one in windows])
-        found["start"] = Starts(starts, windows.axis.step, int(lengths.max()))
+        found[START] = Starts(starts, windows.axis.step, int(lengths.max()))
     return found
 
 
@@ -151,7 +151,7 @@ def _every(windows: Windows, able: list[str], notes: list[str]) -> list[Wish]:
             continue
         name = re.sub(r"\W", "_", place)
         name = f"_{name}" if not name.isidentifier() else name
-        while name in _OWN or name in [wish.name for wish in wishes]:
+        while name in (LENGTH, START) or name in [wish.name for wish in wishes]:
             name += "_"
         if name != place:
             notes.append(f"'{place}' is told as {name}")

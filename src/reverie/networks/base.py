@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, Self
 
 from torch import Tensor, nn
@@ -51,10 +51,11 @@ class Network(nn.Module, ABC):
         Raises ReverieError for a size that is none of the four and for data that the network cannot take.
         """
 
-    def begin(self, x: State, sigma_data: float, edm: bool) -> None:
-        """See some training items, encoded (N, *), before anything is learned; for networks that keep something of them.
+    def begin(self, look: Callable[[], State], sigma_data: float, edm: bool) -> None:
+        """See some training items before anything is learned; for networks that keep something of them.
 
-        sigma_data: the data's standard deviation. edm: whether the output is to be EDM's F.
+        look: gives the items, encoded (N, *), and takes its time: only who needs them asks. sigma_data: the data's standard
+        deviation. edm: whether the output is to be EDM's F.
         """
         return None
 

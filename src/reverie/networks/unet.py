@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Self
 
 import torch
@@ -169,10 +169,10 @@ class UNet(Network):
             gaussian=(shape[0], sides[0]) if takes_entries and len(sides) == 1 else None,
         )
 
-    def begin(self, x: Tensor, sigma_data: float, edm: bool) -> None:
+    def begin(self, look: Callable[[], Tensor], sigma_data: float, edm: bool) -> None:
         """Take the moments of the Gaussian that it begins as."""
         if self.gaussian is not None:
-            self.gaussian.fit(x)
+            self.gaussian.fit(look())
             self.sigma_data.fill_(sigma_data)
             self.edm.fill_(float(edm))
 

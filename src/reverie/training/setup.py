@@ -282,7 +282,7 @@ def _fresh(
     codec: Codec, train: Data, conditions: Knowledge, settings: TrainSettings, network: nn.Module | None
 ) -> Model:
     """An untrained model: moments of the data, and a network of the asked size."""
-    process, sigma_data = _process(codec, Loader(train.items, codec, 0), settings)
+    process, sigma_data = _process(codec, loader := Loader(train.items, codec, 0), settings)
     torch.manual_seed(settings.seed)
     if network is None:
         cls: Any = registry.find("networks", str(settings.chosen("architecture")))
@@ -291,7 +291,7 @@ def _fresh(
         few = np.linspace(0, len(train) - 1, min(len(train), _BEGUN_WITH)).round().astype(int)
         target = str(settings.chosen("parameterisation"))
         edm = target.partition(":")[0] == "edm" and "sigma_data" not in target
-        made.begin(Loader(train.subset(few).items, codec, 0).encoded(range(len(few))), sigma_data, edm)
+        made.begin(lambda: loader.encoded(few.tolist()), sigma_data, edm)
         network = made
     return Model(codec, _denoiser(process, sigma_data, settings, network), conditions)
 
