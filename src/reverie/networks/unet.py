@@ -36,6 +36,7 @@ _DIAL = {  # width of the first level, residual blocks per level
 _ATTEND = 256  # positions: a level with more of them is left to convolutions
 _SMALLEST = 8  # halving stops where no side is longer, but not before the second:
 _HALVINGS = 2  # at 8x8, a third level bought 1.5 times the images per second at the same number of parameters
+_LAYOUT = {2: torch.channels_last, 3: torch.channels_last_3d}  # of weights; what passes through takes it on
 
 
 class Block(nn.Module):
@@ -143,6 +144,8 @@ class UNet(Network):
         )
         self.shares = [2 * m.outputs for m in self.modules() if isinstance(m, Block)]
         self.modulate = nn.Linear(embedded, sum(self.shares))  # scale and shift of every block from one product
+        if dims in _LAYOUT:
+            self.to(memory_format=_LAYOUT[dims])
 
     @classmethod
     def sized(cls, size: str, blocks: Blocks, conditions: Declared | None = None, takes_entries: bool = False) -> Self:
