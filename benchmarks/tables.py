@@ -6,13 +6,16 @@
 
 Of each table a fifth of the rows is held out (seed 0). Reverie trains for --seconds of processor time on one thread, so that what
 else the machine does counts for nothing; the peers for as long, and with --defaults as long as they are made for. Then each makes
-as many rows as training has, 2,000 at most unless more are held out. Scores, all against the held-out rows, on as many rows made
-(but tstr, which takes all), the real training rows' own beside them:
+as many rows as training has, 2,000 at most unless more are held out. Scores, all against the held-out rows, the real training
+rows' own beside them; c2st and coverage on as many rows made as are held out, the others on all of them:
 
   shapes, trends    column shapes and column pair trends (reverie.metrics.columns, which agree with sdmetrics)
   c2st              AUC of a gradient-boosted classifier that tells samples from held-out rows, 5 folds: 0.5 is best
   tstr              a gradient-boosted model trained on samples and tested on held-out rows (accuracy or R2 of the target)
-  closer            share of samples nearer to a training than to a held-out row (as many of each): above 0.55 is copying
+  coverage          share of held-out rows that have a sample no farther than their fifth neighbour (Naeem et al. 2020)
+  closer            share of all samples nearer to a training than to a held-out row (as many of each, so 0.5 by chance, in the
+                    mean over 20 draws of those training rows): above 0.55 is copying
+  record            median distance of a sample to its closest training row, over that of held-out rows: below 1 is closer
 """
 
 from __future__ import annotations
@@ -40,8 +43,10 @@ from reverie.codecs.table import TableCodec
 from reverie.data.dataset import Data
 from reverie.metrics.columns import ColumnPairTrends, ColumnShapes
 from reverie.metrics.distances import nearest
+from reverie.metrics.neighbours import Coverage
 
 FEW = 20  # steps of a run that is timed
+DEALS = 20  # of training rows, as many as are held out
 MOST = 2000  # rows that are made of a table, unless more are held out
 HERE = Path(__file__).resolve().parent
 PEER_PYTHON = HERE.parent / ".venv-tables" / "bin" / "python"
@@ -149,13 +154,15 @@ class Judge:
 
     def __call__(self, every: pd.DataFrame) -> dict[str, float]:
         made = every.iloc[: len(self.held)]
-        real, fake = self._records(self.held), self._records(made)
+        real, fake = self._records(self.held), self._records(every)
         return {
             "shapes": ColumnShapes()(real, fake),
             "trends": ColumnPairTrends()(real, fake),
             "c2st": self._told_apart(made),
             "tstr": self._useful(every),
-            "closer": self._closer(made),
+            "coverage": Coverage()(self._far(self.held), self._far(made)),
+            "closer": self._closer(every),
+            "record": self._record(every),
         }
 
     def _numbers(self, frame: pd.DataFrame) -> np.ndarray:
@@ -189,11 +196,21 @@ class Judge:
             return float((truth == y.iloc[0]).mean())
         return float((HistGradientBoostingClassifier(random_state=0).fit(x, y).predict(test) == truth).mean())
 
+    def _far(self, frame: pd.DataFrame) -> np.ndarray:
+        return self._numbers(frame).astype(np.float64)
+
     def _closer(self, made: pd.DataFrame) -> float:
-        some = self.train.iloc[np.random.default_rng(2).permutation(len(self.train))[: len(self.held)]]
-        x, a, b = (self._numbers(frame).astype(np.float64) for frame in (made, some.reset_index(drop=True), self.held))
-        to_train, to_held = (nearest(x, rows, 1)[0][:, 0] for rows in (a, b))
-        return float(np.mean((to_train < to_held) + 0.5 * (to_train == to_held)))
+        x, held, train = self._far(made), self._far(self.held), self._far(self.train)
+        to_held, rng, found = nearest(x, held, 1)[0][:, 0], np.random.default_rng(2), []
+        for _ in range(DEALS):
+            to_train = nearest(x, train[rng.permutation(len(train))[: len(held)]], 1)[0][:, 0]
+            found.append(np.mean((to_train < to_held) + 0.5 * (to_train == to_held)))
+        return float(np.mean(found))
+
+    def _record(self, made: pd.DataFrame) -> float:
+        train = self._far(self.train)
+        mine, theirs = (np.median(nearest(self._far(rows), train, 1)[0]) for rows in (made, self.held))
+        return float(mine / theirs) if theirs else float("nan")
 
 
 def say(name: str, contender: str, seed: int, took: float, scores: dict[str, float], about: dict) -> dict:
@@ -207,7 +224,7 @@ def summary(found: list[dict]) -> None:
     """Means over tables of the mean of shapes and trends, and of each score."""
     frame = pd.DataFrame(found)
     frame["both"] = (frame["shapes"] + frame["trends"]) / 2
-    scores = ["both", "shapes", "trends", "c2st", "tstr", "closer"]
+    scores = ["both", "shapes", "trends", "c2st", "tstr", "coverage", "closer", "record"]
     print(frame.groupby(["table", "contender"], sort=False)[scores].mean().round(3).to_string())
     print(frame.groupby("contender", sort=False)[scores].mean().round(3).to_string())
 
