@@ -12,7 +12,9 @@ from reverie.registry import build
 from tests.metrics.sets import SETS
 
 
-@pytest.mark.parametrize("name", list(SETS))
+@pytest.mark.parametrize(
+    "name", [k if k.startswith("unequal") else pytest.param(k, marks=pytest.mark.slow) for k in SETS]
+)
 def test_the_accuracy_is_that_of_scikit_learn_s_cross_validation(name):
     real, made = SETS[name]
     metric = ClassifierTest()

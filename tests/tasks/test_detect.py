@@ -125,6 +125,7 @@ def test_the_heat_is_where_the_anomaly_is(model):
     assert heat[:, 2:4, 5:7].mean() > 3 * np.delete(heat.reshape(4, -1), [21, 22, 29, 30], axis=1).mean()
 
 
+@pytest.mark.slow
 def test_a_run_s_own_held_out_part_calibrates(tmp_path, monkeypatch, capsys):
     Image.fromarray(bars(3)[0][1, ..., 0]).save(tmp_path / "one.png")
     np.savez(tmp_path / "data.npz", x=bars(120)[0], y=bars(120)[1])

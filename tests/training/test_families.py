@@ -14,7 +14,10 @@ FAMILIES = {k: f for k, f in registry.registered("families").items() if f().read
 FAST = {"steps": "2", "batch": 8, "size": "tiny", "threads": 1}
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+QUICK = ("edm", "ddpm", "flow", "masked")  # one of each process and prediction; the others in the slow tier
+
+
+@pytest.fixture(scope="module", params=[k if k in QUICK else pytest.param(k, marks=pytest.mark.slow) for k in FAMILIES])
 def model(request):
     return reverie.train(data(), family=request.param, **FAST)
 
