@@ -79,13 +79,15 @@ def test_gaps_are_filled_along_the_line_between_neighbours_and_are_not_learned()
     assert x[49] == full[48]
 
 
-def test_shorter_series_are_nothing_behind_their_end_and_are_cut_to_the_length_that_is_told():
+def test_shorter_series_go_on_behind_their_end_and_are_cut_to_the_length_that_is_told():
     given_ = some(RNG.normal(size=(9, 2)), RNG.normal(size=(5, 2)))
     codec = SeriesCodec.fit(given_)
     x = codec.encode_all(given_)
     assert x.shape == (2, 2, 9)
-    assert (x[1, :, 5:] == 0).all()
-    assert codec.observed(given_) is None
+    assert np.allclose(x[1, :, 5:], x[1, :, 4:5], rtol=1e-6)
+    assert codec.observed(given_)[1].all(0).tolist() == [True] * 5 + [False] * 4
+    ends = np.isnan(codec.records(x)).all(1).argmax(1)
+    assert ends.tolist() == [0, 5]  # of the whole one nothing is
     back = codec.with_conditions(codec.decode_all(x), codec.brought(given_))
     assert [len(one) for one in back] == [9, 5]
     assert back.series[1].values == pytest.approx(given_.series[1].values, abs=1e-5)

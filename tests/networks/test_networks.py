@@ -272,12 +272,12 @@ def test_unet_without_attention_moves_with_its_input():
     The output listens some 30 pixels around. The ground is wide enough for border and thing to stay apart, so that the
     statistics of GroupNorm, which sees all of the picture, are the same too.
     """
-    network = awake(UNet(1, width=8, multipliers=(1, 1), blocks=1, attention=()))
-    x = torch.zeros(1, 1, 160, 160)
+    network = awake(UNet(1, width=8, multipliers=(1, 1), blocks=1, attention=())).double()
+    x = torch.zeros(1, 1, 160, 160, dtype=torch.float64)
     x[..., 78:82, 78:82] = torch.randn(4, 4)
     with torch.no_grad():
-        out, moved = (network(v, torch.zeros(1), {}) for v in (x, x.roll((2, 4), (2, 3))))
-    torch.testing.assert_close(out[..., 60:100, 60:100], moved[..., 62:102, 64:104], rtol=1e-4, atol=1e-5)
+        out, moved = (network(v, torch.zeros(1, dtype=torch.float64), {}) for v in (x, x.roll((2, 4), (2, 3))))
+    torch.testing.assert_close(out[..., 60:100, 60:100], moved[..., 62:102, 64:104], rtol=1e-9, atol=1e-12)
     assert (out[..., 60:100, 60:100] - moved[..., 60:100, 60:100]).abs().max() > 0.1
 
 

@@ -139,12 +139,21 @@ class SeriesCodec(Codec):
         return self.decode_all(x[None])[0]
 
     def encode_all(self, items: Any) -> np.ndarray:
-        """Windows as (N, C, L) float32; what was not observed lies on the line between its neighbours."""
+        """Windows as (N, C, L) float32; what was not observed lies on the line between its neighbours.
+
+        Behind an end the last value goes on, a unit in its last place above: a law of windows sees no jump there, and
+        `records` finds the end.
+        """
         z, known = self.encode_known(items)
-        return z if known.all() else _between(z, known)
+        if known.all():
+            return z
+        z = _between(z, known)
+        for one, steps in zip(z, self._lengths(items), strict=True):
+            one[:, steps:] = np.nextafter(one[:, steps - 1 : steps], np.float32(np.inf))
+        return z
 
     def observed(self, items: Any) -> np.ndarray | None:
-        """(N, C, L) bool, which entries were observed; behind the end of a series it is known that there is nothing."""
+        """(N, C, L) bool, which entries were observed: none behind the end of a series."""
         known = self.encode_known(items)[1]
         return None if known.all() else known
 
@@ -153,13 +162,19 @@ class SeriesCodec(Codec):
         windows = Windows.of(items)
         self.check(windows)
         z = np.zeros((len(windows), *self.field.shape), np.float32)
-        known = np.ones(z.shape, bool)
+        known = np.zeros(z.shape, bool)
         whole = {k: self.encoded(windows.series[k]) for k in np.unique(windows.places[:, 0]).tolist()}
         for k, (number, start) in enumerate(windows.places.tolist()):
             part = whole[number][:, start : start + (windows.length or self.length)]
             known[k, :, : part.shape[1]] = ~np.isnan(part)
             z[k, :, : part.shape[1]] = np.nan_to_num(part)
         return z, known
+
+    def _lengths(self, items: Any) -> list[int]:
+        """How many steps each window has."""
+        windows = Windows.of(items)
+        most = windows.length or self.length
+        return [min(len(windows.series[number]) - start, most) for number, start in windows.places.tolist()]
 
     def encoded(self, one: Series) -> np.ndarray:
         """A series of any length, (C, T) float64, NaN where nothing is known."""
@@ -307,9 +322,8 @@ class SeriesCodec(Codec):
     def records(self, x: np.ndarray) -> np.ndarray:
         """What `numbers` gave (N, C, L), in the channels' own units, float64; NaN behind the end of a series."""
         made = np.stack([c.decode(x[:, k]) for k, c in enumerate(self.learned)], 1)
-        if self.whole:  # all that is encoded behind an end is 0 to the bit
-            steps = self.length - np.argmax((x != 0).any(1)[:, ::-1], axis=1)
-            made[np.broadcast_to(np.arange(self.length) >= steps[:, None, None], made.shape)] = np.nan
+        ends = np.array([_end(one) for one in x])
+        made[np.broadcast_to(np.arange(self.length) >= ends[:, None, None], made.shape)] = np.nan
         return made
 
     def whole_items(self, items: Any) -> bool:
@@ -347,6 +361,14 @@ def _between(z: np.ndarray, known: np.ndarray) -> np.ndarray:
         here = known[n, c]
         z[n, c, ~here] = np.interp(steps[~here], steps[here], z[n, c, here])
     return z
+
+
+def _end(z: np.ndarray) -> int:
+    """Where a window (C, L) ends, by what `encode_all` puts behind."""
+    changes = np.flatnonzero((z[:, 1:] != z[:, :-1]).any(0))
+    last = int(changes[-1]) if len(changes) else -1  # the step after which nothing changes
+    ended = last >= 0 and bool((z[:, last + 1] == np.nextafter(z[:, last], np.float32(np.inf))).all())
+    return last + 1 if ended else z.shape[1]
 
 
 def _json(layout: Layout) -> dict[str, Any]:

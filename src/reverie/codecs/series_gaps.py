@@ -84,8 +84,6 @@ class SeriesGaps(LongGaps):
     def cut(self, at: Stretch, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What a window knows: values (C', L), 0 where nothing is, and which they are, bool."""
         x = np.full((len(z), self.codec.length), np.nan, np.float32)
-        if self.codec.whole:
-            x[:, at.steps :] = 0  # behind its end it is known that there is nothing
         begin = max(-at.start, 0)
         x[:, begin : begin + at.steps] = z[:, max(at.start, 0) : max(at.start, 0) + at.steps]
         return np.nan_to_num(x), ~np.isnan(x)

@@ -29,7 +29,7 @@ from reverie.data.dataset import Data
 from reverie.data.split import digests
 from reverie.errors import ReverieError
 from reverie.evaluation.evaluate import LEVEL, Evaluation, all_metrics
-from reverie.evaluation.measure import measure
+from reverie.evaluation.measure import as_files_hold, measure
 from reverie.metrics.base import Features, Metric
 from reverie.metrics.features import choose
 from reverie.model import Model
@@ -138,7 +138,7 @@ def compare(
         evaluations.append(judged)
         samples.append(drawn)
     held = features(real)
-    made = [features(codec.numbers(s.x)) for s in samples]
+    made = [features(codec.numbers(as_files_hold(c.model, s))) for c, s in zip(contenders, samples, strict=True)]
     names = [c.name for c in contenders]
     metrics = [m for m in all_metrics() if name_of(type(m)) in {s.name for s in evaluations[0].scores}]
     found = differences(names, held, made, metrics, seed) + of_labels(names, evaluations)

@@ -25,7 +25,7 @@ from reverie.samples import Samples
 
 PATCHED = (
     "Some entries of the items were not observed, or lie behind an end. Distances take them as the codec fills them (between "
-    "their neighbours); a likelihood would have to count them, and was left out."
+    "their neighbours, or as the last value before an end); a likelihood would have to count them, and was left out."
 )
 IN_TIME = (
     "Items are stretches of time, and the held-out ones come after those to train on. Where they overlap, intervals and "
@@ -84,7 +84,7 @@ def measure(
         on_step=on_step,
     )
     codec = model.codec
-    made = model.encode(samples.items) if codec.brings else samples.x  # as files hold them: cut to their length
+    made = as_files_hold(model, samples)
     whole = codec.whole_items(train.items) and codec.whole_items(held_out.items)
     judged = evaluate(
         codec.numbers(model.encode(train.items)),
@@ -107,6 +107,11 @@ def measure(
     said = [*([] if whole or codec.joint else [PATCHED]), *([] if train.spans is None else [IN_TIME])]
     filled = fillings(model, train, held_out, seed=seed)
     return dataclasses.replace(judged, notes=(*held_out.notes, *judged.notes, *said), filling=filled), samples
+
+
+def as_files_hold(model: Model, samples: Samples) -> np.ndarray:
+    """Samples encoded, (N, *): series cut to the length that each was told."""
+    return model.encode(samples.items) if model.codec.brings else samples.x
 
 
 class _Values(Features):

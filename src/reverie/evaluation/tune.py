@@ -37,6 +37,7 @@ from reverie.core.samplers import Step
 from reverie.data.dataset import Data
 from reverie.errors import ReverieError
 from reverie.evaluation.evaluate import LEVEL
+from reverie.evaluation.measure import as_files_hold
 from reverie.evaluation.tuned import RUNGS, Ratio, Trial, Tuning
 from reverie.example import count
 from reverie.metrics.base import Features
@@ -311,10 +312,11 @@ def sampled(
 ) -> np.ndarray:
     """n encoded samples of a way, (n, C, *)."""
     first = {name: values[:n] for name, values in asked.items()}
-    return model.sample(
+    made = model.sample(
         n, conditions=first, steps=settings.steps, sampler=settings.sampler, grid=settings.grid,
         guidance=settings.guidance, seed=seed, on_step=on_step,
-    ).x  # fmt: skip
+    )  # fmt: skip
+    return as_files_hold(model, made)
 
 
 @contextlib.contextmanager

@@ -144,8 +144,9 @@ class UNet(Network):
         )
         self.shares = [2 * m.outputs for m in self.modules() if isinstance(m, Block)]
         self.modulate = nn.Linear(embedded, sum(self.shares))  # scale and shift of every block from one product
-        if dims in _LAYOUT:
-            self.to(memory_format=_LAYOUT[dims])
+        if layout := _LAYOUT.get(dims):
+            for weights in self.parameters():
+                weights.data = weights.contiguous(memory_format=layout) if weights.ndim == dims + 2 else weights.data
 
     @classmethod
     def sized(cls, size: str, blocks: Blocks, conditions: Declared | None = None, takes_entries: bool = False) -> Self:
