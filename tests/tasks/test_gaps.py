@@ -155,6 +155,12 @@ WRONG = {
     "no table": (lambda m: complete(m, 3), "this is a int"),
     "given what": (lambda m: generate(m, 2, given="age=3"), "no column 'age'"),
     "given where": (lambda m: generate(m, 2, given="z=90..95"), "training has no value there"),
+    "given beyond": (lambda m: generate(m, 2, given="z=200"), "z=200: training has no value there; its own are -"),
+    "given backwards": (lambda m: generate(m, 2, given="z=2..1"), "wrong way round. Write z=1..2"),
+    "a label": (
+        lambda m: generate(m, 2, label="yes"),
+        "--label yes: the model knows no label. Columns are asked for by --given",
+    ),
     "given a word": (lambda m: generate(m, 2, given="z=a..b"), "write z=value or z=low..high"),
     "given no value": (lambda m: generate(m, 2, given="answer=maybe"), "training had no 'maybe'"),
     "given all": (lambda m: generate(m, 2, given="z=1 answer=no"), "nothing left to draw"),

@@ -1,20 +1,23 @@
 """Which weights a run ends with: those of the look that is known to be the best, to the bit, resumed or not."""
 
+import gzip
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 import reverie
-from reverie.data.dataset import Data
 from reverie.errors import ReverieError
 from reverie.training import looks
 from reverie.training.keeping import Keeper
-from reverie.training.trackers import Event, Memory, read_log
+from reverie.training.trackers import Event, Memory
 from reverie.training.verdict import judge
-from tests.toy import StopAt, bars, data, tiny
+from tests.toy import StopAt, data, tiny
 
-RUN = {"batch": 8, "seed": 3, "threads": 1, "steps": 40}
-TURN = 20  # the step from which the loss that is looked at rises
+RUN = {"batch": 8, "seed": 3, "threads": 1, "steps": 20}
+TURN = 10  # the step from which the loss that is looked at rises
 
 
 @pytest.fixture
@@ -39,51 +42,46 @@ def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
-class AtTurn:
-    """Reads the averaged weights of the step where the loss turns, as they are then."""
+@pytest.fixture
+def averages(monkeypatch):
+    """The averaged weights of each step of the latest run, as they were then; of the steps tried before it none."""
+    from reverie.training.learner import Learner
 
-    def __init__(self, monkeypatch):
-        from reverie.training.learner import Learner
+    advance, found = Learner.advance, {}
 
-        advance, self.found = Learner.advance, {}
+    def watched(learner, *given):
+        result = advance(learner, *given)
+        found[learner.step] = {k: v.clone() for k, v in learner.average.state.items()}
+        return result
 
-        def watched(learner, *given):
-            result = advance(learner, *given)
-            if learner.step == TURN and learner.seen == TURN * RUN["batch"]:
-                self.found = {k: v.clone() for k, v in learner.average.state.items()}
-            return result
-
-        monkeypatch.setattr(Learner, "advance", watched)
+    monkeypatch.setattr(Learner, "advance", watched)
+    return found
 
 
-def test_the_weights_of_the_least_loss_are_kept_to_the_bit_resumed_or_not(turning, monkeypatch, tmp_path):
+def test_the_weights_of_the_least_loss_are_kept_to_the_bit_resumed_or_not(turning, averages, tmp_path):
     from reverie.training.loop import Interrupted
 
-    then, told = AtTurn(monkeypatch), Memory()
+    told = Memory()
     model = reverie.train(data(), tmp_path / "run", network=tiny(), tracker=told, **RUN)
-    assert same(weights(model), then.found)
-    assert same(weights(reverie.load(tmp_path / "run", network=tiny())), then.found)
+    then, end = averages[TURN], averages[RUN["steps"]]
+    assert not same(then, end)
+    assert same(weights(model), then)
+    assert same(weights(reverie.load(tmp_path / "run", network=tiny())), then)
     (said,) = [e.values for e in told.events if e.kind == "kept"]
     assert said == model.record["weights"] == reverie.load(tmp_path / "run", network=tiny()).record["weights"]
     assert said["kept"] == TURN
-    assert said["last"] - said["held_out"] == pytest.approx(0.2)
+    assert said["last"] - said["held_out"] == pytest.approx(0.1)
     assert said["standard_error"] < 1e-9, "paired: what items have of their own is in both looks"
 
     with pytest.raises(Interrupted):
-        reverie.train(data(), tmp_path / "again", network=tiny(), tracker=StopAt(33), **RUN)
+        reverie.train(data(), tmp_path / "again", network=tiny(), tracker=StopAt(17), **RUN)
     resumed = reverie.resume(tmp_path / "again", data=data(), network=tiny())
-    assert same(weights(resumed), then.found)
+    assert same(weights(resumed), then)
     assert resumed.record["weights"] == said
 
     last = reverie.train(data(), network=tiny(), weights="last", **RUN)
-    assert not same(weights(last), then.found)
+    assert same(weights(last), end)
     assert "weights" not in last.record
-
-
-def test_without_a_turn_the_last_weights_are_kept():
-    plain = [reverie.train(data(), network=tiny(), weights=w, **RUN) for w in ("best", "last")]
-    assert same(*map(weights, plain))
-    assert "weights" not in plain[0].record
 
 
 def look(step, by_item):
@@ -115,17 +113,15 @@ def test_what_is_kept_is_a_copy_and_a_diverged_end_is_left():
     assert keeper.verdict(9)["kept"] == 5
 
 
-def test_the_log_says_what_was_kept_and_so_does_the_verdict(turning, tmp_path):
-    items, labels = bars()
-    reverie.train(Data.from_arrays(items, labels), tmp_path / "run", network=tiny(), **RUN)
-    log = read_log(tmp_path / "run" / "metrics.jsonl")
-    for event in (e for e in log if e["event"] == "validation" and e["step"]):  # as overfitting looks
-        event["bands"]["train"] = [v / 2 for v in event["bands"]["held_out"]]
-    log = [{**e, "lr": 1e-3} if e["event"] == "plan" else e for e in log]
-    found = judge([{**e, "loss": 1.0, "lr": 1e-2} if e["event"] == "step" else e for e in log] * 1)
-    assert any("kept" in e["event"] for e in log)
-    if found.state == "overfitting":
-        assert "the weights of step 20 of 40" in found.next
+def test_a_verdict_of_overfitting_says_which_weights_the_model_has():
+    path = Path(__file__).parent / "traces" / "earlier-overfitting.jsonl.gz"
+    runs = [json.loads(line)["events"] for line in gzip.decompress(path.read_bytes()).decode().splitlines()]
+    log = next(r for r in runs if judge(r).state == "overfitting")
+    assert "kept" not in judge(log).next
+    kept = {"event": "kept", "step": 90, "kept": 60, "held_out": 1.0, "last": 1.1, "standard_error": 0.01}
+    found = judge([*log, kept])
+    assert found.state == "overfitting"
+    assert "The model has the weights of step 60 of" in found.next
 
 
 def test_there_are_best_and_last():

@@ -47,6 +47,9 @@ class TableCodec(Codec):
     scored: ClassVar[str] = "column-metrics"
     family: ClassVar[str] = "mixed"
     hides: ClassVar[str] = "entries"
+    asked_by: ClassVar[str] = (
+        "Columns are asked for by --given 'age=40..50 sex=F', and by --condition where training was told them (--condition COLUMN)."
+    )
 
     columns: tuple[dict[str, Any], ...]
     rule: str = ""
