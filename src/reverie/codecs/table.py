@@ -48,7 +48,7 @@ class TableCodec(Codec):
     family: ClassVar[str] = "mixed"
     hides: ClassVar[str] = "entries"
     asked_by: ClassVar[str] = (
-        "Columns are asked for by --given 'age=40..50 sex=F', and by --condition where training was told them (--condition COLUMN)."
+        "Columns are asked for by --given 'age=40..50 sex=F', and by --condition where training was told them."
     )
 
     columns: tuple[dict[str, Any], ...]
