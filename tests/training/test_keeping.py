@@ -1,9 +1,5 @@
 """Which weights a run ends with: those of the look that is known to be the best, to the bit, resumed or not."""
 
-import gzip
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -15,6 +11,7 @@ from reverie.training.keeping import Keeper
 from reverie.training.trackers import Event, Memory
 from reverie.training.verdict import judge
 from tests.toy import StopAt, data, tiny
+from tests.training.test_verdict import traces
 
 RUN = {"batch": 8, "seed": 3, "threads": 1, "steps": 20}
 TURN = 10  # the step from which the loss that is looked at rises
@@ -114,10 +111,8 @@ def test_what_is_kept_is_a_copy_and_a_diverged_end_is_left():
 
 
 def test_a_verdict_of_overfitting_says_which_weights_the_model_has():
-    path = Path(__file__).parent / "traces" / "earlier-overfitting.jsonl.gz"
-    runs = [json.loads(line)["events"] for line in gzip.decompress(path.read_bytes()).decode().splitlines()]
-    log = next(r for r in runs if judge(r).state == "overfitting")
-    assert "kept" not in judge(log).next
+    log = next(log for kind, _, log in traces() if kind == "overfitting" and judge(log).state == "overfitting")
+    assert "has the weights" not in judge(log).next
     kept = {"event": "kept", "step": 90, "kept": 60, "held_out": 1.0, "last": 1.1, "standard_error": 0.01}
     found = judge([*log, kept])
     assert found.state == "overfitting"
