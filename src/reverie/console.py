@@ -125,6 +125,14 @@ class Live(Tracker):
         v = event.values
         out.print(f"  step {event.step:>6,}  held-out loss {v['held_out']:.4f}   train {v['train']:.4f}")
 
+    def _kept(self, event: Event) -> None:
+        v = event.values
+        out.print(
+            f"kept the weights of step {v['kept']:,} of {event.step:,}, where held-out loss was least: {v['held_out']:.4f}, "
+            f"against {v['last']:.4f} at the end (paired standard error of the difference {v['standard_error']:.2g})",
+            soft_wrap=True,
+        )
+
     def _done(self, event: Event) -> None:
         v = event.values
         self._bar.stop()

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.special import ndtri
 
 from reverie import registry
 from reverie.codecs.cells import Category, Fixed, Number
@@ -185,12 +186,44 @@ def test_values_that_training_has_no_place_for_are_counted():
     new = pd.DataFrame({"w": [0.05, 0.1, 0.3, 0.5, 2.0, 0.7, 1.0]})
     every = pd.DataFrame({"w": [*x, *new["w"]]})
     codec = TableCodec.fit(Rows(every.iloc[:120]), Rows(every))
-    assert "4 cells held out ('w') are beyond training's range, or between" in codec.rule
-    (said,) = codec.remarks(Rows(new))
-    assert "'w': 4 cells beyond training's 0.1 to 1.0, or between two of its values that touch" in said
+    assert (
+        "of the cells held out ('w') 2 are beyond training's range, and 2 between two of its values that touch"
+        in codec.rule
+    )
+    assert codec.remarks(Rows(new)) == [
+        "'w': 2 cells beyond training's 0.1 to 1.0, the stranger the further off (the first 0.05)",
+        "'w': 2 cells between two of training's values that touch, taken for the nearer (the first 0.3)",
+    ]
     assert not codec.remarks(Rows(every.iloc[:120]))
     smooth = TableCodec.fit(Rows(pd.DataFrame({"w": np.linspace(0, 1, 400)})))
     assert not smooth.remarks(Rows(pd.DataFrame({"w": [0.12345, 0.5, 0.99999]})))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(st.integers(-(10**6), 10**6).map(lambda k: k / 100), min_size=2, max_size=60).filter(
+        lambda v: len(set(v)) > 1
+    ),
+    st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=20),
+)
+def test_beyond_the_range_numbers_go_on_finite_and_in_order(seen, asked):
+    """And come back as the end: samples never leave the range."""
+    cell = Number.fit("x", "float64", np.array(seen))
+    x = np.sort(asked)
+    z = cell.encode(x)
+    assert np.isfinite(z.astype(np.float32)).all()
+    assert (np.diff(z) >= 0).all()
+    out = cell.beyond(x)
+    assert (
+        np.abs(cell.decode(z)[out] - x.clip(cell.low, cell.high)[out]) <= 1e-9 * max(abs(cell.low), abs(cell.high))
+    ).all()
+
+
+def test_beyond_the_range_the_unit_is_the_slope_of_the_tail():
+    """Of a normal variable the encoding is the identity, beyond its extremes too, but for the curve between 90 % and the end."""
+    x = ndtri((np.arange(2000) + 0.5) / 2000)
+    cell = Number.fit("x", "float64", x)
+    np.testing.assert_allclose(cell.encode(np.array([-9.0, -5.0, 5.0, 9.0])), [-9.0, -5.0, 5.0, 9.0], rtol=0.01)
 
 
 FILES = {

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import hypergeom
 
 from reverie.errors import ReverieError
-from reverie.evaluation.audit import FALSE_ALARMS, HELD, audit, match, nearer, p_value, ratios
+from reverie.evaluation.audit import FALSE_ALARMS, HELD, _lots, audit, match, nearer, p_value, ratios
 from reverie.evaluation.membership import membership
 
 
@@ -111,6 +111,18 @@ def test_identical_data_has_ratio_zero_everywhere_and_raises_no_alarm():
     found = audit(same, same[:20], same[:20])
     assert found.median == found.held_out_median == 0
     assert not found.copying
+
+
+def test_lots_are_sums_over_random_halves():
+    """Mean S / 2, variance (sum c^2 - S^2 / N) N / (4 (N - 1)) of a sum over half of N items drawn without replacement."""
+    counts = np.zeros(60, dtype=np.int64)
+    counts[[1, 5, 40, 59]] = 5, 1, 2, 3
+    found = _lots(counts, 30, np.random.default_rng(0))
+    n, total = len(counts), counts.sum()
+    variance = ((counts**2).sum() - total**2 / n) * n / (4 * (n - 1))
+    assert abs(found.mean() - total / 2) < 4 * (variance / len(found)) ** 0.5
+    assert found.var() == pytest.approx(variance, rel=0.1)
+    assert {found.min(), found.max()} == {0, total}
 
 
 def test_which_is_nearer_is_its_definition_and_chance_where_all_are_of_one_law():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from reverie.errors import ReverieError
+from reverie.evaluation import evaluate as judging
 from reverie.evaluation.evaluate import (
     Score,
     all_metrics,
@@ -236,3 +237,16 @@ def test_what_cannot_be_compared_is_refused(digits):
     broken[7, 0, 3, 3] = np.nan
     with pytest.raises(ReverieError, match=r"sample \(number 7\) holds NaN"):
         scores(held, train, broken)
+
+
+@pytest.mark.parametrize("together", [7, 1000])
+def test_a_gaussian_fit_has_the_covariance_of_all_items_however_many_are_taken_together(together, monkeypatch):
+    monkeypatch.setattr(judging, "_AT_ONCE", together)
+    rng = np.random.default_rng(0)
+    train = (rng.standard_normal((40, 2)) @ np.array([[1.0, 0.8], [0.0, 0.6]])).astype(np.float32)
+    wide = np.concatenate([train, [[-99, -99], [99, 99]]]).astype(np.float32)  # nothing is cut
+    drawn = gaussian_fit(wide, 20_000, rng)
+    inside = (np.abs(drawn) < 99).all(1)
+    assert inside.mean() > 0.9
+    assert np.corrcoef(drawn.T)[0, 1] == pytest.approx(np.corrcoef(wide.T)[0, 1], abs=0.02)
+    assert drawn.std(0) == pytest.approx(wide.std(0, ddof=1), rel=0.03)

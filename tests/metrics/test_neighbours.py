@@ -96,3 +96,14 @@ def test_a_copy_is_at_distance_exactly_zero_and_found():
 def test_k_below_one_is_refused():
     with pytest.raises(ReverieError, match="k is 0"):
         build("metrics", "recall:k=0")
+
+
+@pytest.mark.parametrize("wide", [3, 7, 1000])
+def test_the_nearest_are_the_same_however_many_are_met_together(wide, monkeypatch):
+    monkeypatch.setattr(distances, "WIDE", wide)
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((20, 4)), rng.standard_normal((50, 4))
+    every = np.linalg.norm(a[:, None] - b, axis=2)
+    found, places = nearest(a, b, 5)
+    np.testing.assert_array_equal(places, np.argsort(every, axis=1)[:, :5])
+    np.testing.assert_allclose(found, np.sort(every, axis=1)[:, :5])

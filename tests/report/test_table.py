@@ -1,5 +1,6 @@
 """The report of a table: its figures are true, a copied set is called so, and it asks for nothing from outside."""
 
+import dataclasses
 import json
 import re
 from types import SimpleNamespace
@@ -11,11 +12,13 @@ from scipy.stats import ks_2samp
 
 import reverie
 from reverie import api
+from reverie.codecs.cells import Category
 from reverie.codecs.rows import Rows
-from reverie.evaluation.evaluate import evaluate
+from reverie.evaluation.evaluate import Score, evaluate
 from reverie.evaluation.measure import measure
 from reverie.evaluation.sides import both_sides
-from reverie.report import closest, marginals
+from reverie.report import closest, marginals, pairs
+from reverie.report import words as words_of
 from reverie.report.page import build
 from tests.report.reading import Page
 from tests.report.test_browser import CHROMIUM, PROBE, browse
@@ -174,3 +177,44 @@ def test_evaluate_writes_a_page_that_fits_the_width_of_a_browser(table, tmp_path
         inner, scroll, _, bad = map(int, re.search(r"<title>([\d ]+)</title>", dom)[1].split())
         assert scroll <= inner
         assert bad == 0
+
+
+def told_apart(value, low, floor=0.5, n=200):
+    return Score(
+        name="classifier", title="Classifier accuracy", value=value, low=low, high=2 * value - low, n=n, floor=floor,
+        floor_sd=0.01, gaussian=1.0, noisy_copies=0.5, better="lower", features="records", features_hash="", options={}, p=0.1,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("score", "words"),
+    [
+        (told_apart(0.53, 0.50), "close to real ones"),
+        (told_apart(0.62, 0.57), "usable, with a weakness: see classifier accuracy"),
+        (told_apart(0.95, 0.92), "not good yet: see classifier accuracy"),
+    ],
+)
+def test_the_headline_follows_what_a_classifier_makes_of_whole_rows(score, words):
+    """Shapes and trends as good as real rows' own do not make whole rows good."""
+    shape = dataclasses.replace(
+        score, name="column-shapes", title="Column shapes", value=0.96, low=0.95, high=0.97, floor=0.96, gaussian=0.8,
+        better="higher",
+    )  # fmt: skip
+    recall = dataclasses.replace(shape, name="recall", title="Recall")
+    nearer = SimpleNamespace(share=0.5, low=0.4, high=0.6)
+    audit = SimpleNamespace(
+        n=200, held_out_n=200, membership=None, nearer=nearer, control="held-out", memorised=False, median=1.0, p=0.5,
+        held_out_median=1.0, low=-0.1, high=0.1, verdict="No sign of copying.", suspects=(), ratios=(1.0,),
+    )  # fmt: skip
+    found = words_of.cards(SimpleNamespace(scores=(shape, recall, score), labels=None, audit=audit, notes=()))
+    assert words in words_of.summary(found, [])
+
+
+def test_names_that_have_no_room_on_an_axis_are_numbered_and_told_in_full():
+    long = Category("job", "object", ("1. Industrial", "2. Information", "3. Government", "4. None at all"), False)
+    brief = Category("sex", "object", ("F", "M"), False)
+    axis = pairs._axis(long, np.zeros(3), True)
+    assert [name for _, name in axis.ticks] == ["1", "2", "3", "4"]
+    assert axis.legend == "1 1. Industrial, 2 2. Information, 3 3. Government, 4 4. None at all"
+    assert [name for _, name in pairs._axis(brief, np.zeros(3), True).ticks] == ["F", "M"]
+    assert pairs._axis(brief, np.zeros(3), False).legend == ""

@@ -155,6 +155,12 @@ WRONG = {
     "no table": (lambda m: complete(m, 3), "this is a int"),
     "given what": (lambda m: generate(m, 2, given="age=3"), "no column 'age'"),
     "given where": (lambda m: generate(m, 2, given="z=90..95"), "training has no value there"),
+    "given beyond": (lambda m: generate(m, 2, given="z=200"), "z=200: training has no value there; its own are -"),
+    "given backwards": (lambda m: generate(m, 2, given="z=2..1"), "wrong way round. Write z=1..2"),
+    "a label": (
+        lambda m: generate(m, 2, label="yes"),
+        "--label yes: the model knows no label. Columns are asked for by --given",
+    ),
     "given a word": (lambda m: generate(m, 2, given="z=a..b"), "write z=value or z=low..high"),
     "given no value": (lambda m: generate(m, 2, given="answer=maybe"), "training had no 'maybe'"),
     "given all": (lambda m: generate(m, 2, given="z=1 answer=no"), "nothing left to draw"),
@@ -180,3 +186,14 @@ def test_numbers_beyond_training_are_counted(model):
     made = complete(model, pd.DataFrame({"z": [9.0, 0.0], "answer": [None, None]}), samples=1, steps=4)
     assert any("'z': 1 cells beyond training's" in line for line in made.lines())
     assert made[0].frame["z"].tolist() == [9.0, 0.0]
+
+
+def test_a_number_far_beyond_training_is_flagged_by_model_and_neighbours(model):
+    """At 4.5 standard deviations, a little beyond the largest of 8,000, and at 40; the same rows within the range are not."""
+    odd = pd.DataFrame({"z": [40.0, -40.0, 4.5, 0.5, -0.5], "answer": ["yes", "no", "yes", "yes", "no"]})
+    made = detect(model, odd, fpr=0.02, normal=table(400, seed=1), train=table(400, seed=4))
+    assert made.flagged.tolist() == [True, True, True, False, False]
+    assert made.scores[0] > made.scores[2]
+    assert (made.near[:3] > made.near_check.max()).all()
+    assert made.near[0] > 30
+    assert made.near[0] > made.near[2]

@@ -49,6 +49,7 @@ class Codec(ABC):
     hides: ClassVar[str | None] = (
         None  # how entries are hidden from a model that learns to fill them in, see `data.hiding`
     )
+    asked_by: ClassVar[str] = ""  # how a person asks for what has no label, in words
     entries: ClassVar[float] = 0.0  # share of items that are told some of their own, unless a person asks for another
     rule: str  # how the fields were chosen, in words
 

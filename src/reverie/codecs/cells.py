@@ -26,6 +26,8 @@ MOST_LEVELS = 32  # distinct values of a number that is learned as a token
 MOST_CLASSES = 1000  # distinct words of a category; with more it is a name or free text
 _KNOTS = 512  # of a number's distribution function, beside the values that stand there often
 _OFTEN = 0.005  # share of the rows from which a value has a stretch of its own
+_TAIL = 0.9  # the share of values from which on the slope of a tail is taken
+_FAR = 100.0  # beyond the end of the range, in slopes of its tail, from which on distance counts by its logarithm
 _LEAST_SD = 0.3  # of an encoded number before it is brought to variance 1, for columns of almost one value
 _DAY = 86_400
 _NOTHING = "(none)"  # the class of items whose cell is empty, as `data.labels` calls it
@@ -78,7 +80,7 @@ class Number(Cells):
         first = cls(
             name, dtype, knots, _decimals(seen), bool(np.isnan(values).any()), 0.0, 1.0, len(seen), format, unit
         )
-        z = first.encode(seen)
+        z = first._within(seen)
         return cls(
             name, dtype, knots, first.decimals, first.missing, float(z.mean()), max(float(z.std()), _LEAST_SD), len(seen),
             format, unit,
@@ -130,9 +132,35 @@ class Number(Cells):
         return x
 
     def encode(self, x: np.ndarray) -> np.ndarray:
-        """(Phi^-1(F(x)) - mean) / sd; beyond the range seen as its end, between two values that touch as the nearer."""
+        """(Phi^-1(F(x)) - mean) / sd; between two values that touch as the nearer; beyond the range seen the further the larger.
+
+        There z = z(end) + d, d = (x - end) / slope of the `tails`, and 100 (1 + log(d / 100)) for d > 100: finite for any x.
+        """
+        _, below, _, above = self.tails
+        with np.errstate(over="ignore"):
+            past = np.nan_to_num(np.maximum(x - self.high, 0) / above + np.minimum(x - self.low, 0) / below)
+        far = np.abs(past)
+        far = np.where(far > _FAR, _FAR * (1 + np.log(np.maximum(far, _FAR) / _FAR)), far)
+        return self._within(x) + np.sign(past) * far
+
+    @cached_property
+    def tails(self) -> tuple[float, float, float, float]:
+        """z at the lowest value seen, the mean slope dx/dz from there to the 10 % quantile; the same of the highest, from 90 %.
+
+        Where as many values stand at an end, the slope is that of the whole range.
+        """
         v, a, b = self._table
-        x = np.where(np.isnan(x), v[0], x)
+        inner = np.interp([1 - _TAIL, _TAIL], 0.5 * (a + b), v)
+        low, below, above, high = map(float, self._within(np.array([v[0], *inner, v[-1]])))
+        whole = (self.high - self.low) / (high - low)
+        down = (inner[0] - self.low) / (below - low) if inner[0] > self.low and below > low else whole
+        up = (self.high - inner[1]) / (high - above) if inner[1] < self.high and above < high else whole
+        return low, float(down), high, float(up)
+
+    def _within(self, x: np.ndarray) -> np.ndarray:
+        """The same, what is beyond the range taken for its end, and NaN for the lowest."""
+        v, a, b = self._table
+        x = np.clip(np.where(np.isnan(x), v[0], x), v[0], v[-1])
         i = np.clip(np.searchsorted(v, x, side="right") - 1, 0, len(v) - 2)
         way = np.clip((x - v[i]) / (v[i + 1] - v[i]), 0, 1)
         way = np.where(
@@ -145,12 +173,15 @@ class Number(Cells):
         )
         return (ndtri(u) - self.mean) / self.sd
 
+    def beyond(self, x: np.ndarray) -> np.ndarray:
+        """Which values (N,) are outside of the range that training had; bool (N,), False where NaN."""
+        return (x < self.low) | (x > self.high)
+
     def unseen(self, x: np.ndarray) -> np.ndarray:
         """Which values (N,) training has no place for: beyond its range, or between two that touch; bool (N,)."""
         v, a, b = self._table
         i = np.clip(np.searchsorted(v, x, side="right") - 1, 0, len(v) - 2)
-        between = (x > v[i]) & (x < v[i + 1]) & (a[i + 1] <= b[i])
-        return (x < self.low) | (x > self.high) | between
+        return self.beyond(x) | ((x > v[i]) & (x < v[i + 1]) & (a[i + 1] <= b[i]))
 
     def decode(self, z: np.ndarray) -> np.ndarray:
         """The value at which F is Phi(mean + sd z), within the range seen, rounded as the data is."""

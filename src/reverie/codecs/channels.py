@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from reverie.codecs.cells import Cells, Fixed, Number, from_json
-
-_TAIL = 0.9  # the share of training values from which on the slope of the tail is taken
 
 
 @dataclass(frozen=True)
@@ -37,26 +34,10 @@ class Channel:
         """The channel's column."""
         return self.number.name
 
-    @cached_property
-    def _ends(self) -> tuple[float, float, float, float]:
-        """z and slope dx/dz at the lowest and at the highest value."""
-        n = self.number
-        low, high, below, above = n.encode(np.array([n.low, n.high, *self._inner]))
-        down, up = (self._inner[0] - n.low, below - low), (n.high - self._inner[1], high - above)
-        slopes = [dx / dz if dx > 0 and dz > 0 else (n.high - n.low) / (high - low) for dx, dz in (down, up)]
-        return float(low), slopes[0], float(high), slopes[1]
-
-    @cached_property
-    def _inner(self) -> tuple[float, float]:
-        """The values at which the tails begin, from the distribution function's knots."""
-        v, a, b = np.array(self.number.knots).T
-        below, above = np.interp([1 - _TAIL, _TAIL], 0.5 * (a + b), v)
-        return float(below), float(above)
-
     def encode(self, x: np.ndarray) -> np.ndarray:
         """Values as normal variables, float64, NaN where NaN."""
         n = self.number
-        z_low, below, z_high, above = self._ends
+        z_low, below, z_high, above = n.tails
         z = np.where(x > n.high, z_high + (x - n.high) / above, n.encode(x))
         z = np.where(x < n.low, z_low + (x - n.low) / below, z)
         return np.where(np.isnan(x), np.nan, z)
@@ -65,7 +46,7 @@ class Channel:
         """Normal variables as values, float64, rounded as the data is."""
         n = self.number
         z = z.astype(np.float64)
-        z_low, below, z_high, above = self._ends
+        z_low, below, z_high, above = n.tails
         x = np.where(z > z_high, n.high + (z - z_high) * above, n.decode(z))
         x = np.where(z < z_low, n.low + (z - z_low) * below, x)
         x = np.maximum(x, 0.0) if n.low >= 0 else x

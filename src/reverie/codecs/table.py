@@ -47,6 +47,9 @@ class TableCodec(Codec):
     scored: ClassVar[str] = "column-metrics"
     family: ClassVar[str] = "mixed"
     hides: ClassVar[str] = "entries"
+    asked_by: ClassVar[str] = (
+        "Columns are asked for by --given 'age=40..50 sex=F', and by --condition where training was told them."
+    )
 
     columns: tuple[dict[str, Any], ...]
     rule: str = ""
@@ -200,7 +203,7 @@ class TableCodec(Codec):
         return gathered(given)
 
     def remarks(self, items: Sequence[Any] | np.ndarray, gaps: bool = False) -> list[str]:
-        """Columns that the model does not know, and numbers beyond training's range, which it takes for the nearest in it."""
+        """Columns that the model does not know, and numbers that training has no place for."""
         return remarks(self, Rows.of(items), gaps)
 
     def with_conditions(self, items: Sequence[Any], values: Mapping[str, Sequence[Any]]) -> Rows:

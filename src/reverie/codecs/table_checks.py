@@ -70,23 +70,30 @@ def remarks(codec: TableCodec, rows: Rows, gaps: bool) -> list[str]:
                 f"{rows.source}, row {int(np.flatnonzero(np.isnan(x))[0]) + 2}, column '{c.name}' is empty, which it never was "
                 f"in training ({int(np.isnan(x).sum())} such cells). Fill them in, with `reverie complete` if need be."
             )
-        if (unseen := c.unseen(x)).any():
+        cells, unseen, beyond = rows.frame[c.name], c.unseen(x), c.beyond(x)
+        if beyond.any():
             ends = c.series(np.array([c.low, c.high])).tolist()
-            first = rows.frame[c.name].iloc[int(np.flatnonzero(unseen)[0])]
             said.append(
-                f"'{c.name}': {unseen.sum():,} cells beyond training's {ends[0]} to {ends[1]}, or between two of its values that "
-                f"touch, are taken for the nearest (the first {first})"
+                f"'{c.name}': {beyond.sum():,} cells beyond training's {ends[0]} to {ends[1]}, the stranger the further off "
+                f"(the first {cells.iloc[int(np.flatnonzero(beyond)[0])]})"
+            )
+        if (between := unseen & ~beyond).any():
+            said.append(
+                f"'{c.name}': {between.sum():,} cells between two of training's values that touch, taken for the nearer "
+                f"(the first {cells.iloc[int(np.flatnonzero(between)[0])]})"
             )
     return said
 
 
 def held_out_unseen(cells: Sequence[Cells], rows: Rows) -> list[str]:
     """How many cells of all rows, and of which columns, training's rows have no place for."""
-    found = {c.name: int(c.unseen(c.numbers(rows.frame[c.name])).sum()) for c in cells if isinstance(c, Number)}
-    if not (some := [name for name, count in found.items() if count]):
+    numbers = [(c, c.numbers(rows.frame[c.name])) for c in cells if isinstance(c, Number)]
+    counts = {c.name: (int(c.beyond(x).sum()), int(c.unseen(x).sum())) for c, x in numbers}
+    if not (some := [name for name, (_, unseen) in counts.items() if unseen]):
         return []
     where = ", ".join(map(repr, some[:5])) + ", ..." * (len(some) > 5)
+    beyond, unseen = (sum(each) for each in zip(*counts.values(), strict=True))
     return [
-        f"{sum(found.values()):,} cells held out ({where}) are beyond training's range, or between two of its values that touch: "
-        "taken for the nearest"
+        f"of the cells held out ({where}) {beyond:,} are beyond training's range, and {unseen - beyond:,} between two of its "
+        "values that touch: these are taken for the nearer"
     ]

@@ -202,9 +202,12 @@ def _number_given(column: Number, text: str, u: np.ndarray) -> np.ndarray:
         raise ReverieError(
             f"--given {column.name}={text}: write {column.name}=value or {column.name}=low..high."
         ) from error
-    if not dots:
-        return np.full(len(u), ends[0])
-    found = column.between(ends[0], ends[1], u)
+    if ends[0] > ends[1]:
+        raise ReverieError(
+            f"--given {column.name}={text}: the range is the wrong way round. Write {column.name}={high}..{low}."
+        )
+    one = None if column.unseen(np.array(ends[:1])).any() else np.full(len(u), ends[0])
+    found = column.between(ends[0], ends[1], u) if dots else one
     if found is None:
         seen = column.series(np.array([column.low, column.high])).tolist()
         raise ReverieError(
@@ -226,6 +229,10 @@ def _values_given(column: Category, text: str) -> list[Any]:
     low, dots, high = text.partition("..")
     if dots and text not in words and all(isinstance(v, int | float) for v in column.values):
         ends = float(low or -np.inf), float(high or np.inf)
+        if ends[0] > ends[1]:
+            raise ReverieError(
+                f"--given {column.name}={text}: the range is the wrong way round. Write {column.name}={high}..{low}."
+            )
         found = [v for v in column.values if ends[0] <= v <= ends[1]]
     else:
         parts = [text] if text in words else text.split("|")

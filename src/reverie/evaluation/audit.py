@@ -248,10 +248,18 @@ def nearer(train_x: np.ndarray, held_x: np.ndarray, sample_x: np.ndarray, rng: n
     _, found = nearest(sample_x.reshape(len(sample_x), -1), np.concatenate(sides), 1)
     held_by = np.bincount(found[:, 0], minlength=2 * each)  # samples to which each item is the nearest
     share = held_by[:each].sum() / len(sample_x)
-    lots = np.array([held_by[rng.permutation(2 * each)[:each]].sum() for _ in range(LOTS)]) / len(sample_x)
+    lots = _lots(held_by, each, rng) / len(sample_x)
     low, high = np.quantile(lots, [0.025, 0.975])
     p = (1 + int(np.sum(lots >= share))) / (1 + LOTS)
     return Nearer(float(share), float(low), float(high), p, len(sample_x), each)
+
+
+def _lots(counts: np.ndarray, each: int, rng: np.random.Generator) -> np.ndarray:
+    """Sums of `counts` (2 each,) over `LOTS` random halves: only what is not 0 is drawn, a hypergeometric number at a time."""
+    some = counts[counts > 0]
+    drawn = rng.hypergeometric(len(some), len(counts) - len(some), each, LOTS)
+    shuffled = rng.permuted(np.tile(some, (LOTS, 1)), axis=1).cumsum(1)
+    return np.where(drawn > 0, shuffled[np.arange(LOTS), np.maximum(drawn - 1, 0)], 0)
 
 
 def verdict(

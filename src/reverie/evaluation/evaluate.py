@@ -39,6 +39,7 @@ from reverie.registry import config, name_of, registered
 
 LEVEL = 0.95
 NOISE = 0.1  # of the noisy copies, in standard deviations of the encoded training items
+_AT_ONCE = 1 << 16  # training items that a Gaussian fit takes together
 POOL = 4  # training items looked at, in units of n: the floor's repeats are drawn from them
 
 
@@ -217,9 +218,11 @@ def gaussian_fit(train: np.ndarray, n: int, rng: np.random.Generator) -> np.ndar
     matrix of pixels by pixels is formed. What lies outside the range of `train` is cut to it.
     """
     flat = train.reshape(len(train), -1)
-    mean = flat.mean(axis=0)
-    z = rng.standard_normal((n, len(train)), dtype=np.float32) / np.float32(np.sqrt(max(1, len(train) - 1)))
-    drawn = mean + z @ (flat - mean)
+    mean, scale = flat.mean(axis=0), np.float32(np.sqrt(max(1, len(train) - 1)))
+    drawn = np.tile(mean, (n, 1))
+    for first in range(0, len(flat), _AT_ONCE):  # z of a million items is no matrix to hold
+        some = flat[first : first + _AT_ONCE]
+        drawn += rng.standard_normal((n, len(some)), dtype=np.float32) / scale @ (some - mean)
     return np.clip(drawn, flat.min(), flat.max()).reshape(n, *train.shape[1:]).astype(np.float32)
 
 

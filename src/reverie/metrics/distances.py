@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 ENTRIES = 1 << 22  # of one block: 32 MiB in float64
+WIDE = 1 << 16  # rows of the second set that are met together by `nearest`
 
 
 def blocks(rows: int, columns: int) -> Iterator[slice]:
@@ -35,9 +36,18 @@ def nearest(a: np.ndarray, b: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarra
     Nearest first. The candidates come from `squared`; their distances are then taken entry by entry,
     so that a copy is at exactly 0.
     """
-    indices = np.empty((len(a), k), dtype=np.int64)
-    for rows, d2 in squared(a, b):
-        indices[rows] = np.argpartition(d2, k - 1, axis=1)[:, :k]
+    indices, least = np.empty((len(a), 0), dtype=np.int64), np.empty((len(a), 0))
+    for first in range(0, len(b), WIDE):  # all of a million rows at once would be met a few of a at a time
+        some = b[first : first + WIDE]
+        size = min(k, len(some))
+        found, d2s = np.empty((len(a), size), dtype=np.int64), np.empty((len(a), size))
+        for rows, d2 in squared(a, some):
+            found[rows] = np.argpartition(d2, size - 1, axis=1)[:, :size]
+            d2s[rows] = np.take_along_axis(d2, found[rows], axis=1)
+        indices, least = np.concatenate([indices, found + first], 1), np.concatenate([least, d2s], 1)
+        if first:
+            kept = np.argpartition(least, min(k, least.shape[1]) - 1, axis=1)[:, :k]
+            indices, least = (np.take_along_axis(x, kept, axis=1) for x in (indices, least))
     distances = np.empty((len(a), k))
     for rows in blocks(len(a), k * a.shape[1]):
         difference = a[rows, None].astype(np.float64) - b[indices[rows]]

@@ -60,7 +60,11 @@ def rows(frame: pd.DataFrame) -> list[list[str]]:
 
 def closest(x: np.ndarray, train: np.ndarray) -> Closest:
     """Distances of x (N, F) to the nearest of train (M, F), both as `Codec.numbers` gives them."""
-    d = nearest(x, train, 1)[0][:, 0]
+    return of_distances(nearest(x, train, 1)[0][:, 0])
+
+
+def of_distances(d: np.ndarray) -> Closest:
+    """The same of distances (N,) that are known."""
     low, median = (float(v) for v in np.quantile(d, [0.05, 0.5]))
     return Closest(float(d.min()), low, median, float((d < COPY).mean()), len(d))
 
@@ -68,6 +72,12 @@ def closest(x: np.ndarray, train: np.ndarray) -> Closest:
 def ratios_of(x: np.ndarray, train: np.ndarray) -> list[float]:
     """Nearest-training ratios of x (N, F), as the audit takes those of samples."""
     return ratios(x, train)[0].tolist()
+
+
+def with_ratios(x: np.ndarray, train: np.ndarray) -> tuple[Closest, list[float]]:
+    """`closest`, and nearest-training ratios of x (N, F) as the audit takes those of samples; both from one look at train."""
+    r, near = ratios(x, train)
+    return of_distances(np.linalg.norm(x.astype(np.float64) - train[near[:, 0]], axis=1)), r.tolist()
 
 
 def beside(audit: Audit, samples: pd.DataFrame, train: pd.DataFrame, x: np.ndarray, y: np.ndarray) -> list[Beside]:

@@ -19,6 +19,7 @@ ALONE = (
     "This page was made from a model folder alone. The log of the training (metrics.jsonl) stays in the run folder; "
     "evaluate that folder to see this section."
 )
+HELPED = ", and the weights of that step were kept in the place of the last"
 BY_HEART = 0.25  # excess of held-out over training error, above which training items are being learned by heart
 
 
@@ -58,11 +59,12 @@ def read(run: Path | None, side: int = 600) -> History:
         return History(Section("", ALONE), Section("", ALONE), [], [])
     log = read_log(run / "metrics.jsonl")
     steps, looks, drawn = ([e for e in log if e["event"] == kind] for kind in ("step", "validation", "samples"))
+    kept = any(e["event"] == "kept" for e in log)
     noise = learning = Section("", f"The log of this run has no measurements yet ({run / 'metrics.jsonl'}).")
     if looks:
         noise = Section(charts.loss_by_noise(looks[-1]), by_noise(looks[-1]))
     if steps and looks:
-        learning = Section(charts.learning(steps, looks), f"{by_step(steps, looks)} {in_short(of_run(run))}")
+        learning = Section(charts.learning(steps, looks), f"{by_step(steps, looks, kept)} {in_short(of_run(run))}")
     if lost := damage(run / "metrics.jsonl"):
         learning = Section(learning.chart, f"{lost} {learning.reading}")
     sheets, missing = [], []
@@ -93,14 +95,14 @@ def by_noise(event: dict[str, Any]) -> str:
     )
 
 
-def by_step(steps: list[dict[str, Any]], looks: list[dict[str, Any]]) -> str:
-    """What the curve says: where held-out loss was lowest, and how fast training went."""
+def by_step(steps: list[dict[str, Any]], looks: list[dict[str, Any]], kept: bool = False) -> str:
+    """What the curve says: where held-out loss was lowest, whether its weights were kept, and how fast training went."""
     best = min(looks, key=lambda e: e["held_out"])
     last = looks[-1]
     rise = last["held_out"] / best["held_out"] - 1
     seconds = sum(e["seconds"] for e in steps)
     end = (
-        f"It then rose by {rise:.1%}: training this long did harm."
+        f"It then rose by {rise:.1%}: training this long did harm{HELPED if kept else ''}."
         if rise > 0.02
         else "Held-out loss had not begun to rise by the end."
     )

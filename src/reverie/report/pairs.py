@@ -17,6 +17,8 @@ _OFTEN = 2  # plots in which one column may be
 _POINTS = 300
 _TICKS = 6  # classes that an axis names
 _SIDE = 120.0  # of a plot, in its own units
+_LETTER = 4.5  # of which a letter takes so many
+_ROOM = 9  # letters at the left of a plot
 
 
 class Square(NamedTuple):
@@ -36,12 +38,13 @@ class Map(NamedTuple):
 
 
 class Axis(NamedTuple):
-    """An axis of a plot: its column, its ends as text, and (place, name) of the classes that it names."""
+    """An axis of a plot: its column, its ends as text, (place, name) of the classes that it names, and what numbers stand for."""
 
     name: str
     low: str
     high: str
     ticks: list[tuple[float, str]]
+    legend: str = ""
 
 
 class Plot(NamedTuple):
@@ -133,7 +136,7 @@ def _strongest(strength: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _plot(a: Cells, b: Cells, real: np.ndarray, made: np.ndarray, tie: float, made_tie: float, score: float) -> Plot:
-    axes = [_axis(c, real[c.name]) for c in (a, b)]
+    axes = [_axis(c, real[c.name], across) for c, across in ((a, True), (b, False))]
     paths = []
     for records in (real, made):
         known = records[~(empty(records[a.name]) | empty(records[b.name]))][:_POINTS]
@@ -142,12 +145,18 @@ def _plot(a: Cells, b: Cells, real: np.ndarray, made: np.ndarray, tie: float, ma
     return Plot(axes[0], axes[1], paths[0], paths[1], float(tie), float(made_tie), float(score))
 
 
-def _axis(column: Cells, x: np.ndarray) -> Axis:
+def _axis(column: Cells, x: np.ndarray, across: bool) -> Axis:
+    """An axis across or up; classes whose names have no room beside each other are numbered, and named in a legend."""
     if isinstance(column, Category):
         count = len(column.values)
         middles = (np.arange(count) + 0.5) * _SIDE / count
-        ticks = [(float(m), short(label(v), 9)) for m, v in zip(middles, column.values, strict=True)]
-        return Axis(column.name, "", "", ticks if count <= _TICKS else [])
+        if count > _TICKS:
+            return Axis(column.name, "", "", [])
+        called = list(map(label, column.values))
+        room = int(_SIDE / count / _LETTER) if across else _ROOM
+        legend = "" if max(map(len, called)) <= room else ", ".join(f"{k} {name}" for k, name in enumerate(called, 1))
+        shown = [str(k) for k in range(1, count + 1)] if legend else called
+        return Axis(column.name, "", "", list(zip(middles.tolist(), shown, strict=True)), legend)
     low, high = place(column, x[~np.isnan(x)])
     return Axis(column.name, told(column, low), told(column, high), [])
 

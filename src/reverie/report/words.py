@@ -11,6 +11,7 @@ from reverie.evaluation.evaluate import Evaluation, Score
 
 FEW = 200  # below this n, a score tells good from bad and little more
 _FEW = 50  # items, below which no word is said for a score
+_SOME_TOLD = 0.7  # accuracy of a classifier, above which samples are not close to real rows
 _OF_A_KIND = {  # scores of the head where a kind has its own: what its items are called, and what the score means
     "column-shapes": (
         "rows", "How alike a column is distributed among samples and held-out rows, in the mean over columns; 1 is best.",
@@ -46,6 +47,8 @@ def cards(evaluation: Evaluation) -> list[Card]:
     """The figures of the head: those of the kind where it has any, else distance; variety, obedience to labels, and copying."""
     measured = {score.name: score for score in evaluation.scores}
     found = [_of_a_kind(measured[name], *said) for name, said in _OF_A_KIND.items() if name in measured]
+    if "column-shapes" in measured and "classifier" in measured:
+        found.append(_told_apart(measured["classifier"]))
     found = found or [_score_card(evaluation, "frechet", "Frechet distance", _distance)]
     found.append(_score_card(evaluation, "recall", "Recall", _variety))
     if evaluation.labels is not None:
@@ -146,6 +149,31 @@ def _of_a_kind(score: Score, things: str, meaning: str) -> Card:
         _belief(score, score.high - score.low > 0.1),
         tone,
         f"real {things}: {number(score.floor)}",
+    )
+
+
+def _told_apart(score: Score) -> Card:
+    """What a classifier makes of samples and real rows: whole rows, of which shapes and trends see a column or two at a time."""
+    if score.n < _FEW:
+        tone, reading = "none", f"{score.n} items are too few to tell; a few hundred are needed."
+    elif score.low <= score.floor + 2 * score.floor_sd:
+        tone, reading = "good", "A classifier tells whole rows from real ones no better than real ones from each other."
+    elif score.value <= _SOME_TOLD:
+        tone, reading = "fair", "A classifier can tell some of the samples from real rows."
+    else:
+        tone, reading = (
+            "poor",
+            f"The samples are not close to real rows: a classifier is right in {score.value:.0%} of cases.",
+        )
+    return Card(
+        score.title,
+        number(score.value),
+        facts(score),
+        "How often a classifier, shown some of both, says rightly whether a row is real; 0.5 is chance, and best.",
+        reading,
+        _belief(score, score.high - score.low > 0.2),
+        tone,
+        f"real rows: {number(score.floor)}",
     )
 
 

@@ -23,10 +23,20 @@ _COUNTS = ("skipped", "bad", "returns", "good", "accumulate")
 Lend = Callable[[], AbstractContextManager[None]]
 
 
-def save(run: Path, model: Model, learner: Learner, plan: Plan, lend: Lend, keep: int, state: dict[str, Any]) -> Path:
+def save(
+    run: Path,
+    model: Model,
+    learner: Learner,
+    plan: Plan,
+    lend: Lend,
+    keep: int,
+    more: Callable[[Path], object],
+    state: dict[str, Any],
+) -> Path:
     """Write run/checkpoints/STEP and drop all but the last few, and those that they would go back to.
 
-    lend: gives the model its averaged weights for a while. state: what else is to be kept, as JSON.
+    lend: gives the model its averaged weights for a while. more: writes further weights, and returns what is said of them; state:
+    what else is to be kept, both as JSON.
     """
 
     def fill(folder: Path) -> None:
@@ -34,7 +44,7 @@ def save(run: Path, model: Model, learner: Learner, plan: Plan, lend: Lend, keep
         with lend():
             storage.write_into(model, folder)
         counts = {name: getattr(learner, name) for name in _COUNTS}
-        about = {"step": learner.step, "seen": learner.seen, **counts, "plan": str(plan), **state}
+        about = {"step": learner.step, "seen": learner.seen, **counts, "plan": str(plan), "kept": more(folder), **state}
         files.write_json(folder / _STATE, about)
 
     folder = place(run, learner.step)

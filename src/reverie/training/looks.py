@@ -44,13 +44,15 @@ class Looks:
         times = validation.bands(self.learner.times, denoiser)
         found = {"held_out_raw": validation.errors(denoiser, self.job.held_out, times)}
         with self.averaged():
-            found["held_out"] = validation.errors(denoiser, self.job.held_out, times)
+            each_item = validation.item_errors(denoiser, self.job.held_out, times)
+            found["held_out"] = each_item.mean(1).tolist()
             found["train"] = validation.errors(denoiser, self.job.training, times)
             asked = set(self.job.model.conditions) - set(self.job.model.codec.own)  # what a series is long is no label
             labels = validation.label_errors(denoiser, self.job.held_out, times) if asked else {}
         facts: dict[str, object] = {k: validation.weighted(v, denoiser, times) for k, v in found.items()}
         facts["bands"] = found
         facts["items"] = len(self.job.held_out)
+        facts["by_item"] = (each_item * denoiser.output_scale(times)[:, None]).mean(0).tolist()
         facts["noise"] = [float(n) for n in denoiser.process.schedule.noise(times)]
         facts["baseline"] = denoiser.baseline(self.job.held_out.x)
         facts["measures"] = {"error": denoiser.process.error, "level": denoiser.process.level}

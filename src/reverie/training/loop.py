@@ -19,6 +19,7 @@ from reverie.errors import ReverieError
 from reverie.model import Model
 from reverie.training import checkpoint
 from reverie.training.ahead import Ahead
+from reverie.training.keeping import Keeper
 from reverie.training.learner import Learner
 from reverie.training.looks import Looks
 from reverie.training.pace import Pace
@@ -28,7 +29,7 @@ from reverie.training.setup import Job
 from reverie.training.trackers import Event, Tracker
 from reverie.training.validation import BANDS, ITEMS
 
-LOOKS = (0.0, 0.05, 0.15, 0.3, 0.5, 0.75, 1.0)  # progress at which held-out loss is measured
+LOOKS = (0.0, 0.05, 0.15, 0.3, 0.4, 0.5, 0.625, 0.75, 0.875, 1.0)  # progress at which held-out loss is measured
 PICTURES = (0.15, 0.5, 1.0)  # progress at which samples are drawn
 _FEW_IMAGES = 20_000  # in a run of fewer, pictures are drawn at its end alone, and looks take fewer items
 _TRIAL_STEPS = 6
@@ -55,6 +56,7 @@ class Trainer:
     elapsed_before: float = 0.0
     stop: bool = False
     pictures: tuple[float, ...] = PICTURES
+    keeper: Keeper = field(default_factory=Keeper)
     step_time: float = 0.0
     _last_checkpoint: float = 0.0
     _good: tuple[dict[str, Tensor], dict[str, Tensor]] | None = None  # what to go back to, where there is no folder
@@ -190,6 +192,7 @@ class Trainer:
             for items, count in zip((self.job.held_out, self.job.training), state["looks"], strict=True)
         )
         self.pictures = tuple(state["pictures"])
+        self.keeper = Keeper.read(folder, state.get("kept", {}))
         if self.run is None:  # another process writes
             self._good = checkpoint.read(checkpoint.place(folder.parent.parent, self.learner.good))
 
@@ -286,6 +289,8 @@ class Trainer:
                 begin = time.monotonic()
                 event = action(self.elapsed)
                 self.tracker.tell(event)
+                if kind == "look" and self.settings.weights == "best":
+                    self.keeper.see(event, self.learner.average.state)
                 if self.pace:
                     self.pace.paused(kind, time.monotonic() - begin)
 
@@ -305,8 +310,10 @@ class Trainer:
             "looks": [len(self.job.held_out), len(self.job.training)],
             "pictures": self.pictures,
         }
-        keep = self.settings.keep
-        path = checkpoint.save(self.run, self.job.model, self.learner, self.plan, self.looks.averaged, keep, state)
+        how_many, lend = self.settings.keep, self.looks.averaged
+        path = checkpoint.save(
+            self.run, self.job.model, self.learner, self.plan, lend, how_many, self.keeper.write, state
+        )
         self._last_checkpoint = time.monotonic()
         self.tracker.tell(Event("checkpoint", self.learner.step, {"path": str(path.relative_to(self.run))}))
 
@@ -331,13 +338,24 @@ class Trainer:
         model = self.job.model
         self._checkpoint()
         self._record()
-        model.denoiser.network.load_state_dict(self.learner.average.state)
+        model.denoiser.network.load_state_dict(self._ending())
         model.denoiser.eval()
         if self.run:
             storage.save(model, self.run)
         facts = {"elapsed": self.elapsed, "images": self.learner.seen, "skipped": self.learner.skipped}
         self.tracker.tell(Event("done", self.learner.step, {**facts, "plan": str(self.plan)}))
         return model
+
+    def _ending(self) -> dict[str, Tensor]:
+        """The averaged weights that the model has in the end: of the best look where it is better than the last beyond doubt."""
+        average, group = self.learner.average.state, self.learner.group
+        found = self.keeper.verdict(self.learner.step)
+        if not group.any(bool(found))[0]:
+            return average
+        if found:
+            self.job.model.record["weights"] = found
+            self.tracker.tell(Event("kept", self.learner.step, found))
+        return self.keeper.shared(group, list(average))
 
     @contextlib.contextmanager
     def _interruptible(self) -> Iterator[None]:

@@ -19,8 +19,8 @@ from reverie.core.weighting import Uniform
 from reverie.data.memory import available
 from reverie.example import Example, count, each
 
-_LASTING = 5  # weights, their gradient, two moments, the average: all of one size
-_WRITING = 8  # while a checkpoint is written: those, and a copy of weights and moments
+_LASTING = 6  # weights, their gradient, two moments, the average, the best so far: all of one size
+_WRITING = 9  # while a checkpoint is written: those, and a copy of weights and moments
 _SLACK = 1.12  # what the allocator keeps and kernels need for themselves, beside the tensors
 _CODE = 50 << 20  # of libraries that the first step loads
 

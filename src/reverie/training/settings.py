@@ -89,6 +89,11 @@ class TrainSettings:
         "independent", "Which noise goes with which item: independent or optimal-transport (flow matching)."
     )
     ema: str = _option("power", "How weights are averaged, see `reverie list ema`.")
+    weights: str = _option(
+        "best",
+        "Which averaged weights the model ends with: last; or best, those of an earlier look where held-out loss was less than "
+        "at the end by more than its standard error (small data is soon learned by heart).",
+    )
     architecture: str | None = _option(None, "Network, see `reverie list networks`. Default: the family's.")
     sampler: str | None = _option(
         None, "Sampler of the pictures drawn while training, and the model's default. Default: the family's."
@@ -165,6 +170,8 @@ class TrainSettings:
         broken = share_or_count(self.max_broken, "max-broken")
         if isinstance(broken, float) and broken > 1:
             raise ReverieError(f"--max-broken {self.max_broken}: a share is at most 100%.")
+        if self.weights not in ("best", "last"):
+            raise ReverieError(f"--weights {self.weights}: there are best and last.")
         if not 0 <= self.condition_dropout < 1:
             raise ReverieError(f"--condition-dropout {self.condition_dropout:g} must be at least 0 and below 1.")
         if self.entries is not None and not 0 <= self.entries < 1:

@@ -29,6 +29,7 @@ class Signs:
     of the noise levels, by which held-out error changed; 1 where the answer has nothing of what goes in. mismatch: error on
     training items when looked at over that of the last steps. untold, wrong: excess error without labels, with wrong ones.
     shift, shift_z, near, copies, spread: of drawn items, see `validation.sample_facts`. guess: what skill is measured against.
+    kept: the step whose weights the model ended with, where they are not the last; 0 where they are.
     """
 
     steps: int
@@ -61,6 +62,7 @@ class Signs:
     copies: float
     spread: float
     guess: str
+    kept: int = 0
 
     @classmethod
     def of(cls, log: list[dict[str, Any]]) -> Signs | None:
@@ -104,6 +106,7 @@ class Signs:
             else "the frequencies of tokens would",
             untold=labels["untold"] / labels["told"] - 1 if labels else None,
             wrong=labels["wrong"] / labels["told"] - 1 if labels else None,
+            kept=max((int(e["kept"]) for e in _kind(log, "kept")), default=0),
             **{k: float(compared.get(k, math.nan)) for k in ("shift", "shift_z", "near", "copies", "spread")},
         )
 

@@ -45,6 +45,11 @@ def bands(times: TimeLaw, denoiser: Learned) -> torch.Tensor:
 
 def errors(denoiser: Learned, items: Items, times: torch.Tensor) -> list[float]:
     """Mean squared error of x0 at each time, over all items, each with its own fixed noise."""
+    return item_errors(denoiser, items, times).mean(1).tolist()
+
+
+def item_errors(denoiser: Learned, items: Items, times: torch.Tensor) -> torch.Tensor:
+    """Squared error of x0 at each time of each item, (K, N) float64; every call meets the same noises."""
     device = next(denoiser.parameters()).device
     x0, cond = each(lambda x: x.to(device), items.x), moved(items.cond, device)
     found = []
@@ -52,14 +57,12 @@ def errors(denoiser: Learned, items: Items, times: torch.Tensor) -> list[float]:
     with judging(denoiser):
         for k, t in enumerate(times):
             x_t = process.diffuse(x0, t, process.draw(Noise.of(_SEED, len(items)).at(_STEP + k), x0))
-            total = 0.0
             for first in range(0, len(items), items.at_once):
                 some = slice(first, first + items.at_once)
                 true, noisy = (each(lambda x: x[some], state) for state in (x0, x_t))  # noqa: B023
                 x0_hat = denoiser(noisy, t, some_of(cond, some))
-                total += float(process.divergence(true, x0_hat, noisy, t).sum())
-            found.append(total / len(items))
-    return found
+                found.append(process.divergence(true, x0_hat, noisy, t).double().cpu())
+    return torch.cat(found).reshape(len(times), len(items))
 
 
 def weighted(found: list[float], denoiser: Learned, times: torch.Tensor) -> float:

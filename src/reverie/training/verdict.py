@@ -195,6 +195,9 @@ def _by_heart(s: Signs) -> Verdict | None:
     if s.gap > _GAP:
         risen = s.rise > _ROSE_HELD
         evidence = (_apart(s), f"Held-out loss is {s.rise - 1:.0%} above its lowest.")
+        if s.kept:
+            saved = f"The model has the weights of step {s.kept:,} of {s.total:,}, where held-out loss was lowest."
+            return Verdict("overfitting", "", (*evidence, saved), f"{saved} For a better one, add data, or --augment.")
         advice = (
             "Stop where held-out loss was lowest: fewer --steps." if risen else "Add data, or --augment what there is."
         )

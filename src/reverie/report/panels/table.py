@@ -44,6 +44,7 @@ class Table(Panel):
         mine, real = codec.records(made), codec.records(held)
         columns = marginals.marginals(codec.cells, real, mine)
         some = held[np.random.default_rng(0).permutation(len(held))[:HELD]]
+        held_closest, held_ratios = closest.with_ratios(some, train)
         frame, truth = Rows.of(subject.samples.items).frame, Rows.of(subject.held_items).frame
         body = template("panels/table.html").render(
             audit=audit,
@@ -54,12 +55,12 @@ class Table(Panel):
             columns=columns[: marginals.MOST],
             every=len(columns),
             together=pairs.together(codec.cells, real, mine),
-            distances=[("samples", closest.closest(made, train)), ("held-out rows", closest.closest(some, train))],
+            distances=[("samples", closest.closest(made, train)), ("held-out rows", held_closest)],
             nearest=closest.beside(audit, frame, Rows.of(subject.train_items).frame, made, train),
             shown=min(closest.COLUMNS, frame.shape[1]),
             width=frame.shape[1],
             names=list(map(str, frame.columns[: closest.COLUMNS])),
-            copying=Markup(charts.copying(list(audit.ratios), closest.ratios_of(some, train))),
+            copying=Markup(charts.copying(list(audit.ratios), held_ratios)),
             strong=STRONG,
             percent=words.percent,
         )

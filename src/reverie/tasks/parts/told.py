@@ -45,6 +45,8 @@ def stated(model: Model, n: int, label: str | None, condition: str | None) -> di
         raise ReverieError(
             f"The label was given twice, as --label {label} and in --condition {condition}. Give it once."
         )
+    if label is not None and "label" not in model.conditions and model.codec.asked_by:
+        raise ReverieError(f"--label {label}: the model knows no label. {model.codec.asked_by}")
     return found if label is None else {"label": cycled(label, n, model.classes), **found}
 
 
