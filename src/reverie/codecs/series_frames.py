@@ -14,7 +14,7 @@ import numpy as np
 from reverie.codecs.rows import pandas
 from reverie.codecs.series_grid import common_step, gridded
 from reverie.codecs.series_items import Axis, Layout, Series, Windows
-from reverie.codecs.series_times import evened, is_date, parsed
+from reverie.codecs.series_times import MOST, evened, is_date, parsed, told
 from reverie.errors import ReverieError, nearest
 
 if TYPE_CHECKING:
@@ -240,13 +240,17 @@ def _columns(
     return channels, static, notes + ([f"channels that never change: {', '.join(flat)}"] if flat else [])
 
 
-def reason(frame: pd.DataFrame) -> str | None:
+def reason(whole: pd.DataFrame) -> str | None:
     """Why a table's rows are observations of series, in words; None where nothing speaks for it.
 
     Its times rise, in all or within the values of one column, and its name says time or half of the steps are alike. A few that
-    go back in a column of both leave it a series, with a fault that reading it names.
+    go back in a column of both, or that are no times, leave it a series, with a fault that reading it names.
     """
-    for name in time_columns(frame):
+    for name in time_columns(whole):
+        here = told(whole[name])
+        if here.mean() < MOST:
+            continue
+        frame = whole[here]
         try:
             times, _ = evened(*parsed(frame[name], ""))
         except ReverieError:

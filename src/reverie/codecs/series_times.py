@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
@@ -27,19 +28,33 @@ DAY = 86_400.0  # seconds
 MONTH = 365.2425 * DAY / 12
 WORKDAY = 7 * DAY / 5
 _EPOCH = np.datetime64("1970-01-01", "D")
+MOST = 0.9  # of a column's cells, from which on those that are no dates are faults
 _LAST = 31  # as the day of a month: the last, whichever it is
 _SPELT = ("%Y-%m", "%Y/%m", "%m/%Y", "%Y %b", "%b %Y", "%Y %B", "%B %Y", "%b-%Y")  # months, which pandas does not guess
 _OFFSET = re.compile(r"(.*\d:\d\d.*?)(Z|[+-]\d\d:?\d\d)")  # a time of day, then where on earth
 
 
 def is_date(column: pd.Series) -> bool:
-    """Whether a column holds dates: as its type, or as words of which the first is written like one."""
+    """Whether a column holds dates: as its type, or as words of which the first, or nine in ten, are written like one."""
     pd = pandas()
     if pd.api.types.is_datetime64_any_dtype(column):
         return True
     if pd.api.types.is_numeric_dtype(column) or not len(words := column.dropna()):
         return False
-    return bool(_formats(str(words.iloc[0])))
+    return bool(_formats(str(words.iloc[0]))) or bool(_likely(words) and told(words).mean() >= MOST)
+
+
+def told(column: pd.Series) -> np.ndarray:
+    """Which cells tell a time, (N,) bool: numbers, or words that are dates in the one format that most of them have."""
+    pd = pandas()
+    there = column.notna().to_numpy()
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return there
+    if pd.api.types.is_numeric_dtype(column):
+        return there & np.isfinite(column.to_numpy(dtype=np.float64, na_value=np.nan))
+    words = column.astype(str)
+    found = [there & _dates(words, format).notna().to_numpy() for format in _likely(column.dropna())]
+    return max(found, key=np.sum, default=np.zeros(len(column), bool))
 
 
 def parsed(column: pd.Series, source: str) -> tuple[np.ndarray, Axis]:
@@ -60,6 +75,8 @@ def parsed(column: pd.Series, source: str) -> tuple[np.ndarray, Axis]:
         dates = _dates(column.astype(str), "%Y%m%d")
         if dates.notna().all():
             return _seconds(dates, source), Axis(name, "date", "%Y%m%d", dtype)
+        if dates.notna().mean() >= MOST:
+            _format(column.astype(str), source, ("%Y%m%d",))
     return times, Axis(name, "number", None, dtype)
 
 
@@ -152,10 +169,10 @@ def _seconds(dates: pd.Series, source: str) -> np.ndarray:
     return np.asarray(micro.to_numpy().astype("datetime64[us]").astype(np.int64) / 1e6)
 
 
-def _format(words: pd.Series, source: str) -> str:
+def _format(words: pd.Series, source: str, formats: Sequence[str] = ()) -> str:
     """The one format that all dates are written in; where two are possible, that in which more of them rise."""
     found: list[tuple[int, int, str]] = []
-    for format in _formats(str(words.iloc[0])):
+    for format in formats or _likely(words):
         dates = _dates(words, format)
         forward = int((np.diff(dates.to_numpy().astype(np.int64)) > 0).sum())
         found.append((int(dates.isna().sum()), -forward, format))
@@ -163,12 +180,24 @@ def _format(words: pd.Series, source: str) -> str:
         raise ReverieError(f"{source}, row 2, column '{words.name}': '{words.iloc[0]}' is no date. Mend the cell.")
     bad, _, format = min(found, key=lambda one: one[:2])
     if bad:
-        row = int(np.flatnonzero(_dates(words, format).isna())[0])
+        gone = _dates(words, format).isna().to_numpy()
+        row, good = int(np.argmax(gone)), words.iloc[int(np.argmin(gone))]
+        where = f"{source}, row {row + 2}, column '{words.name}': '{words.iloc[row]}'"
+        if _formats(words.iloc[row]):  # a date, in another way
+            raise ReverieError(
+                f"{where} is no date written {format}, as {good} is. Write all dates in one way, in one time zone."
+            )
         raise ReverieError(
-            f"{source}, row {row + 2}, column '{words.name}': '{words.iloc[row]}' is no date written {format}, as the first "
-            f"({words.iloc[0]}) is. Write all dates in one way, in one time zone."
+            f"{where} is no date, where {len(words) - bad:,} of {len(words):,} rows have one, such as {good}. Mend the cell, or "
+            "remove the row."
         )
     return format
+
+
+def _likely(words: pd.Series) -> list[str]:
+    """The formats in which the first, the middle or the last of some words could be dates."""
+    few = words.iloc[[0, len(words) // 2, -1]] if len(words) else words
+    return list(dict.fromkeys(format for word in few for format in _formats(str(word))))
 
 
 @lru_cache(1024)
