@@ -1,5 +1,7 @@
 """Series: gaps and futures drawn as the posterior says, however long; what is known stays; what cannot be is said."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -71,7 +73,7 @@ def test_a_future_is_new_steps_at_their_times_and_its_spread_has_quantiles(model
     assert rows["time"].tolist() == [30, 31, 32]
     assert set(rows["channel"]) == {"x"}
     drawn = np.stack([made[k].series[0].values[30:, 0] for k in range(40)])
-    assert rows["value"].to_numpy() == pytest.approx(np.median(drawn, 0))
+    assert rows["value"].to_numpy() == pytest.approx(np.median(drawn, 0), abs=5.1e-6)  # six digits of the range are written
     assert (rows["q05"] < rows["q50"]).all()
     assert (rows["q50"] < rows["q95"]).all()
 
@@ -142,3 +144,20 @@ def test_a_jump_is_found_where_it_is(model):
     assert int(np.argmax(made.scores)) == 70 // LENGTH
     assert made.flagged[70 // LENGTH]
     assert abs(int(np.argmax(made.errors.heat(made.calibration)[70 // LENGTH])) - 70 % LENGTH) <= 1
+
+
+def test_a_forecast_says_what_else_it_fills_and_its_spread_is_rounded(model):
+    """Gaps of before are filled with the future, which is said; statistics have one decimal more than the data."""
+    codec = SeriesCodec.fit(windows(np.round(walk(5000), 2)).cut(LENGTH))
+    rounded = replace(model, codec=codec)
+    given = np.round(walk(20, seed=1), 2)
+    given[[3, 4, 9]] = np.nan
+    made = complete(rounded, held(rounded, given, given), "future:2", samples=4)
+    assert "filled: 2 steps ahead of 2 series, and 6 empty values before" in made.lines()
+    numbers = made.spread.frame[["value", "sd", "q05", "q95"]].to_numpy()
+    np.testing.assert_array_equal(numbers, np.round(numbers, 3))
+    assert (numbers != np.round(numbers, 2)).any()
+    marked = complete(rounded, held(rounded, given), "last:2", samples=2)
+    assert "filled: 2 known values of 1 series that the mask marks, and 3 empty values beside" in marked.lines()
+    fine = complete(model, held(model, given), "future:2", samples=4).spread.frame["sd"].to_numpy()
+    np.testing.assert_array_equal(fine, np.round(fine, 5))
