@@ -116,3 +116,13 @@ def test_a_path_is_enough(tmp_path):
     assert read(tmp_path / "b.parquet").items.axis.name == "time"
     np.savez(tmp_path / "c.npz", values=np.zeros((3, 4)) + np.arange(4))
     assert len(read(tmp_path / "c.npz")) == 3
+
+
+def test_few_windows_come_with_a_smaller_one_and_many_do_not(tmp_path):
+    """An advised window is one that reads, and gives the number that was said."""
+    for frame, words in ((table([130]), "only 35 windows to learn from: --window 24 makes 107"),
+                         (table([60]), "only 1 whole series to learn from: --window 15 makes 46")):  # fmt: skip
+        assert any(words in note for note in load(tmp_path, frame).notes)
+    assert len(load(tmp_path, table([130]), window="24")) == 107
+    for frame, options in ((table([200]), {}), (table([130]), {"window": "96"}), (table([9, 9]), {"window": "all"})):
+        assert not any("--window" in note for note in load(tmp_path, frame, **options).notes)
