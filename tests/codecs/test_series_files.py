@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from reverie.codecs import series_files, series_frames, series_wide
 from reverie.codecs.rows import Rows
+from reverie.codecs.series import SeriesCodec
 from reverie.codecs.series_files import found, read, write
 from reverie.codecs.series_grid import gridded
 from reverie.codecs.series_items import Axis, Layout, Series, Windows
@@ -393,3 +394,21 @@ def test_dates_in_time_zones_go_into_no_workbook(tmp_path):
     frame.to_parquet(tmp_path / "a.parquet")
     with pytest.raises(ReverieError, match="Excel has no dates with time zones"):
         write(read(tmp_path / "a.parquet"), tmp_path / "b.xlsx")
+
+
+@pytest.mark.parametrize("freq", ["D", "B"])
+@pytest.mark.parametrize("format", ["%Y-%m-%d", "%Y-%m-%d 00:00:00", "%d.%m.%Y 00:00"])
+def test_few_days_are_counted_as_the_model_counts_them_and_midnights_are_days(tmp_path, freq, format):
+    """Monday to Friday, and two weeks without their weekends, for a model of days and one of working days."""
+    days = pd.date_range("2024-01-01", periods=60, freq=freq)
+    codec = SeriesCodec.fit(read(put(tmp_path, pd.DataFrame({"time": days, "x": np.sin(range(60))}).to_csv(index=False))))
+    for n in (5, 10):
+        weeks = pd.date_range("2024-03-04", periods=n, freq="B")
+        place = put(tmp_path, pd.DataFrame({"time": weeks.strftime(format), "x": range(n)}).to_csv(index=False), "b.csv")
+        given = codec.gathered(read(place))
+        codec.check(given)
+        one = given.series[0]
+        written = times_written(one.times, given.axis)
+        seen = ~np.isnan(one.values[:, 0])
+        assert written[seen].tolist() == weeks.strftime(format).tolist()
+        assert len(one) == (n if freq == "B" else (weeks[-1] - weeks[0]).days + 1)

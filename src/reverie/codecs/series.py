@@ -21,6 +21,7 @@ from reverie.codecs.base import Codec, Field
 from reverie.codecs.cells import Cells, Fixed, Number, from_json
 from reverie.codecs.channels import Channel, fitted
 from reverie.codecs.gaps import Gaps
+from reverie.codecs.series_grid import on_calendar
 from reverie.codecs.series_items import Axis, Layout, Series, Windows
 from reverie.codecs.series_times import span_words
 from reverie.errors import ReverieError
@@ -273,7 +274,7 @@ class SeriesCodec(Codec):
         if isinstance(given, Series):
             return self._windows([given])
         if isinstance(given, Windows):
-            return given
+            return on_calendar(given, self._axis)
         arrays = [np.asarray(one, dtype=np.float64) for one in given]
         if bad := [a.shape for a in arrays if a.ndim != 2 or a.shape[1] != len(self.cells)]:
             raise ReverieError(

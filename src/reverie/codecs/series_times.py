@@ -85,12 +85,21 @@ def evened(times: np.ndarray, axis: Axis) -> tuple[np.ndarray, Axis]:
     calendar = _calendar(times) if axis.kind == "date" else ""
     if not calendar:
         return times, axis
+    even = counted(times, calendar)
+    assert even is not None  # `_calendar` names one that the dates keep
+    return even, replace(axis, calendar=calendar)
+
+
+def counted(times: np.ndarray, calendar: str) -> np.ndarray | None:
+    """Seconds since 1970 as an axis of a calendar has them; None where some are no dates of it."""
+    if not calendar:
+        return times
     days = _EPOCH + (times // DAY).astype(np.int64)
     if calendar == "workdays":
         even = np.busday_count(_EPOCH, days) * WORKDAY
     else:
         even = days.astype("datetime64[M]").astype(np.int64) * MONTH
-    return even, replace(axis, calendar=calendar)
+    return even if (dated(even, calendar) == times).all() else None
 
 
 def times_written(times: np.ndarray, axis: Axis) -> pd.Series:
@@ -101,7 +110,7 @@ def times_written(times: np.ndarray, axis: Axis) -> pd.Series:
     if axis.kind == "number":
         whole = axis.dtype.lower().startswith(("int", "uint"))
         return pd.Series(np.round(times) if whole else times, name=axis.name).astype(axis.dtype)
-    micro = np.round((_uneven(times, axis.calendar) + _offset(axis.format)) * 1e6).astype("datetime64[us]")
+    micro = np.round((dated(times, axis.calendar) + _offset(axis.format)) * 1e6).astype("datetime64[us]")
     dates = pd.Series(micro, name=axis.name)
     if axis.dtype == "date":
         return dates.dt.date
@@ -144,8 +153,8 @@ def _calendar(times: np.ndarray) -> str:
     return ""
 
 
-def _uneven(times: np.ndarray, calendar: str) -> np.ndarray:
-    """Seconds since 1970 of what `evened` counted."""
+def dated(times: np.ndarray, calendar: str) -> np.ndarray:
+    """Seconds since 1970 of what `counted` made of them."""
     if not calendar:
         return times
     if calendar == "workdays":
