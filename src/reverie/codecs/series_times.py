@@ -31,6 +31,7 @@ _EPOCH = np.datetime64("1970-01-01", "D")
 MOST = 0.9  # of a column's cells, from which on those that are no dates are faults
 _LAST = 31  # as the day of a month: the last, whichever it is
 _SPELT = ("%Y-%m", "%Y/%m", "%m/%Y", "%Y %b", "%b %Y", "%Y %B", "%B %Y", "%b-%Y")  # months, which pandas does not guess
+_QUARTERS = ("%YQ%q", "%Y-Q%q", "%Y Q%q", "%Y/Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y")  # %q is ours, no library's
 _OFFSET = re.compile(r"(.*\d:\d\d.*?)(Z|[+-]\d\d:?\d\d)")  # a time of day, then where on earth
 
 
@@ -114,6 +115,9 @@ def times_written(times: np.ndarray, axis: Axis) -> pd.Series:
     dates = pd.Series(micro, name=axis.name)
     if axis.dtype == "date":
         return dates.dt.date
+    if axis.format is not None and "%q" in axis.format:
+        written = [d.strftime(axis.format.replace("%q", str(d.quarter))) for d in dates]
+        return pd.Series(written, name=axis.name).astype(axis.dtype)
     if axis.format is not None:
         return dates.dt.strftime(axis.format).astype(axis.dtype)
     return (dates.dt.tz_localize("UTC") if "," in axis.dtype else dates).astype(axis.dtype)
@@ -216,6 +220,8 @@ def _formats(cell: str) -> tuple[str, ...]:
 
     if not any(c.isdigit() for c in cell):
         return ()
+    if found := [f for f in _QUARTERS if re.fullmatch(_pattern(f), cell)]:
+        return tuple(found)
     zone = _OFFSET.fullmatch(cell)
     plain, offset = zone.groups() if zone else (cell, "")
     with warnings.catch_warnings():
@@ -234,7 +240,17 @@ def _is_written(cell: str, format: str) -> bool:
         return False
 
 
+def _pattern(quarters: str) -> str:
+    return quarters.replace("%Y", r"(?P<year>[12]\d{3})").replace("%q", "(?P<quarter>[1-4])")
+
+
 def _dates(words: pd.Series, format: str) -> pd.Series:
+    if "%q" in format:  # as the first month of each
+        found = words.str.extract(f"^{_pattern(format)}$")
+        words, format = (
+            found["year"] + "-" + (found["quarter"].astype("float") * 3 - 2).astype("Int64").astype(str),
+            "%Y-%m",
+        )
     return pandas().to_datetime(words, format=format, errors="coerce")
 
 
