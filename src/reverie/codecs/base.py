@@ -50,6 +50,7 @@ class Codec(ABC):
         None  # how entries are hidden from a model that learns to fill them in, see `data.hiding`
     )
     entries: ClassVar[float] = 0.0  # share of items that are told some of their own, unless a person asks for another
+    margins: ClassVar[tuple[int, int]] = (0, 0)  # pixels of a picture to the left and right of the item itself
     rule: str  # how the fields were chosen, in words
 
     @property
