@@ -53,6 +53,7 @@ class SeriesCodec(Codec):
     scored: ClassVar[str] = "series-metrics"
     hides: ClassVar[str] = "spans"
     entries: ClassVar[float] = 0.5
+    margins: ClassVar[tuple[int, int]] = (44, 6)
 
     channels: tuple[dict[str, Any], ...]
     length: int
@@ -86,7 +87,13 @@ class SeriesCodec(Codec):
 
     @cached_property
     def _layout(self) -> Layout:
-        return Layout(**{**self.layout, "columns": tuple(self.layout["columns"])})
+        tuples = {name: tuple(self.layout.get(name, ())) for name in ("columns", "melted")}
+        return Layout(**{**self.layout, **tuples})
+
+    @property
+    def of_time(self) -> Axis:
+        """How the training file told time."""
+        return self._axis
 
     @property
     def fields(self) -> dict[str, Field]:
@@ -351,4 +358,4 @@ def _between(z: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def _json(layout: Layout) -> dict[str, Any]:
-    return {**asdict(layout), "columns": list(layout.columns)}
+    return {**asdict(layout), "columns": list(layout.columns), "melted": list(layout.melted)}

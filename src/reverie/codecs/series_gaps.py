@@ -71,7 +71,9 @@ class SeriesGaps(LongGaps):
             asked, empty = f"{ahead:,} step{'s' * (ahead > 1)} ahead of {many}", empty - future
         else:
             asked = f"{self.count - empty:,} known values of {many} that the mask marks"
-        return [f"filled: {asked}" + f", and {empty:,} empty {self.entries} {'before' if ahead else 'beside'}" * (empty > 0)]
+        return [
+            f"filled: {asked}" + f", and {empty:,} empty {self.entries} {'before' if ahead else 'beside'}" * (empty > 0)
+        ]
 
     @property
     def count(self) -> int:
