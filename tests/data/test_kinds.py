@@ -139,5 +139,7 @@ def test_people_of_whom_one_has_no_birthday_stay_a_table(tmp_path):
 def test_another_encoding_is_named_by_its_mark(tmp_path, name, encoding):
     place = tmp_path / name
     place.write_bytes("time\tx\n1\t2\n2\t3\n".encode(encoding))
-    with pytest.raises(ReverieError, match=f"{name} is written in {encoding.upper()}.*iconv -f {encoding.upper()} -t UTF-8"):
+    with pytest.raises(
+        ReverieError, match=f"{name} is written in {encoding.upper()}.*iconv -f {encoding.upper()} -t UTF-8"
+    ):
         read(place)

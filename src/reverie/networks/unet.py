@@ -217,7 +217,9 @@ class UNet(Network):
         """What is told (B, *), NaN where nothing is; the same object at each step of a walk, by which what is kept is found."""
         if told is None or (not self.training and not bool(told.present.any())):
             return None
-        if not self.training and bool(told.present.all()):  # in training no value is asked for: memory is foretold without any
+        if not self.training and bool(
+            told.present.all()
+        ):  # in training no value is asked for: memory is foretold without any
             return told.value
         return torch.where(told.present[:, None], told.value, torch.nan)
 
