@@ -43,9 +43,11 @@ def unmelted(frame: pd.DataFrame, source: str) -> Unmelted | None:
     """
     pd, columns = pandas(), list(frame.columns)
     variable = next((c for c in columns if c.lower() in _VARIABLE), None)
-    rest = frame.drop(columns=[variable] if variable else [])
+    if variable is None or not 3 <= len(columns) <= 4 or pd.api.types.is_numeric_dtype(frame[variable]):
+        return None
+    rest = frame.drop(columns=variable)
     time = next(iter(time_columns(rest)), None)
-    if variable is None or time is None or pd.api.types.is_numeric_dtype(frame[variable]) or not 3 <= len(columns) <= 4:
+    if time is None:
         return None
     left = [c for c in rest.columns if c != time]
     value = left[0] if len(left) == 1 else next((c for c in left if c.lower() in ("value", "values")), left[-1])
