@@ -23,7 +23,7 @@ from reverie.codecs.channels import Channel, fitted
 from reverie.codecs.gaps import Gaps
 from reverie.codecs.series_grid import on_calendar
 from reverie.codecs.series_items import Axis, Layout, Series, Windows
-from reverie.codecs.series_times import span_words
+from reverie.codecs.series_times import iso, of_iso, span_words
 from reverie.errors import ReverieError
 
 LENGTH, START = "length", "start"  # conditions that series bring of themselves
@@ -189,7 +189,7 @@ class SeriesCodec(Codec):
         """The length, and with dates the start, of each window."""
         found: dict[str, list[Any]] = {LENGTH: [float(len(one)) for one in items]}
         if self._axis.kind == "date":
-            found[START] = [str(np.datetime64(round(one.times[0] * 1e3), "ms")) for one in items]
+            found[START] = [iso(one.times[0], self._axis.calendar) for one in items]
         return found
 
     def check(self, windows: Windows, any_length: bool = False) -> None:
@@ -247,7 +247,7 @@ class SeriesCodec(Codec):
         length = said.get(LENGTH)
         one = one if length is None else one.part(0, min(max(round(length), 1), self.length))
         if said.get(START) is not None:
-            one = replace(one, times=one.times + np.datetime64(said[START], "ms").astype(np.int64) / 1e3)
+            one = replace(one, times=one.times + of_iso(said[START], self._axis.calendar))
         return replace(one, static={column: said.get(name) for column, name in (self.static or {}).items()})
 
     def tiles(self, items: Any) -> tuple[Windows, np.ndarray]:

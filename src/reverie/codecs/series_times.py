@@ -103,6 +103,25 @@ def counted(times: np.ndarray, calendar: str) -> np.ndarray | None:
     return even if (dated(even, calendar) == times).all() else None
 
 
+def iso(time: float, calendar: str) -> str:
+    """One time of such an axis as ISO 8601 has its date."""
+    return str(np.datetime64(round(float(dated(np.array([time]), calendar)[0]) * 1000), "ms"))
+
+
+def of_iso(date: str, calendar: str) -> float:
+    """The same back; ValueError for what is no date, or none of the calendar."""
+    even = counted(np.array([np.datetime64(date, "ms").astype(np.int64) / 1e3]), calendar)
+    if even is None:
+        raise ValueError(f"{date} is not {calendar_words(calendar)}")
+    return float(even[0])
+
+
+def calendar_words(calendar: str) -> str:
+    """What each date of a calendar is."""
+    day = calendar.partition(":")[2]
+    return "a working day" if not day else f"the {'last' if day == str(_LAST) else day + '.'} of a month"
+
+
 def times_written(times: np.ndarray, axis: Axis) -> pd.Series:
     """Times (T,) as the file has them: in its column's own type, dates in its own format."""
     pd = pandas()

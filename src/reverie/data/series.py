@@ -120,7 +120,7 @@ def _own(windows: Windows) -> dict[str, Column]:
         found[LENGTH] = Numbers(lengths)
     if windows.axis.kind == "date":
         starts = np.array([one.times[0] for one in windows])
-        found[START] = Starts(starts, windows.axis.step, int(lengths.max()))
+        found[START] = Starts(starts, windows.axis.step, int(lengths.max()), windows.axis.calendar)
     return found
 
 
