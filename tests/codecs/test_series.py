@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from reverie import registry
+from reverie.codecs import series_picture
 from reverie.codecs.channels import Channel, fitted
 from reverie.codecs.series import SeriesCodec
 from reverie.codecs.series_items import Axis, Layout, Series, Windows
@@ -204,3 +205,10 @@ def test_the_font_has_letters_of_all_europe():
         return page.tobytes()
 
     assert all(seen(letter) not in (seen("\uffff"), seen(" ")) for letter in "ŽžŁőğșßøΩЖ…")
+
+
+def test_dates_proper_are_written_short():
+    axis = Axis("time", "date", None, "datetime64[us, UTC]", 43_200.0)
+    one = Series("a", 19_723 * 86400.0 + 43_200.0 * np.arange(30), RNG.normal(size=(30, 1)))
+    codec = SeriesCodec.fit(Windows.whole([one], ["x"], axis, Layout()))
+    assert series_picture.times(codec, one) == ["2024-01-01", "2024-01-15 12:00"]
