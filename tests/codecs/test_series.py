@@ -1,6 +1,7 @@
 """Windows of series to arrays and back: exact where observed, beyond the range in a straight line, said where it cannot be."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from reverie import registry
+from reverie.codecs import series_picture
 from reverie.codecs.channels import Channel, fitted
 from reverie.codecs.series import SeriesCodec
 from reverie.codecs.series_items import Axis, Layout, Series, Windows
+from reverie.codecs.sheets import font
 from reverie.errors import ReverieError
 
 RNG = np.random.default_rng(0)
@@ -162,3 +165,52 @@ def test_uneven_steps_do_not_fit_a_model_of_even_ones():
     codec = SeriesCodec.fit(some(RNG.normal(size=(30, 2))))
     with pytest.raises(ReverieError, match=r"has steps of uneven length; the model learned even ones of 1"):
         codec.encode_all(some(RNG.normal(size=(30, 2)), axis=Axis(kind="number", regular=False)))
+
+
+def test_a_picture_says_its_scale_its_times_and_what_each_line_is(monkeypatch):
+    """What is written on it is in the channel's own units, in dates, and in letters that the font has."""
+    from PIL import ImageDraw
+
+    said = []
+    write = ImageDraw.ImageDraw.text
+    monkeypatch.setattr(
+        ImageDraw.ImageDraw, "text", lambda pen, xy, text, **k: (said.append(text), write(pen, xy, text, **k))
+    )
+    axis = Axis("time", "date", "%d.%m.%Y", "str", 86400.0)
+    x = np.random.default_rng(0).normal(50, 10, (400, 1)).round(1)
+    one = Series("a", 19_723 * 86400.0 + 86400.0 * np.arange(400), x)
+    made = Windows.whole([one], ["Žďár"], axis, Layout())
+    codec = SeriesCodec.fit(made)
+    codec.picture(one)
+    assert {"Žďár", "01.01.2024", "03.02.2025"} <= set(said)
+    assert [float(word) for word in said[:4] if word != "Žďár"] == pytest.approx(
+        np.quantile(x, [0.977, 0.5, 0.023]), abs=2.5
+    )
+    said.clear()
+    codec.picture(codec.decode(codec.encode(one)))
+    assert {"step 1", "step 400"} <= set(said)
+    said.clear()
+    many = Windows.whole(
+        [replace(one, values=np.tile(x, (1, 10)))], [f"a long name of a sensor {k}" for k in range(10)], axis, Layout()
+    )
+    SeriesCodec.fit(many).picture(many.series[0])
+    assert {"+2 sd", "-2 sd", "+2"} <= set(said)
+    assert [word[-1] for word in said if "…" in word] == [str(k) for k in range(8)]
+
+
+def test_the_font_has_letters_of_all_europe():
+    from PIL import Image, ImageDraw
+
+    def seen(letter):
+        page = Image.new("L", (40, 40))
+        ImageDraw.Draw(page).text((5, 5), letter, fill=255, font=font(20))
+        return page.tobytes()
+
+    assert all(seen(letter) not in (seen("\uffff"), seen(" ")) for letter in "ŽžŁőğșßøΩЖ…")
+
+
+def test_dates_proper_are_written_short():
+    axis = Axis("time", "date", None, "datetime64[us, UTC]", 43_200.0)
+    one = Series("a", 19_723 * 86400.0 + 43_200.0 * np.arange(30), RNG.normal(size=(30, 1)))
+    codec = SeriesCodec.fit(Windows.whole([one], ["x"], axis, Layout()))
+    assert series_picture.times(codec, one) == ["2024-01-01", "2024-01-15 12:00"]

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from reverie.codecs import series_files, series_frames, series_wide
 from reverie.codecs.rows import Rows
+from reverie.codecs.series import SeriesCodec
 from reverie.codecs.series_files import found, read, write
 from reverie.codecs.series_grid import gridded
 from reverie.codecs.series_items import Axis, Layout, Series, Windows
 from reverie.codecs.series_times import MONTH, WORKDAY, evened, parsed, times_written
+from reverie.data.kinds import guess
 from reverie.errors import ReverieError
 
 
@@ -393,3 +395,75 @@ def test_dates_in_time_zones_go_into_no_workbook(tmp_path):
     frame.to_parquet(tmp_path / "a.parquet")
     with pytest.raises(ReverieError, match="Excel has no dates with time zones"):
         write(read(tmp_path / "a.parquet"), tmp_path / "b.xlsx")
+
+
+@pytest.mark.parametrize("freq", ["D", "B"])
+@pytest.mark.parametrize("format", ["%Y-%m-%d", "%Y-%m-%d 00:00:00", "%d.%m.%Y 00:00"])
+def test_few_days_are_counted_as_the_model_counts_them_and_midnights_are_days(tmp_path, freq, format):
+    """Monday to Friday, and two weeks without their weekends, for a model of days and one of working days."""
+    days = pd.date_range("2024-01-01", periods=60, freq=freq)
+    codec = SeriesCodec.fit(
+        read(put(tmp_path, pd.DataFrame({"time": days, "x": np.sin(range(60))}).to_csv(index=False)))
+    )
+    for n in (5, 10):
+        weeks = pd.date_range("2024-03-04", periods=n, freq="B")
+        place = put(
+            tmp_path, pd.DataFrame({"time": weeks.strftime(format), "x": range(n)}).to_csv(index=False), "b.csv"
+        )
+        given = codec.gathered(read(place))
+        codec.check(given)
+        one = given.series[0]
+        written = times_written(one.times, given.axis)
+        seen = ~np.isnan(one.values[:, 0])
+        assert written[seen].tolist() == weeks.strftime(format).tolist()
+        assert len(one) == (n if freq == "B" else (weeks[-1] - weeks[0]).days + 1)
+
+
+@pytest.mark.parametrize("form", ["{y}Q{q}", "{y}-Q{q}", "Q{q} {y}"])
+def test_quarters_are_steps_of_three_months_and_come_back(tmp_path, form):
+    written = [form.format(y=2020 + k // 4, q=k % 4 + 1) for k in range(12)]
+    text = pd.DataFrame({"quarter": written, "x": np.arange(12) ** 2}).to_csv(index=False)
+    place = put(tmp_path, text)
+    assert guess(place).kind == "series"
+    windows = read(place)
+    assert (windows.axis.step, windows.axis.calendar) == (3 * MONTH, "months:1")
+    assert write(windows, tmp_path / "b.csv").read_text() == text
+    following = windows.series[0].times[-1] + windows.axis.step * np.arange(1, 3)
+    assert times_written(following, windows.axis).tolist() == [form.format(y=2023, q=q) for q in (1, 2)]
+    wide = pd.DataFrame(np.arange(24).reshape(2, 12) ** 2, columns=written)
+    assert read(put(tmp_path, wide.to_csv(index=False), "w.csv")).series[0].times[1] == windows.series[0].times[1]
+
+
+@pytest.mark.parametrize("order", [["id", "time", "variable"], ["variable", "id", "time"]])
+def test_rows_that_name_their_variable_are_channels_and_come_back(tmp_path, order):
+    """Whichever way the rows are sorted; a value that is not there is missing; it is written row by row again."""
+    days = pd.date_range("2024-01-01", periods=12).strftime("%d.%m.%Y").tolist()
+    rows = [
+        {"id": i, "time": t, "variable": v, "value": 100 * n + k + 0.5 * c}
+        for n, i in enumerate("ba") for k, t in enumerate(days) for c, v in enumerate(["heat", "damp"])
+    ]  # fmt: skip
+    frame = pd.DataFrame(rows).drop(index=[7]).reset_index(drop=True)
+    sorting = {"id": {"b": 0, "a": 1}, "time": {t: k for k, t in enumerate(days)}, "variable": {"heat": 0, "damp": 1}}
+    shuffled = frame.sort_values(order, key=lambda c: c.map(sorting[c.name]))
+    place = put(tmp_path, shuffled.to_csv(index=False))
+    why = guess(place)
+    assert why.kind == "series"
+    assert "'variable' names 2 channels" in why.why
+    windows = read(place)
+    assert windows.channels == ("heat", "damp")
+    assert [one.name for one in windows.series] == ["b", "a"]
+    assert np.isnan(windows.series[0].values[3]).tolist() == [False, True]
+    np.testing.assert_array_equal(windows.series[1].values[:, 1], 100.5 + np.arange(12))
+    pd.testing.assert_frame_equal(pd.read_csv(write(windows, tmp_path / "b.csv")), frame)
+    same(read(write(bare(windows), tmp_path / "c.csv")), windows)
+    codec = SeriesCodec.fit(windows)
+    drawn = codec.write(codec.decode_all(codec.encode_all(windows)), tmp_path / "d.csv")
+    assert pd.read_csv(drawn).columns.tolist() == ["id", "time", "variable", "value"]
+
+
+def test_two_columns_that_name_a_series_together_are_told_to_be_joined(tmp_path):
+    rows = [(s, i, d, k) for s in "ab" for i in "xyz" for k, d in enumerate(pd.date_range("2024-01-01", periods=9))]
+    place = put(tmp_path, pd.DataFrame(rows, columns=["shop", "item", "date", "sold"]).to_csv(index=False))
+    assert guess(place).kind == "series"
+    with pytest.raises(ReverieError, match=r"'shop' and 'item' together say which series .* Join them"):
+        read(place)

@@ -6,6 +6,7 @@ import pytest
 import sklearn.datasets
 
 from reverie.data.kinds import guess
+from reverie.data.source import read
 from reverie.errors import ReverieError
 
 
@@ -112,3 +113,33 @@ def test_arrays_are_series_by_their_names(tmp_path):
 def test_what_cannot_be_read_is_left_to_the_reader(tmp_path):
     (tmp_path / "a.csv").write_text("time,x\n1,2\n3\n4,5,6\n")
     assert guess(tmp_path / "a.csv").kind == "table"
+
+
+@pytest.mark.parametrize(
+    ("row", "cell", "words"),
+    [(5, "2024-02-30", "'2024-02-30' is no date, where 39 of 40"), (0, "soon", "'soon' is no date"), (7, "", "no time"),
+     (39, "31.01.2024", "'31.01.2024' is no date written %Y-%m-%d")],
+)  # fmt: skip
+def test_an_impossible_date_leaves_series_series_with_a_fault_that_reading_names(tmp_path, row, cell, words):
+    days = pd.date_range("2024-01-25", periods=40).strftime("%Y-%m-%d").tolist()
+    days[row] = cell
+    place = tmp_path / "a.csv"
+    pd.DataFrame({"time": days, "x": range(40)}).to_csv(place, index=False)
+    assert guess(place).kind == "series"
+    with pytest.raises(ReverieError, match=f"a.csv, row {row + 2}, column 'time': {words}"):
+        read(place)
+
+
+def test_people_of_whom_one_has_no_birthday_stay_a_table(tmp_path):
+    assert kind_of(tmp_path, people().assign(born=lambda p: p["born"].where(p.index != 3, "unknown"))).kind == "table"
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.txt"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_another_encoding_is_named_by_its_mark(tmp_path, name, encoding):
+    place = tmp_path / name
+    place.write_bytes("time\tx\n1\t2\n2\t3\n".encode(encoding))
+    with pytest.raises(
+        ReverieError, match=f"{name} is written in {encoding.upper()}.*iconv -f {encoding.upper()} -t UTF-8"
+    ):
+        read(place)

@@ -1,10 +1,15 @@
 """Series as data: whole or in windows, what each is told, and where in its series a window stands."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from reverie.codecs.series import SeriesCodec
+from reverie.codecs.series_times import times_written
 from reverie.data.kinds import Guess
+from reverie.data.known import KnownStart
 from reverie.data.series import MOST, read_series, spans
 from reverie.data.source import read
 from reverie.data.split import split
@@ -116,3 +121,35 @@ def test_a_path_is_enough(tmp_path):
     assert read(tmp_path / "b.parquet").items.axis.name == "time"
     np.savez(tmp_path / "c.npz", values=np.zeros((3, 4)) + np.arange(4))
     assert len(read(tmp_path / "c.npz")) == 3
+
+
+def test_few_windows_come_with_a_smaller_one_and_many_do_not(tmp_path):
+    """An advised window is one that reads, and gives the number that was said."""
+    for frame, words in ((table([130]), "only 35 windows to learn from: --window 24 makes 107"),
+                         (table([60]), "only 1 whole series to learn from: --window 15 makes 46")):  # fmt: skip
+        assert any(words in note for note in load(tmp_path, frame).notes)
+    assert len(load(tmp_path, table([130]), window="24")) == 107
+    for frame, options in ((table([200]), {}), (table([130]), {"window": "96"}), (table([9, 9]), {"window": "all"})):
+        assert not any("--window" in note for note in load(tmp_path, frame, **options).notes)
+
+
+@pytest.mark.parametrize(
+    ("freq", "date", "wrong", "words"),
+    [("B", "2024-02-05 00:00:00", "2024-02-03", "that is a working day"), ("D", "2024-02-05 00:00:00", "soon", "give a date"),
+     ("ME", "2024-03-31", "2024-03-30", "the last of a month"), ("MS", "2024-03-01T00:00", "2024-03-02", "the 1. of a month")],
+)  # fmt: skip
+def test_a_start_that_is_stated_is_the_first_date_that_is_written(tmp_path, freq, date, wrong, words):
+    """Monday was written as Tuesday by a model of working days, the last of March as that of April."""
+    days = pd.date_range("2024-01-01", periods=60, freq=freq)
+    data = load(tmp_path, pd.DataFrame({"time": days.strftime("%Y-%m-%d"), "x": np.sin(range(60))}), window="20")
+    codec, starts = SeriesCodec.fit(data.items), data.conditions["start"]
+    known = KnownStart.from_json(json.loads(json.dumps(KnownStart.fit(starts, "start", (1, 20)).to_json())))
+    number = known.number(date, "start")
+    assert number == known.number(
+        codec.brought(data.items)["start"][int(np.argmin(abs(starts.values - number)))], "start"
+    )
+    made = codec.with_conditions(codec.decode_all(codec.encode_all(data.items[:1])), {"start": [date]})
+    assert str(times_written(made.series[0].times, made.axis)[0]) == date[:10]
+    assert starts.plain()[0] == codec.brought(data.items)["start"][0] == f"{days[0]:%Y-%m-%d}T00:00:00.000"
+    with pytest.raises(ReverieError, match=words):
+        known.number(wrong, "start")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from reverie.codecs.series_items import Axis, Layout, Series, Windows
+from reverie.data import series_card
 from reverie.data.card import card, text
 from reverie.data.dataset import Data
 from reverie.data.series_card import season
@@ -153,3 +154,25 @@ def test_its_page_says_the_same_and_escapes_names(found):
         assert words in parsed.text, words
     assert all(a["role"] == "img" and len(a["aria-label"]) > 8 for a in parsed.all("svg"))
     assert not re.search(r"\b(nan|inf)\b", page, re.IGNORECASE)
+
+
+def test_drift_is_of_time_and_not_of_the_hours_of_a_day():
+    """Days as rows: the hours differ and say no drift; days that are dated say whether the later ones are higher."""
+    hours = np.arange(24.0)
+    days = [np.sin(hours / 8)[:, None] + 0.01 * k for k in range(60)]
+
+    def drift(axis, layout, starts):
+        series = [Series(str(k), s + axis.step * hours, x) for k, (s, x) in enumerate(zip(starts, days, strict=True))]
+        windows = Windows.whole(series, ["x"], axis, layout)
+        made = card(Data(windows, [one.name for one in series], kind="series", source="toy"))
+        words = series_card.about(made["channels"][0])
+        assert ("drift" in words or "third" in words) == (made["channels"][0]["drift"] is not None)
+        return made["channels"][0]["drift"]
+
+    number = Axis("step", "number", None, "float64", 1.0)
+    assert drift(number, Layout("wide"), np.zeros(60)) is None
+    assert drift(Axis(), Layout(), np.zeros(60)) is None
+    dated = drift(HOURS, Layout(), 86400.0 * np.arange(60)[::-1])
+    assert dated == pytest.approx(-0.4 / np.std(np.concatenate(days)))
+    inside = drift(HOURS, Layout(), np.zeros(60))
+    assert inside == pytest.approx((days[0][-8:].mean() - days[0][:8].mean()) / np.std(np.concatenate(days)))

@@ -1,12 +1,19 @@
 """Series: gaps and futures drawn as the posterior says, however long; what is known stays; what cannot be is said."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from reverie.codecs.channels import Channel
 from reverie.codecs.series import SeriesCodec
+from reverie.codecs.series_items import Axis
+from reverie.conditions import Knowledge
+from reverie.data.columns import Starts
 from reverie.data.dataset import Data
 from reverie.errors import ReverieError
+from reverie.model import Model
 from reverie.tasks.augment import augment
 from reverie.tasks.complete import complete
 from reverie.tasks.denoise import denoise
@@ -15,6 +22,7 @@ from reverie.tasks.interpolate import interpolate
 from tests.tasks.series import LENGTH, covariance, exact_series, posterior, walk, windows
 
 DRAWS = 300
+HOURS = Axis("time", "date", None, "datetime64[us]", 3600.0)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +79,9 @@ def test_a_future_is_new_steps_at_their_times_and_its_spread_has_quantiles(model
     assert rows["time"].tolist() == [30, 31, 32]
     assert set(rows["channel"]) == {"x"}
     drawn = np.stack([made[k].series[0].values[30:, 0] for k in range(40)])
-    assert rows["value"].to_numpy() == pytest.approx(np.median(drawn, 0))
+    assert rows["value"].to_numpy() == pytest.approx(
+        np.median(drawn, 0), abs=5.1e-6
+    )  # six digits of the range are written
     assert (rows["q05"] < rows["q50"]).all()
     assert (rows["q50"] < rows["q95"]).all()
 
@@ -125,6 +135,53 @@ def test_a_series_is_carried_to_another_and_both_ends_are_what_was_given(model, 
     assert [len(one) for one in SeriesCodec.read(made.save(tmp_path / "way.csv")[0]).series] == [LENGTH] * 3
 
 
+def told_start(model):
+    """The same model, on hours, told when windows start, and what it was told."""
+    given = windows(walk(200), axis=HOURS)
+    dated = given.with_series([replace(one, times=one.times + 1.6e9) for one in given.series])
+    data = Data(dated.cut(LENGTH), [str(k) for k in range(185)], kind="series", source="hours")
+    start = Starts(np.array([one.times[0] for one in data.items]), 3600.0, LENGTH)
+    heard = []
+
+    class Hears(type(model.denoiser)):
+        def forward(self, x_t, t, cond=None):
+            heard.append((cond or {}).get("start"))
+            return super().forward(x_t, t, {k: v for k, v in (cond or {}).items() if k != "start"})
+
+    knowledge = Knowledge.fit({"start": start}, (1, LENGTH))
+    return Model(SeriesCodec.fit(data.items), Hears().eval(), knowledge), heard
+
+
+def test_a_way_between_series_is_told_when_each_begins_and_written_at_its_times(model):
+    """Between two starts the predictions go over; frames are written with the nearer end's start, the ends with their own."""
+    mine, heard = told_start(model)
+    one = windows(walk(LENGTH, 1), walk(LENGTH, 2), axis=HOURS)
+    ends = [
+        one.with_series([replace(s, times=s.times + at)])
+        for s, at in zip(one.series, (1.6e9, 1.6e9 + 7200), strict=True)
+    ]
+    made = interpolate(mine, ends[0], ends[1], frames=4, steps=4)
+    assert [s.times[0] - 1.6e9 for s in made.items] == [0, 0, 7200, 7200]
+    assert "told start" in made.lines()
+    assert heard
+    assert all(one is not None and one.present.all() for one in heard)
+    alone = interpolate(mine, ends[0], "seed:3", frames=2, steps=4)
+    assert [s.times[0] - 1.6e9 for s in alone.items] == [0, 0]
+
+
+def test_what_is_found_goes_into_one_file_where_one_is_asked_for(model, tmp_path):
+    given = held(model, from_z(model, walk(LENGTH * 2, 5)))
+    made = detect(model, given, 0.1, normal=held(model, from_z(model, walk(LENGTH * 60, 6))), draws=1)
+    paths = made.save(tmp_path / "x.csv", {})
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x.csv", "x.json"] == sorted(p.name for p in paths)
+    rows = pd.read_csv(tmp_path / "x.csv")
+    assert rows.columns.tolist()[-5:] == ["error", "score", "p", "flagged", "knn5"]
+    assert rows["score"].to_numpy() == pytest.approx(np.repeat(made.scores, LENGTH))
+    np.testing.assert_array_equal(rows["flagged"], np.repeat(made.flagged, LENGTH))
+    with pytest.raises(ReverieError, match="is there already"):
+        made.save(tmp_path / "x.csv", {})
+
+
 def test_variations_stay_as_near_as_their_strength_says(model):
     given = held(model, from_z(model, walk(LENGTH, 3)))
     near, far = (augment(model, given, times=20, strength=s, steps=8).items for s in (0.2, 0.9))
@@ -142,3 +199,20 @@ def test_a_jump_is_found_where_it_is(model):
     assert int(np.argmax(made.scores)) == 70 // LENGTH
     assert made.flagged[70 // LENGTH]
     assert abs(int(np.argmax(made.errors.heat(made.calibration)[70 // LENGTH])) - 70 % LENGTH) <= 1
+
+
+def test_a_forecast_says_what_else_it_fills_and_its_spread_is_rounded(model):
+    """Gaps of before are filled with the future, which is said; statistics have one decimal more than the data."""
+    codec = SeriesCodec.fit(windows(np.round(walk(5000), 2)).cut(LENGTH))
+    rounded = replace(model, codec=codec)
+    given = np.round(walk(20, seed=1), 2)
+    given[[3, 4, 9]] = np.nan
+    made = complete(rounded, held(rounded, given, given), "future:2", samples=4)
+    assert "filled: 2 steps ahead of 2 series, and 6 empty values before" in made.lines()
+    numbers = made.spread.frame[["value", "sd", "q05", "q95"]].to_numpy()
+    np.testing.assert_array_equal(numbers, np.round(numbers, 3))
+    assert (numbers != np.round(numbers, 2)).any()
+    marked = complete(rounded, held(rounded, given), "last:2", samples=2)
+    assert "filled: 2 known values of 1 series that the mask marks, and 3 empty values beside" in marked.lines()
+    fine = complete(model, held(model, given), "future:2", samples=4).spread.frame["sd"].to_numpy()
+    np.testing.assert_array_equal(fine, np.round(fine, 5))

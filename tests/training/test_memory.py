@@ -5,11 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
 
 import reverie
+from reverie.codecs.series_items import Axis, Layout, Series, Windows
+from reverie.data.dataset import Data
 from reverie.errors import ReverieError
 from reverie.training import fitting, memory
 from reverie.training.memory import _Living, training_memory
@@ -174,6 +177,50 @@ def test_the_end_is_predicted_from_the_time_of_a_step(monkeypatch):
     assert left[3] == 0
     trainer.learner.step = 0
     assert trainer.plan_facts()["left"] == pytest.approx(200 + (len(LOOKS) - 1) * look)
+
+
+def waves(steps, channels, seed=0):
+    """A long series of several channels, with a tenth of its values missing."""
+    rng, t = np.random.default_rng(seed), np.arange(steps)
+    x = np.sin(t[:, None] / 9 + np.arange(channels)) + 0.1 * rng.standard_normal((steps, channels))
+    x[rng.random(x.shape) < 0.1] = np.nan
+    made = Windows.whole([Series("all", t.astype(float), x)], [f"c{k}" for k in range(channels)], Axis(), Layout())
+    made = made.cut(32)
+    return Data(made, [str(k) for k in range(len(made))], kind="series", source="waves")
+
+
+def test_memory_of_series_is_foretold_and_grows_with_the_batch():
+    """A network that is told entries can be walked without numbers; it held a batch at least: x0, eps, x_t and both entries."""
+    job = prepare(waves(200, 2), TrainSettings.of({"batch": 16, "steps": 5, "threads": 1, "size": "tiny"}))
+    one, many = (training_memory(job.model.denoiser, job.loader.batch(0, n)) for n in (1, 256))
+    assert job.memory > one > 7 * 4 * job.model.parameters
+    assert many - one > 255 * 5 * 4 * 2 * 32
+
+
+MEASURED_SERIES = """
+import json, resource, sys
+import reverie
+from reverie.training.looks import Looks
+from reverie.training.trackers import Event, Memory
+from tests.training.test_memory import waves
+Looks.draw = lambda self, elapsed: Event("samples", self.learner.step, {})
+size, channels, batch = sys.argv[1], *map(int, sys.argv[2:4])
+told = Memory()
+reverie.train(waves(2000, channels), sys.argv[4], size=size, batch=batch, steps=2, threads=1, tracker=told)
+predicted = next(e.values["memory"] for e in told.events if e.kind == "plan")
+print(json.dumps([predicted, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "channels", "batch"), [("tiny", 1, 16), ("small", 16, 256)])
+def test_predicted_memory_of_series_is_within_15_percent(tmp_path, size, channels, batch):
+    words = [sys.executable, "-c", MEASURED_SERIES, size, *map(str, (channels, batch)), str(tmp_path / "run")]
+    root = Path(__file__).parent.parent.parent
+    done = subprocess.run(words, capture_output=True, text=True, cwd=root, check=True)
+    predicted, measured = json.loads(done.stdout.splitlines()[-1])
+    print(f"{size}, {channels} channels, batch {batch}: {predicted / 2**20:.0f}, measured {measured / 2**20:.0f} MiB")
+    assert predicted == pytest.approx(measured, rel=0.15)
 
 
 MEASURED = """

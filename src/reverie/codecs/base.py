@@ -51,6 +51,7 @@ class Codec(ABC):
     )
     asked_by: ClassVar[str] = ""  # how a person asks for what has no label, in words
     entries: ClassVar[float] = 0.0  # share of items that are told some of their own, unless a person asks for another
+    margins: ClassVar[tuple[int, int]] = (0, 0)  # pixels of a picture to the left and right of the item itself
     rule: str  # how the fields were chosen, in words
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
 import io
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 
 INSTALL = "pip install 'reverie[table]'"
 SEPARATORS = ",;\t|"
+_MARKS = {
+    codecs.BOM_UTF32_LE: "UTF-32",  # begins as UTF-16's does: the longer marks first
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
 _COMMA = r"-?[\d.]*\d,\d+"  # a number as much of Europe writes it
 _ZERO = re.compile(r"(?:^|[,;\t|\"])0\d", re.MULTILINE)
 
@@ -148,6 +155,11 @@ def pandas() -> Any:
         raise ReverieError(f"Tables need pandas, which is not installed: {INSTALL}.") from error
 
 
+def marked(data: bytes) -> str | None:
+    """The encoding that a text's byte-order mark names, where it is not UTF-8; None without a mark."""
+    return next((name for mark, name in _MARKS.items() if data.startswith(mark)), None)
+
+
 def _read_text(path: Path) -> pd.DataFrame:
     """A CSV: UTF-8, any of four separators, every row as long as the header; digits after a leading zero stay letters."""
     frame = _parsed(path, low_memory=False)
@@ -166,6 +178,11 @@ def _parsed(path: Path, **options: Any) -> pd.DataFrame:
     data = path.read_bytes()
     if not data.strip():
         raise ReverieError(f"{path} is empty. Fill it.")
+    if encoding := marked(data):
+        raise ReverieError(
+            f"{path} is written in {encoding}, as the mark at its beginning says (Excel: Unicode Text). Save it again as CSV in "
+            f"UTF-8 (iconv -f {encoding} -t UTF-8 {path.name} > fixed.csv)."
+        )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -21,8 +21,9 @@ from reverie.codecs.base import Codec, Field
 from reverie.codecs.cells import Cells, Fixed, Number, from_json
 from reverie.codecs.channels import Channel, fitted
 from reverie.codecs.gaps import Gaps
+from reverie.codecs.series_grid import on_calendar
 from reverie.codecs.series_items import Axis, Layout, Series, Windows
-from reverie.codecs.series_times import span_words
+from reverie.codecs.series_times import iso, of_iso, span_words
 from reverie.errors import ReverieError
 
 LENGTH, START = "length", "start"  # conditions that series bring of themselves
@@ -52,6 +53,7 @@ class SeriesCodec(Codec):
     scored: ClassVar[str] = "series-metrics"
     hides: ClassVar[str] = "spans"
     entries: ClassVar[float] = 0.5
+    margins: ClassVar[tuple[int, int]] = (44, 6)
 
     channels: tuple[dict[str, Any], ...]
     length: int
@@ -85,7 +87,13 @@ class SeriesCodec(Codec):
 
     @cached_property
     def _layout(self) -> Layout:
-        return Layout(**{**self.layout, "columns": tuple(self.layout["columns"])})
+        tuples = {name: tuple(self.layout.get(name, ())) for name in ("columns", "melted")}
+        return Layout(**{**self.layout, **tuples})
+
+    @property
+    def of_time(self) -> Axis:
+        """How the training file told time."""
+        return self._axis
 
     @property
     def fields(self) -> dict[str, Field]:
@@ -196,7 +204,7 @@ class SeriesCodec(Codec):
         """The length, and with dates the start, of each window."""
         found: dict[str, list[Any]] = {LENGTH: [float(len(one)) for one in items]}
         if self._axis.kind == "date":
-            found[START] = [str(np.datetime64(round(one.times[0] * 1e3), "ms")) for one in items]
+            found[START] = [iso(one.times[0], self._axis.calendar) for one in items]
         return found
 
     def check(self, windows: Windows, any_length: bool = False) -> None:
@@ -254,7 +262,7 @@ class SeriesCodec(Codec):
         length = said.get(LENGTH)
         one = one if length is None else one.part(0, min(max(round(length), 1), self.length))
         if said.get(START) is not None:
-            one = replace(one, times=one.times + np.datetime64(said[START], "ms").astype(np.int64) / 1e3)
+            one = replace(one, times=one.times + of_iso(said[START], self._axis.calendar))
         return replace(one, static={column: said.get(name) for column, name in (self.static or {}).items()})
 
     def tiles(self, items: Any) -> tuple[Windows, np.ndarray]:
@@ -288,7 +296,7 @@ class SeriesCodec(Codec):
         if isinstance(given, Series):
             return self._windows([given])
         if isinstance(given, Windows):
-            return given
+            return on_calendar(given, self._axis)
         arrays = [np.asarray(one, dtype=np.float64) for one in given]
         if bad := [a.shape for a in arrays if a.ndim != 2 or a.shape[1] != len(self.cells)]:
             raise ReverieError(
@@ -372,4 +380,4 @@ def _end(z: np.ndarray) -> int:
 
 
 def _json(layout: Layout) -> dict[str, Any]:
-    return {**asdict(layout), "columns": list(layout.columns)}
+    return {**asdict(layout), "columns": list(layout.columns), "melted": list(layout.melted)}

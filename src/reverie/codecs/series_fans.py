@@ -36,8 +36,14 @@ def fans(
         name = windows.channels[c]
         panel.set_title(f"{series[n].name}: {name}" if series[n].name else name, fontsize=8, loc="left")
     panels[0].plot([], [], color="#222222", linewidth=1.0, label="known")
-    panels[0].plot([], [], color="#1f6fb4", linewidth=1.2, label="median; half and nine tenths of the draws")
-    figure.legend(loc="outside lower left", ncols=2, fontsize=7, frameon=False)
+    panels[0].plot([], [], color="#1f6fb4", linewidth=1.2, label="median of the draws")
+    for (low, high, _), dark in zip(
+        BANDS[::-1], (BANDS[0][2] + BANDS[1][2], BANDS[0][2]), strict=True
+    ):  # one on the other
+        panels[0].fill_between(
+            [], [], [], color="#1f6fb4", alpha=dark, linewidth=0, label=f"{high - low:.0%} of the draws"
+        )
+    figure.legend(loc="outside lower left", ncols=4 if columns > 1 else 2, fontsize=7, frameon=False)
     for panel in panels[len(shown) :]:
         panel.set_axis_off()
     canvas.draw()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reverie.codecs import series_arrays, series_frames, series_wide
+from reverie.codecs import series_arrays, series_frames, series_melted, series_wide
 from reverie.codecs.rows import Rows, pandas
 from reverie.codecs.series_frames import Found
 from reverie.codecs.series_items import Series, Windows
@@ -34,6 +34,9 @@ def found(path: Path) -> Found:
     if path.suffix.lower() == ".npz":
         return series_arrays.read(path)
     frame = Rows.read(path).frame
+    if one := series_melted.unmelted(frame, str(path)):
+        windows, notes = series_frames.of_frame(one.frame, str(path), one.time, one.identity)
+        return Found(replace(windows, layout=replace(windows.layout, melted=one.melted)), [one.words, *notes])
     head = frame.head(HEAD)
     wide = series_frames.reason(head) is None and (
         series_wide.reason(head) is not None
@@ -44,6 +47,12 @@ def found(path: Path) -> Found:
 
 def reason(frame: pd.DataFrame) -> str | None:
     """Why a table, of which these are the first rows, holds time series; None where nothing speaks for it."""
+    try:
+        one = series_melted.unmelted(frame, "")
+    except ReverieError:  # of a table with a variable at each time, which reading names
+        return "a column names the variable of each row"
+    if one and (why := series_frames.reason(one.frame)):
+        return f"{one.words}; {why}"
     return series_frames.reason(frame) or series_wide.reason(frame)
 
 
@@ -58,6 +67,8 @@ def write(windows: Windows, path: Path, text: dict[str, str] | None = None) -> P
         return series_arrays.write(windows, _items(windows), path, text)
     series = _items(windows)
     frame = series_wide.wide_frame(windows, series) if windows.layout.kind == "wide" else _long_frame(windows, series)
+    if windows.layout.melted:
+        frame = series_melted.melted(frame, windows.layout, windows.channels)
     if path.suffix.lower() == ".xlsx" and any("," in str(kind) for kind in frame.dtypes):
         raise ReverieError(f"{path}: Excel has no dates with time zones. Write .csv or .parquet.")
     return Rows(frame).write(path, text)

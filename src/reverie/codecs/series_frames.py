@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from reverie.codecs.rows import pandas
 from reverie.codecs.series_grid import common_step, gridded
 from reverie.codecs.series_items import Axis, Layout, Series, Windows
-from reverie.codecs.series_times import evened, is_date, parsed
+from reverie.codecs.series_times import MOST, evened, is_date, parsed, told
 from reverie.errors import ReverieError, nearest
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ PART_OF_TIME = {"month", "mnth", "day", "hour", "hr", "minute", "second", "week"
 _COUNTS = {"index", "obs", "n", "unnamed", "period"}  # of rows; time only where a person says that these are series
 _SAYS_SERIES = {"series", "series_id", "unique_id", "item_id", "id"}
 TABLE = "If these are no time series, say --kind table."
+_ABLE = 6  # columns that are tried two by two
+_LONG = 4  # rows that a series has at least, on average, for a table to be taken for series
 _MOST_EXACT = 2**53
 
 
@@ -64,6 +67,18 @@ def identity_of(frame: pd.DataFrame, times: np.ndarray, time: str) -> str | None
     return None
 
 
+def _pair(frame: pd.DataFrame, times: np.ndarray, time: str) -> tuple[str, str] | None:
+    """Two columns of which each value with each is a series, within which the times rise; None where one or none is enough."""
+    if (np.diff(times) > 0).all():
+        return None
+    able = [n for n in frame.columns if n != time and _can_identify(frame[n])][:_ABLE]
+    for a, b in combinations(able, 2):
+        codes = np.asarray(frame.groupby([a, b], sort=False).ngroup(), dtype=np.int64)
+        if len(times) >= _LONG * (codes.max() + 1) and not _backwards(times, codes):
+            return a, b
+    return None
+
+
 def of_frame(frame: pd.DataFrame, source: str, time: str | None = None, identity: str | None = None) -> Found:
     """Series of a long table. time, identity: its columns, found where they are not said; without time rows are steps.
 
@@ -81,6 +96,11 @@ def of_frame(frame: pd.DataFrame, source: str, time: str | None = None, identity
     if identity is None:
         identity = (
             identity_of(frame, times, time) if time else next((n for n in frame if n.lower() in _SAYS_SERIES), None)
+        )
+    if time and identity is None and (pair := _pair(frame, times, time)):
+        raise ReverieError(
+            f"{source}: '{pair[0]}' and '{pair[1]}' together say which series a row is of; it has to be one column. Join them "
+            f"(in pandas: t['series'] = t['{pair[0]}'].astype(str) + '/' + t['{pair[1]}'].astype(str)) and remove both. {TABLE}"
         )
     codes, names = _series_of(frame, identity, source)
     if time is not None:
@@ -240,20 +260,26 @@ def _columns(
     return channels, static, notes + ([f"channels that never change: {', '.join(flat)}"] if flat else [])
 
 
-def reason(frame: pd.DataFrame) -> str | None:
+def reason(whole: pd.DataFrame) -> str | None:
     """Why a table's rows are observations of series, in words; None where nothing speaks for it.
 
     Its times rise, in all or within the values of one column, and its name says time or half of the steps are alike. A few that
-    go back in a column of both leave it a series, with a fault that reading it names.
+    go back in a column of both, or that are no times, leave it a series, with a fault that reading it names.
     """
-    for name in time_columns(frame):
+    for name in time_columns(whole):
+        here = told(whole[name])
+        if here.mean() < MOST:
+            continue
+        frame = whole[here]
         try:
             times, _ = evened(*parsed(frame[name], ""))
         except ReverieError:
             continue
         identity = identity_of(frame, times, name)
+        if identity is None and (pair := _pair(frame, times, name)):
+            return f"the times in '{name}' rise within each '{pair[0]}' of each '{pair[1]}'"
         codes = _codes(frame[identity]) if identity else np.zeros(len(frame), np.int64)
-        if len(times) < 4 * (codes.max() + 1):
+        if len(times) < _LONG * (codes.max() + 1):
             continue
         order = np.argsort(codes, kind="stable")
         parts = np.split(times[order], np.flatnonzero(np.diff(codes[order])) + 1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -52,11 +53,27 @@ class SeriesGaps(LongGaps):
         if marked is not None:
             hole = [h | (m & learned) for h, m in zip(hole, marked, strict=True)]
         made = cls(codec, windows, series, hole)
+        made.notes = made._told(mask, ahead)
         if codec.whole and (long := max(map(len, series))) > codec.length:
             raise ReverieError(
                 f"{windows.source} would be {long:,} steps long; this model learned whole series of at most {codec.length:,}."
             )
         return made
+
+    def _told(self, mask: Any, ahead: int) -> list[str]:
+        """What is filled in beside what was asked for."""
+        empty = sum(int((h & np.isnan(one.values)).sum()) for h, one in zip(self.hole, self.series, strict=True))
+        if mask is None:
+            return []
+        many = f"{len(self.series):,} series"
+        if ahead:
+            future = sum(int(h[-ahead:].sum()) for h in self.hole)
+            asked, empty = f"{ahead:,} step{'s' * (ahead > 1)} ahead of {many}", empty - future
+        else:
+            asked = f"{self.count - empty:,} known values of {many} that the mask marks"
+        return [
+            f"filled: {asked}" + f", and {empty:,} empty {self.entries} {'before' if ahead else 'beside'}" * (empty > 0)
+        ]
 
     @property
     def count(self) -> int:
@@ -138,7 +155,13 @@ class SeriesGaps(LongGaps):
                 f"q{100 * q:02.0f}": row for q, row in zip(QUANTILES, at, strict=True)
             }
 
-        return self._of_each(draws, said)
+        made = self._of_each(draws, said)
+        for about in self.codec.channels:
+            mine = (made.frame["channel"] == about["name"]).to_numpy()
+            if mine.any():
+                numbers = made.frame.columns[-2 - len(QUANTILES) :]
+                made.frame.loc[mine, numbers] = made.frame.loc[mine, numbers].round(_digits(about))
+        return made
 
     def drawn(self, draws: Sequence[Windows]) -> Rows:
         """A row for each gap: series, time, channel, and what each draw says."""
@@ -176,6 +199,13 @@ class SeriesGaps(LongGaps):
             if about.get("decimals") is not None:
                 values[:, k] = np.round(values[:, k], about["decimals"])
         return values
+
+
+def _digits(about: Mapping[str, Any]) -> int:
+    """The decimals that a statistic of a channel is worth: one more than its data has, or six digits of its range."""
+    if about["decimals"] is not None:
+        return int(about["decimals"]) + 1
+    return 6 - math.ceil(math.log10(about["knots"][-1][0] - about["knots"][0][0]))
 
 
 def _steps(mask: Any, number: str) -> int:

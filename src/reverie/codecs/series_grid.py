@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from reverie.codecs.series_items import Axis, Series
-from reverie.codecs.series_times import span_words
+from reverie.codecs.series_items import Axis, Series, Windows
+from reverie.codecs.series_times import counted, dated, span_words
 
 _NEAR = 0.05  # of a step: as far as a time may be from the grid
 _SHARE = 0.9  # of all steps, that must be whole ones
@@ -70,6 +70,26 @@ def gridded(series: Sequence[Series], axis: Axis) -> tuple[list[Series], Axis, l
     if added:
         notes.append(f"{added:,} steps of {span_words(step, axis.kind)} that the file leaves out are missing values")
     return made, axis, notes
+
+
+def on_calendar(windows: Windows, axis: Axis) -> Windows:
+    """Whole series with their dates counted as an axis counts them, where they are dates of its calendar: few may not tell it.
+
+    Five dates from Monday to Friday are days as well as working days; the weekends that a file leaves out are gaps of days.
+    """
+    own = windows.axis
+    if windows.length is not None or own.kind != "date" or axis.kind != "date" or own.calendar == axis.calendar:
+        return windows
+    made = []
+    for one in windows.series:
+        here = np.ones(len(one), bool) if one.rows is None else one.rows >= 0
+        times = counted(dated(one.times[here], own.calendar), axis.calendar)
+        if times is None:
+            return windows
+        rows = None if one.rows is None else one.rows[here]
+        made.append(replace(one, times=times, values=one.values[here], rows=rows))
+    series, found, _ = gridded(made, replace(own, calendar=axis.calendar))
+    return windows.with_series(series, axis=found)
 
 
 def _filled(one: Series, place: np.ndarray, step: float) -> tuple[Series, np.ndarray]:

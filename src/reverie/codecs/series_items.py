@@ -41,12 +41,15 @@ class Layout:
     """How a file holds series; JSON-plain.
 
     kind: "long" (a row an observation; many series where `identity` names a column), "wide" (a row a series, a column a time) or
-    "arrays" (.npz). identity: the column that says which series a row is of. columns: of the file, in its order.
+    "arrays" (.npz). identity: the column that says which series a row is of. columns: of the file, in its order. melted: of a
+    file whose rows name their channel, the columns of that name and of the value, and then all of its columns; `columns` are then
+    those with one for each channel.
     """
 
     kind: str = "long"
     identity: str | None = None
     columns: tuple[str, ...] = ()
+    melted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
@@ -27,19 +28,34 @@ DAY = 86_400.0  # seconds
 MONTH = 365.2425 * DAY / 12
 WORKDAY = 7 * DAY / 5
 _EPOCH = np.datetime64("1970-01-01", "D")
+MOST = 0.9  # of a column's cells, from which on those that are no dates are faults
 _LAST = 31  # as the day of a month: the last, whichever it is
 _SPELT = ("%Y-%m", "%Y/%m", "%m/%Y", "%Y %b", "%b %Y", "%Y %B", "%B %Y", "%b-%Y")  # months, which pandas does not guess
+_QUARTERS = ("%YQ%q", "%Y-Q%q", "%Y Q%q", "%Y/Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y")  # %q is ours, no library's
 _OFFSET = re.compile(r"(.*\d:\d\d.*?)(Z|[+-]\d\d:?\d\d)")  # a time of day, then where on earth
 
 
 def is_date(column: pd.Series) -> bool:
-    """Whether a column holds dates: as its type, or as words of which the first is written like one."""
+    """Whether a column holds dates: as its type, or as words of which the first, or nine in ten, are written like one."""
     pd = pandas()
     if pd.api.types.is_datetime64_any_dtype(column):
         return True
     if pd.api.types.is_numeric_dtype(column) or not len(words := column.dropna()):
         return False
-    return bool(_formats(str(words.iloc[0])))
+    return bool(_formats(str(words.iloc[0]))) or bool(_likely(words) and told(words).mean() >= MOST)
+
+
+def told(column: pd.Series) -> np.ndarray:
+    """Which cells tell a time, (N,) bool: numbers, or words that are dates in the one format that most of them have."""
+    pd = pandas()
+    there = column.notna().to_numpy()
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return there
+    if pd.api.types.is_numeric_dtype(column):
+        return there & np.isfinite(column.to_numpy(dtype=np.float64, na_value=np.nan))
+    words = column.astype(str)
+    found = [there & _dates(words, format).notna().to_numpy() for format in _likely(column.dropna())]
+    return max(found, key=np.sum, default=np.zeros(len(column), bool))
 
 
 def parsed(column: pd.Series, source: str) -> tuple[np.ndarray, Axis]:
@@ -60,6 +76,8 @@ def parsed(column: pd.Series, source: str) -> tuple[np.ndarray, Axis]:
         dates = _dates(column.astype(str), "%Y%m%d")
         if dates.notna().all():
             return _seconds(dates, source), Axis(name, "date", "%Y%m%d", dtype)
+        if dates.notna().mean() >= MOST:
+            _format(column.astype(str), source, ("%Y%m%d",))
     return times, Axis(name, "number", None, dtype)
 
 
@@ -68,12 +86,40 @@ def evened(times: np.ndarray, axis: Axis) -> tuple[np.ndarray, Axis]:
     calendar = _calendar(times) if axis.kind == "date" else ""
     if not calendar:
         return times, axis
+    even = counted(times, calendar)
+    assert even is not None  # `_calendar` names one that the dates keep
+    return even, replace(axis, calendar=calendar)
+
+
+def counted(times: np.ndarray, calendar: str) -> np.ndarray | None:
+    """Seconds since 1970 as an axis of a calendar has them; None where some are no dates of it."""
+    if not calendar:
+        return times
     days = _EPOCH + (times // DAY).astype(np.int64)
     if calendar == "workdays":
         even = np.busday_count(_EPOCH, days) * WORKDAY
     else:
         even = days.astype("datetime64[M]").astype(np.int64) * MONTH
-    return even, replace(axis, calendar=calendar)
+    return even if (dated(even, calendar) == times).all() else None
+
+
+def iso(time: float, calendar: str) -> str:
+    """One time of such an axis as ISO 8601 has its date."""
+    return str(np.datetime64(round(float(dated(np.array([time]), calendar)[0]) * 1000), "ms"))
+
+
+def of_iso(date: str, calendar: str) -> float:
+    """The same back; ValueError for what is no date, or none of the calendar."""
+    even = counted(np.array([np.datetime64(date, "ms").astype(np.int64) / 1e3]), calendar)
+    if even is None:
+        raise ValueError(f"{date} is not {calendar_words(calendar)}")
+    return float(even[0])
+
+
+def calendar_words(calendar: str) -> str:
+    """What each date of a calendar is."""
+    day = calendar.partition(":")[2]
+    return "a working day" if not day else f"the {'last' if day == str(_LAST) else day + '.'} of a month"
 
 
 def times_written(times: np.ndarray, axis: Axis) -> pd.Series:
@@ -84,10 +130,13 @@ def times_written(times: np.ndarray, axis: Axis) -> pd.Series:
     if axis.kind == "number":
         whole = axis.dtype.lower().startswith(("int", "uint"))
         return pd.Series(np.round(times) if whole else times, name=axis.name).astype(axis.dtype)
-    micro = np.round((_uneven(times, axis.calendar) + _offset(axis.format)) * 1e6).astype("datetime64[us]")
+    micro = np.round((dated(times, axis.calendar) + _offset(axis.format)) * 1e6).astype("datetime64[us]")
     dates = pd.Series(micro, name=axis.name)
     if axis.dtype == "date":
         return dates.dt.date
+    if axis.format is not None and "%q" in axis.format:
+        written = [d.strftime(axis.format.replace("%q", str(d.quarter))) for d in dates]
+        return pd.Series(written, name=axis.name).astype(axis.dtype)
     if axis.format is not None:
         return dates.dt.strftime(axis.format).astype(axis.dtype)
     return (dates.dt.tz_localize("UTC") if "," in axis.dtype else dates).astype(axis.dtype)
@@ -127,8 +176,8 @@ def _calendar(times: np.ndarray) -> str:
     return ""
 
 
-def _uneven(times: np.ndarray, calendar: str) -> np.ndarray:
-    """Seconds since 1970 of what `evened` counted."""
+def dated(times: np.ndarray, calendar: str) -> np.ndarray:
+    """Seconds since 1970 of what `counted` made of them."""
     if not calendar:
         return times
     if calendar == "workdays":
@@ -152,10 +201,10 @@ def _seconds(dates: pd.Series, source: str) -> np.ndarray:
     return np.asarray(micro.to_numpy().astype("datetime64[us]").astype(np.int64) / 1e6)
 
 
-def _format(words: pd.Series, source: str) -> str:
+def _format(words: pd.Series, source: str, formats: Sequence[str] = ()) -> str:
     """The one format that all dates are written in; where two are possible, that in which more of them rise."""
     found: list[tuple[int, int, str]] = []
-    for format in _formats(str(words.iloc[0])):
+    for format in formats or _likely(words):
         dates = _dates(words, format)
         forward = int((np.diff(dates.to_numpy().astype(np.int64)) > 0).sum())
         found.append((int(dates.isna().sum()), -forward, format))
@@ -163,12 +212,24 @@ def _format(words: pd.Series, source: str) -> str:
         raise ReverieError(f"{source}, row 2, column '{words.name}': '{words.iloc[0]}' is no date. Mend the cell.")
     bad, _, format = min(found, key=lambda one: one[:2])
     if bad:
-        row = int(np.flatnonzero(_dates(words, format).isna())[0])
+        gone = _dates(words, format).isna().to_numpy()
+        row, good = int(np.argmax(gone)), words.iloc[int(np.argmin(gone))]
+        where = f"{source}, row {row + 2}, column '{words.name}': '{words.iloc[row]}'"
+        if _formats(words.iloc[row]):  # a date, in another way
+            raise ReverieError(
+                f"{where} is no date written {format}, as {good} is. Write all dates in one way, in one time zone."
+            )
         raise ReverieError(
-            f"{source}, row {row + 2}, column '{words.name}': '{words.iloc[row]}' is no date written {format}, as the first "
-            f"({words.iloc[0]}) is. Write all dates in one way, in one time zone."
+            f"{where} is no date, where {len(words) - bad:,} of {len(words):,} rows have one, such as {good}. Mend the cell, or "
+            "remove the row."
         )
     return format
+
+
+def _likely(words: pd.Series) -> list[str]:
+    """The formats in which the first, the middle or the last of some words could be dates."""
+    few = words.iloc[[0, len(words) // 2, -1]] if len(words) else words
+    return list(dict.fromkeys(format for word in few for format in _formats(str(word))))
 
 
 @lru_cache(1024)
@@ -178,6 +239,8 @@ def _formats(cell: str) -> tuple[str, ...]:
 
     if not any(c.isdigit() for c in cell):
         return ()
+    if found := [f for f in _QUARTERS if re.fullmatch(_pattern(f), cell)]:
+        return tuple(found)
     zone = _OFFSET.fullmatch(cell)
     plain, offset = zone.groups() if zone else (cell, "")
     with warnings.catch_warnings():
@@ -196,7 +259,17 @@ def _is_written(cell: str, format: str) -> bool:
         return False
 
 
+def _pattern(quarters: str) -> str:
+    return quarters.replace("%Y", r"(?P<year>[12]\d{3})").replace("%q", "(?P<quarter>[1-4])")
+
+
 def _dates(words: pd.Series, format: str) -> pd.Series:
+    if "%q" in format:  # as the first month of each
+        found = words.str.extract(f"^{_pattern(format)}$")
+        words, format = (
+            found["year"] + "-" + (found["quarter"].astype("float") * 3 - 2).astype("Int64").astype(str),
+            "%Y-%m",
+        )
     return pandas().to_datetime(words, format=format, errors="coerce")
 
 

@@ -50,10 +50,10 @@ def steps_of(columns: Sequence[str]) -> Steps | None:
         [c for c, _ in found], np.array([float(k) for _, k in found]), Axis("step", "number", None, "int64"),
         says_time(before) or bool(_HOURS & {*re.findall("[a-z]+", before.lower())}) or after.lower() in PART_OF_TIME,
     )  # fmt: skip
-    if numbered is not None and len(numbered.columns) >= 2:
-        return numbered
     pd = pandas()
     dated = [c for c in columns if is_date(pd.Series([c]))]
+    if numbered is not None and len(numbered.columns) >= max(2, len(dated)):
+        return numbered
     if len(dated) < 2:
         return None
     try:

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from PIL import Image
+    from PIL.ImageFont import FreeTypeFont
 
 _GAP, _PAPER = 2, 255
 _CELL = 48  # small pictures are enlarged, by a whole factor, to about this many pixels
+
+
+@lru_cache
+def font(size: int) -> FreeTypeFont:
+    """DejaVu Sans, which has the letters of all of Europe and comes with matplotlib."""
+    from matplotlib import get_data_path
+    from PIL import ImageFont
+
+    return ImageFont.truetype(f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf", size)
 
 
 def grid(
@@ -22,7 +33,7 @@ def grid(
 
     labels: one for each, written under it. Transparent parts show a checkerboard.
     """
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
     columns = columns or math.ceil(math.sqrt(len(pictures)))
     rows = math.ceil(len(pictures) / columns)
@@ -31,14 +42,14 @@ def grid(
     text = 12 if labels else 0
     cell_h, cell_w = height * scale + text + _GAP, width * scale + _GAP
     sheet = Image.new("RGB", (columns * cell_w + _GAP, rows * cell_h + _GAP), (_PAPER,) * 3)
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=10)
+    draw, letters = ImageDraw.Draw(sheet), font(9)
     for k, picture in enumerate(pictures):
         left, top = _GAP + (k % columns) * cell_w, _GAP + (k // columns) * cell_h
         big = np.repeat(np.repeat(on_paper(picture), scale, 0), scale, 1)
         sheet.paste(Image.fromarray(big), (left, top))
         if labels:
             draw.text(
-                (left, top + height * scale), labels[k][: max(3, width * scale // 6)], fill=(90, 90, 90), font=font
+                (left, top + height * scale), labels[k][: max(3, width * scale // 6)], fill=(90, 90, 90), font=letters
             )
     return sheet
 

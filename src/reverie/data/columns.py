@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from reverie.codecs.series_times import iso
 from reverie.data import pictures
 from reverie.errors import ReverieError
 
@@ -105,13 +106,17 @@ class Numbers(Column):
 
 @dataclass(frozen=True)
 class Starts(Column):
-    """When each series begins. values: (N,) float64, seconds since 1970. step: seconds between two steps. steps: how many."""
+    """When each series begins. values: (N,) float64, seconds since 1970. step: seconds between two steps. steps: how many.
+
+    calendar: what the seconds count, where that is working days or months: see `codecs.series_times`.
+    """
 
     kind: ClassVar[str] = "start"
 
     values: np.ndarray
     step: float
     steps: int
+    calendar: str = ""
 
     def __len__(self) -> int:
         """How many items it is of."""
@@ -123,7 +128,7 @@ class Starts(Column):
 
     def plain(self) -> list[Any]:
         """The date of each, as ISO 8601 has it, None where there is none."""
-        return [None if math.isnan(v) else str(np.datetime64(round(v * 1e3), "ms")) for v in self.values.tolist()]
+        return [None if math.isnan(v) else iso(v, self.calendar) for v in self.values.tolist()]
 
 
 @dataclass(frozen=True)

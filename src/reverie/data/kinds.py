@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from reverie.codecs import files, series_arrays, series_files
-from reverie.codecs.rows import SEPARATORS
+from reverie.codecs.rows import SEPARATORS, marked
 from reverie.errors import ReverieError
 
 if TYPE_CHECKING:
@@ -62,7 +62,10 @@ def _first_rows(path: Path) -> pd.DataFrame | None:
             head = next(ParquetFile(path).iter_batches(series_files.HEAD)).to_pandas()
         else:
             with path.open("rb") as file:
-                text = file.read(_HEAD).decode("utf-8-sig", errors="ignore")
+                data = file.read(_HEAD)
+            if marked(data):
+                return None
+            text = data.decode("utf-8-sig", errors="ignore")
             whole = text[: text.rfind("\n") + 1] or text  # the last row may be cut off
             separator = max(SEPARATORS, key=text.split("\n", 1)[0].count)
             head = pd.read_csv(io.StringIO(whole), sep=separator, nrows=series_files.HEAD)
@@ -121,6 +124,8 @@ def _in_archive(path: Path) -> Guess | None:
 
 def _in_text(path: Path, head: bytes) -> Guess | None:
     """Text whose lines all hold the same number of a separator is a table, whatever it is called."""
+    if encoding := marked(head):
+        return Guess("table", path, f"text in {encoding}")
     if b"\0" in head or files.sniff(head[:32]) is not None:
         return None
     try:

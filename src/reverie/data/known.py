@@ -14,6 +14,7 @@ from torch import Tensor
 from reverie import registry
 from reverie.codecs import Codec
 from reverie.codecs.image import ImageCodec
+from reverie.codecs.series_times import calendar_words, iso, of_iso
 from reverie.data.columns import Column, Labels, Numbers, Pictures, Starts
 from reverie.errors import ReverieError, nearest
 from reverie.example import Condition
@@ -228,7 +229,7 @@ class KnownStart(KnownVector):
 
     cos and sin of 2 pi (time / period), for every period of at least two steps that training saw a twentieth of: 2 K planes of
     the length of the series. step: seconds from a step to the next. low, high: first and last start of training, in seconds since
-    1970.
+    1970. calendar: what these count, see `Starts`.
     """
 
     kind: ClassVar[str] = "start"
@@ -237,17 +238,19 @@ class KnownStart(KnownVector):
     steps: int
     low: float
     high: float
+    calendar: str = ""
 
     @classmethod
     def fit(cls, column: Starts, name: str, size: tuple[int, int]) -> KnownStart:
         """The range of the starts."""
         known = column.values[~np.isnan(column.values)]
-        return cls(column.step, column.steps, float(known.min()), float(known.max()))
+        return cls(column.step, column.steps, float(known.min()), float(known.max()), column.calendar)
 
     @classmethod
     def from_json(cls, about: dict[str, Any]) -> KnownStart:
         """Read what `to_json` wrote."""
-        made = cls(float(about["step"]), int(about["steps"]), float(about["low"]), float(about["high"]))
+        limits = float(about["low"]), float(about["high"])
+        made = cls(float(about["step"]), int(about["steps"]), *limits, str(about.get("calendar", "")))
         if not (0 < made.step < math.inf and made.steps > 0 and -math.inf < made.low <= made.high < math.inf):
             raise ValueError(f"starts from {made.low} to {made.high}, a step every {made.step} s")
         return made
@@ -272,15 +275,20 @@ class KnownStart(KnownVector):
         return Condition.of(torch.from_numpy(np.stack(waves, 1).astype(np.float32)), told)
 
     def number(self, value: Any, name: str) -> float:
-        """A date as ISO 8601 has it, in seconds since 1970."""
+        """A date as ISO 8601 has it, in seconds since 1970, as the calendar counts them."""
         try:
-            return float(np.datetime64(str(value), "ms").astype(np.int64)) / 1e3
+            return of_iso(str(value), self.calendar)
         except ValueError as error:
-            raise ReverieError(f"{name} = {value}: give a date, such as 2024-03-31 or 2024-03-31T06:30.") from error
+            such = "give a date, such as 2024-03-31 or 2024-03-31T06:30"
+            if self.calendar:
+                such = (
+                    f"give a date that is {calendar_words(self.calendar)}, such as {iso(self.high, self.calendar)[:10]}"
+                )
+            raise ReverieError(f"{name} = {value}: {such}.") from error
 
     def column(self, vector: Tensor) -> Starts:
         """Seconds as a column."""
-        return Starts(vector.numpy(), self.step, self.steps)
+        return Starts(vector.numpy(), self.step, self.steps, self.calendar)
 
     def apart(self, rows: Tensor, value: Tensor) -> Tensor:
         """Squared distance in windows; items without a start are far."""
@@ -300,7 +308,8 @@ class KnownStart(KnownVector):
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
-        return {"kind": self.kind, "step": self.step, "steps": self.steps, "low": self.low, "high": self.high}
+        return {"kind": self.kind, "step": self.step, "steps": self.steps, "low": self.low, "high": self.high,
+                "calendar": self.calendar}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ from reverie.errors import ReverieError, nearest
 LONGEST = 128  # steps up to which series are learned whole
 WINDOW = 96  # steps of a window, unless a person says how many
 MOST = 20_000  # windows
+_FEW_ITEMS = 50  # windows, below which a person is told of a smaller one
+_LEAST = 8  # steps of a window that is advised
 _FEW = 20  # distinct whole numbers, up to which they are classes
 
 
@@ -36,6 +38,7 @@ def read_series(
     """
     read, notes = series_files.found(found.place)
     windows, cut = _cut(read, window)
+    cut += [] if window else _hint(windows)
     told, places, said = _told(windows, label_from, condition)
     windows = replace(windows, told=places)
     return Data(
@@ -84,6 +87,17 @@ def _cut(windows: Windows, wish: str | None) -> tuple[Windows, list[str]]:
     return made, notes
 
 
+def _hint(windows: Windows) -> list[str]:
+    """A smaller window, where there are few items and it would make more."""
+    lengths = np.array([len(one) for one in windows.series])
+    smaller = max(min(int(lengths.max()), windows.length or MOST) // 4, _LEAST)
+    more = int(np.maximum(lengths - smaller + 1, 0).sum())
+    if len(windows) >= _FEW_ITEMS or more <= 2 * len(windows):
+        return []
+    what = "whole series" if windows.length is None else f"window{'s' * (len(windows) > 1)}"
+    return [f"only {len(windows):,} {what} to learn from: --window {smaller} makes {more:,} shorter ones"]
+
+
 def _steps(wish: str) -> int:
     if not wish.isdecimal() or int(wish) < 2:
         raise ReverieError(f"--window {wish}: give a number of steps, such as {WINDOW}, or all.")
@@ -106,7 +120,7 @@ def _own(windows: Windows) -> dict[str, Column]:
         found[LENGTH] = Numbers(lengths)
     if windows.axis.kind == "date":
         starts = np.array([one.times[0] for one in windows])
-        found[START] = Starts(starts, windows.axis.step, int(lengths.max()))
+        found[START] = Starts(starts, windows.axis.step, int(lengths.max()), windows.axis.calendar)
     return found
 
 

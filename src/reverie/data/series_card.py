@@ -88,7 +88,7 @@ def about(c: dict[str, Any]) -> str:
     parts += [memory_words(c)]
     parts += [f"flat for {c['flat']:,} steps at the longest"] if c["flat"] > 1 else []
     parts += [f"{c['outliers']:,} outliers"] if c["outliers"] else []
-    return ", ".join([*parts, drift_words(c)])
+    return ", ".join([*parts, *([] if c["drift"] is None else [drift_words(c)])])
 
 
 def memory_words(c: dict[str, Any]) -> str:
@@ -161,8 +161,8 @@ def _channel(windows: Windows, k: int) -> dict[str, Any]:
     """One channel: its range, mean and sd, missing values, what its past tells, outliers and how it drifts.
 
     flat: the longest run of one value, in steps. autocorrelation: at one step. season: the lag at which it is highest again, None
-    where there is none. outliers: values more than 3 interquartile ranges beyond a quartile (Tukey 1977: far out). drift: mean of
-    the last third of each series less that of the first, in sd, the mean over series.
+    where there is none. outliers: values more than 3 interquartile ranges beyond a quartile (Tukey 1977: far out). drift: see
+    `_drift`, in sd.
     """
     each = [one.values[:, k] for one in windows.series]
     every = np.concatenate(each)
@@ -187,7 +187,7 @@ def _channel(windows: Windows, k: int) -> dict[str, Any]:
         "autocorrelation": float(lags[0]) if len(lags) else 0.0,
         "season": season(lags, windows.axis),
         "outliers": int(((seen < low - far) | (seen > high + far)).sum()) if far > 0 else 0,
-        "drift": _drift(each) / sd,
+        "drift": None if (drift := _drift(windows, each)) is None else drift / sd,
     }
 
 
@@ -230,14 +230,30 @@ def _flat(x: np.ndarray) -> int:
     return int(_runs(np.diff(x) == 0).max(initial=0)) + 1
 
 
-def _drift(each: list[np.ndarray]) -> float:
-    found = []
-    for x in each:
-        third = len(x) // 3
-        first, last = x[:third], x[len(x) - third :]
-        if (~np.isnan(first)).any() and (~np.isnan(last)).any():
-            found.append(float(np.nanmean(last) - np.nanmean(first)))
-    return float(np.mean(found)) if found else 0.0
+def _drift(windows: Windows, each: list[np.ndarray]) -> float | None:
+    """Mean of the last third less that of the first: of each series, or of short ones that begin at many dates, in their order.
+
+    None where times only count the steps of each series: that an hour of the day is not like another is no drift.
+    """
+    starts = np.array([one.times[0] for one in windows.series])
+    if windows.length is None and len(each) > 1:
+        counted = windows.layout.kind == "wide" or np.isin(starts, (0, 1)).all()
+        if windows.axis.kind == "index" or (windows.axis.kind == "number" and counted):
+            return None
+        if 2 * len(np.unique(starts)) > len(starts):
+            found = [np.nanmean(x) if (~np.isnan(x)).any() else np.nan for x in each]
+            return _rise(np.array(found)[np.argsort(starts, kind="stable")])
+    rises = [rise for x in each if (rise := _rise(x)) is not None]
+    return float(np.mean(rises)) if rises else 0.0
+
+
+def _rise(x: np.ndarray) -> float | None:
+    """Mean of the last third of some values less that of the first; None where a third is empty."""
+    third = len(x) // 3
+    first, last = x[:third], x[len(x) - third :]
+    if not (~np.isnan(first)).any() or not (~np.isnan(last)).any():
+        return None
+    return float(np.nanmean(last) - np.nanmean(first))
 
 
 def _split(data: Data) -> dict[str, Any]:

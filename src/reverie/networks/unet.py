@@ -207,15 +207,22 @@ class UNet(Network):
         """What is known of the item, and what it says of the rest, each (B, C, *)."""
         if self.gaussian is not None:
             n = torch.exp(4 * level)
-            given = None if told is None or not bool(told.present.any()) else told.value
-            if given is not None and told is not None and not bool(told.present.all()):
-                given = torch.where(told.present[:, None], given, torch.nan)
-            return list(self.gaussian(x * torch.hypot(n, self.sigma_data)[:, None, None], n, given))
+            return list(self.gaussian(x * torch.hypot(n, self.sigma_data)[:, None, None], n, self._given(told)))
         value = torch.full_like(x, torch.nan) if told is None else told.value.view(x.shape).to(x)
         if told is not None:
             value = torch.where(told.present.view(-1, *[1] * (x.ndim - 1)), value, torch.nan)
         known = ~value.isnan()
         return [torch.where(known, value, 0), known.to(x)]
+
+    def _given(self, told: Condition | None) -> Tensor | None:
+        """What is told (B, *), NaN where nothing is; the same object at each step of a walk, by which what is kept is found."""
+        if told is None or (not self.training and not bool(told.present.any())):
+            return None
+        if not self.training and bool(
+            told.present.all()
+        ):  # in training no value is asked for: memory is foretold without any
+            return told.value
+        return torch.where(told.present[:, None], told.value, torch.nan)
 
     def _on_gaussian(self, out: Tensor, x: Tensor, level: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
         """The F for which x0_hat = c_skip x_t + c_out F is mean + deviation * out; `out` itself where F is not asked for."""

@@ -32,7 +32,7 @@ EXAMPLES = (
 class _End(NamedTuple):
     """Where a way begins or ends: what it was asked as, its latent (1, C, *), and the item (1, C, *) if one was given.
 
-    of, value: the condition that it is a value of, if it is one.
+    of, value: the condition that it is a value of, if it is one. own: what an item that was given tells of itself.
     """
 
     name: str
@@ -40,6 +40,7 @@ class _End(NamedTuple):
     x: Tensor | None = None
     of: str | None = None
     value: str = ""
+    own: dict[str, Any] | None = None
 
 
 def interpolate(
@@ -61,25 +62,27 @@ def interpolate(
 
     z_f = (sin((1 - f) w) z_a + sin(f w) z_b) / sin(w), w the angle between them. Between labels (or pictures that are
     told) the latent stays and the prediction goes over, x0_hat = (1 - f) x0_hat_a + f x0_hat_b; between numbers each frame is
-    told its own, (1 - f) a + f b. Deterministic. No guidance. Raises ReverieError for ends that do not fit the model or each
-    other.
+    told its own, (1 - f) a + f b. What items tell of themselves, such as when a series starts, each end is told; where they
+    differ the prediction goes over, and a frame is written with what the nearer end tells. Deterministic. No guidance. Raises
+    ReverieError for ends that do not fit the model or each other.
     """
     import torch
 
     from reverie.samples import told_plainly
     from reverie.tasks.parts.items import Items
-    from reverie.tasks.parts.latents import Solver, carried
+    from reverie.tasks.parts.latents import Solver
     from reverie.tasks.parts.needs import gaussian
     from reverie.tasks.parts.provenance import origin
-    from reverie.tasks.parts.told import stated, wish
+    from reverie.tasks.parts.told import stated
 
     gaussian(model, COMMAND)
     if frames < 2:
         raise ReverieError(f"--frames {frames}: a way has two ends; give a whole number from 2.")
     solver, said = Solver.of(steps, tolerance), stated(model, frames, label, condition)
-    told = wish(model, frames, said)
-    first, last = told.some(slice(0, 1)), told.some(slice(frames - 1, frames))
-    ends = [_end(model, what, solver, at, seed) for what, at in ((a, first), (b, last))]
+    ends = [
+        _end(model, what, solver, {k: v[at : at + 1] for k, v in said.items()}, seed)
+        for what, at in ((a, 0), (b, frames - 1))
+    ]
     of = ends[0].of
     if of != ends[1].of:
         raise ReverieError(
@@ -93,11 +96,11 @@ def interpolate(
     if of is not None:
         told, x = _across(model, of, [end.value for end in ends], said, share, z, solver, on_step)
     else:
-        x = carried(model, solver.down, z, told.cond, frames, on_step)
+        told, x = _along(model, ends, said, share, z, solver, on_step)
     about = {**origin(COMMAND, model), "a": ends[0].name, "b": ends[1].name, "seed": seed, **solver.to_json()}
     facts = [{**about, "share": f, **told_plainly(told.at(k))} for k, f in enumerate(share.tolist())]
     captions = ["A", *(f"{f:.2f}" for f in share.tolist()[1:-1]), "B"]
-    made = model.codec.decode_all(x.numpy())
+    made = model.codec.with_conditions(model.codec.decode_all(x.numpy()), told.values)
     names = [f"frame-{k:04d}" for k in range(frames)]
     lines = [
         f"{frames} frames from {ends[0].name} to {ends[1].name}, {solver.words}",
@@ -141,10 +144,27 @@ def _across(
     return wish(model, frames, said), carried(model, lambda _, z: solver.down(between, z), z, {}, frames, on_step)
 
 
-def _end(model: Model, what: Any, solver: Solver, told: Asked, seed: int) -> _End:
-    """Read one end of the way."""
-    from reverie.tasks.parts.inputs import read_inputs
+def _along(
+    model: Model, ends: list[_End], said: dict[str, list[str]], share: Tensor, z: Tensor, solver: Solver,
+    on_step: Callable[[Step], None] | None,
+) -> tuple[Asked, Tensor]:  # fmt: skip
+    """The same from one item or seed to another: a seed is told what the item at the other end tells."""
+    from reverie.tasks.parts.latents import Between, carried
+    from reverie.tasks.parts.told import wish
+
+    frames, (a, b) = len(share), (ends[0].own or ends[1].own or {}, ends[1].own or ends[0].own or {})
+    told = wish(model, frames, said | {name: [(a if f < 0.5 else b)[name] for f in share.tolist()] for name in a})
+    if a == b:
+        return told, carried(model, solver.down, z, told.cond, frames, on_step)
+    first, last = (wish(model, frames, said | {name: [own[name]] * frames for name in own}).cond for own in (a, b))
+    between = Between(model, first, last, share)
+    return told, carried(model, lambda _, z: solver.down(between, z), z, {}, frames, on_step)
+
+
+def _end(model: Model, what: Any, solver: Solver, said: dict[str, list[str]], seed: int) -> _End:
+    """Read one end of the way; said: what a person states of it."""
     from reverie.tasks.parts.latents import carried
+    from reverie.tasks.parts.told import read_known, wish
 
     kind, colon, word = what.partition(":") if isinstance(what, str) and not Path(what).exists() else ("", "", "")
     if colon and kind == "seed":
@@ -156,11 +176,14 @@ def _end(model: Model, what: Any, solver: Solver, told: Asked, seed: int) -> _En
     if colon:
         known = f"did you mean {nearest(kind, ['seed', *model.conditions])}?"
         raise ReverieError(f"There is no file {what}, and no condition '{kind}' in this model; {known}")
-    given = read_inputs(model.codec, what)
+    given, names = read_known(model, what, said, condition_from=None if model.codec.brings else "none")
     if len(given) != 1:
         raise ReverieError(f"{what} holds {len(given)} items; an end of the way is one. Name one file.")
-    z = carried(model, solver.up, given.x, told.cond)
-    return _End(str(what) if isinstance(what, str | Path) else given.names[0], z, given.x)
+    own = {name: given.told[name][0] for name in names}
+    z = carried(
+        model, solver.up, given.x, wish(model, 1, {**said, **{name: [value] for name, value in own.items()}}).cond
+    )
+    return _End(str(what) if isinstance(what, str | Path) else given.names[0], z, given.x, own=own)
 
 
 def _noise(model: Model, seed: int) -> Tensor:

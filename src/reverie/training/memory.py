@@ -62,7 +62,7 @@ def training_memory(denoiser: Learned, example: Example, accumulate: int = 1) ->
     person's own that cannot be walked without numbers.
     """
     eps = denoiser.process.draw(Noise.of(0, count(example.x0)), example.x0)
-    meta, where = copy.deepcopy(denoiser).to("meta"), torch.device("meta")
+    meta, where = copy.deepcopy(denoiser).to("meta").train(), torch.device("meta")
     x, eps = example.to(where), each(lambda e: e.to(where), eps)
     t = torch.full((count(example.x0),), 0.5, dtype=torch.float64)
     try:

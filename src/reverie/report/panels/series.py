@@ -118,7 +118,7 @@ class SeriesPanel(Panel):
 
     def tile_width(self, codec: Codec) -> int:
         """Width in CSS pixels at which a picture of an item is shown."""
-        return 220
+        return 260
 
     def data_page(self, data: Data, card: dict[str, Any]) -> str:
         """One page about data, as HTML text."""

@@ -119,12 +119,15 @@ class Findings:
     def save(self, folder: Path, about: dict[str, Any]) -> list[Path]:
         """Write found.csv (name, score, p, flagged, near), found.json with all settings, and a heat map of each item.
 
-        Of items that share a file also that file, with the error of each place beside it, 1 for what is usual.
+        Of items that share a file also that file, with the error of each place beside it, 1 for what is usual. Where `folder` is
+        called as such a file, that file alone, with score, p, flagged and knn5 of its part beside each place, and the settings.
         """
         from reverie.pictures import save_sheet
         from reverie.tasks.parts.items import plain_name
 
         folder, table = Path(folder), io.StringIO()
+        if self.codec.together and folder.suffix.lower() in self.codec.suffixes:
+            return self._save_file(free_file(folder, self.codec), about)
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(["name", "score", "p", "flagged", "knn5", "nearest_label", "heat"])
         from PIL import Image
@@ -136,23 +139,34 @@ class Findings:
             label = self.classes[self.errors.label[k]] if self.classes else ""
             writer.writerow([self.given.names[k], *numbers, label, place.as_posix()])
         files.write_text(folder / "found.csv", table.getvalue())
+        files.write_json(folder / "found.json", self._figures(about))
+        made = [folder / "found.csv", folder / "found.json"]
+        if not self.codec.together:
+            return made
+        return [*made, self._places(folder / f"places{self.codec.suffixes[0]}")]
+
+    def _figures(self, about: dict[str, Any]) -> dict[str, Any]:
         own, near, which = self.aurocs
-        figures = {
+        settings = {"reverie": reverie.__version__, **self.settings, **about}
+        return settings | {
             "auroc": vars(own), "auroc_knn5": vars(near), "compared": which, "false_positives": vars(self.seen),
             "calibrated_on": len(self.calibration.scores),
         }  # fmt: skip
-        settings = {"reverie": reverie.__version__, **self.settings, **about}
-        files.write_json(folder / "found.json", {**settings, **figures})
-        return [folder / "found.csv", folder / "found.json", *self._places(folder)]
 
-    def _places(self, folder: Path) -> list[Path]:
-        """The items' own file with the error of each place, for kinds that have one."""
-        if not self.codec.together:
-            return []
+    def _save_file(self, place: Path, about: dict[str, Any]) -> list[Path]:
+        """The items' own file with all that was found beside each place, and the settings as JSON beside it."""
+        own = {"score": self.scores, "p": self.p, "flagged": self.flagged.astype(float), "knn5": self.near}
+        path = self._places(place, own)
+        files.write_json(path.with_suffix(".json"), self._figures(about))
+        return [path, path.with_suffix(".json")]
+
+    def _places(self, place: Path, own: dict[str, np.ndarray] | None = None) -> Path:
+        """The items' own file with the error of each place, and what each item has of its own (N,), by name."""
         assert isinstance(self.errors, Errors)
         assert isinstance(self.calibration, Errors)
-        items = self.codec.annotated(self.given.items, {"error": self.errors.heat(self.calibration)})
-        return [self.codec.write(items, folder / f"places{self.codec.suffixes[0]}")]
+        heat = self.errors.heat(self.calibration)
+        spread = {name: np.broadcast_to(values[:, None], heat.shape) for name, values in (own or {}).items()}
+        return self.codec.write(self.codec.annotated(self.given.items, {"error": heat, **spread}), place)
 
     def _heat(self) -> np.ndarray:
         """(N, H, W, 3) uint8: dark where the error is as among normal items or less, bright where it is 5 times that."""
@@ -161,10 +175,11 @@ class Findings:
         assert isinstance(self.errors, Errors)
         assert isinstance(self.calibration, Errors)
         heat = self.errors.heat(self.calibration)
-        if heat.ndim == 2:  # one row of a place's errors, as a strip as wide as its picture
-            wide = self.codec.picture(self.given.items[0]).shape[1]
+        if heat.ndim == 2:  # one row of a place's errors, as a strip as wide as the item is in its picture
+            wide = self.codec.picture(self.given.items[0]).shape[1] - sum(self.codec.margins)
             heat = np.repeat(heat[:, None, np.arange(wide) * heat.shape[1] // wide], _STRIP, 1)
-        return (colormaps["inferno"](np.clip(heat / _HOTTEST, 0, 1))[..., :3] * 255).round().astype(np.uint8)
+        shown = (colormaps["inferno"](np.clip(heat / _HOTTEST, 0, 1))[..., :3] * 255).round().astype(np.uint8)
+        return np.pad(shown, ((0, 0), (0, 0), self.codec.margins, (0, 0)), constant_values=255)
 
 
 @dataclass

@@ -125,6 +125,7 @@ def _read_together(codec: Codec, given: Any, label_from: str, condition: str | N
         from reverie.data.source import read
 
         data = read(given, label_from=label_from, condition=condition, kind=codec.kind, window=codec.cut and "all")
+        data = replace(data, items=codec.gathered(data.items))
     else:
         items = codec.gathered(given)
         data = Data(items, [f"input[{k}]" for k in range(len(items))], kind=codec.kind, source="input")
