@@ -47,7 +47,8 @@ def nearest(a: np.ndarray, b: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarra
         indices, least = np.concatenate([indices, found + first], 1), np.concatenate([least, d2s], 1)
         if first:
             kept = np.argpartition(least, min(k, least.shape[1]) - 1, axis=1)[:, :k]
-            indices, least = (np.take_along_axis(x, kept, axis=1) for x in (indices, least))
+            indices = np.take_along_axis(indices, kept, axis=1)
+            least = np.take_along_axis(least, kept, axis=1)
     distances = np.empty((len(a), k))
     for rows in blocks(len(a), k * a.shape[1]):
         difference = a[rows, None].astype(np.float64) - b[indices[rows]]
