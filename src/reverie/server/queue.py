@@ -7,8 +7,8 @@
        |            canceled <--- a wish to cancel, once the worker gives back or is lost
        `---- give_back, reap, fail(again) ----'
 
-Each function runs in the caller's transaction (`Database.writing`). A claim carries the job's fence, an integer that grows with each claim:
-whoever comes with an older one has lost the job, and LostLease says so before anything is changed.
+Each function runs in the caller's transaction (`Database.writing`). A claim carries the job's fence, an integer that grows with
+each claim: whoever comes with an older one has lost the job, and LostLease says so before anything is changed.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from sqlalchemy import Select, delete, func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from reverie.errors import ReverieError
@@ -78,19 +78,15 @@ class Claim:
     attempt: int
 
 
-class Kept(Protocol):
-    """A file that is whole and in its last place, to be announced (`store.Made`)."""
+@dataclass(frozen=True)
+class Made:
+    """A file that is whole and in its last place, to be announced: `name` within its job, `size` in bytes."""
 
-    @property
-    def place(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def media(self) -> str: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def sha256(self) -> str: ...
+    place: str
+    name: str
+    media: str
+    size: int
+    sha256: str
 
 
 def submit(
@@ -114,7 +110,8 @@ def submit(
             return before
     if most is not None and waiting(session) >= most:
         raise QueueFull(most, _until_a_place_is_free(session))
-    places(session, list(inputs.values()), owner, hold=True)
+    if inputs:
+        places(session, list(inputs.values()), owner, hold=True)
     job = Job(
         owner=owner, model=model, task=task, parameters=parameters, inputs=inputs, batch_key=batch_key, key=key, body=body
     )  # fmt: skip
@@ -130,8 +127,8 @@ def waiting(session: Session) -> int:
 
 def depth(session: Session) -> dict[str, int]:
     """How many jobs are in each state."""
-    found = dict(session.execute(select(Job.state, func.count()).group_by(Job.state)).tuples())
-    return {state: found.get(state, 0) for state in STATES}
+    rows = session.execute(select(Job.state, func.count()).group_by(Job.state))
+    return dict.fromkeys(STATES, 0) | {row[0]: row[1] for row in rows}
 
 
 def places(session: Session, ids: list[str], owner: str, *, hold: bool = False) -> dict[str, str]:
@@ -142,7 +139,8 @@ def places(session: Session, ids: list[str], owner: str, *, hold: bool = False) 
     found: dict[str, str] = {}
     for table in (Upload, Artifact):
         wanted = select(table.id, table.place).where(table.id.in_(ids), table.owner == owner).order_by(table.id)
-        found |= dict(session.execute(wanted.with_for_update(read=True) if hold else wanted).tuples())
+        rows = session.execute(wanted.with_for_update(read=True) if hold else wanted)
+        found |= {row[0]: row[1] for row in rows}
     for id in ids:
         if id not in found:
             raise UnknownInput(f"There is no file {id!r}: it was never uploaded, or has expired. Upload it again.")
@@ -199,15 +197,13 @@ def tell(session: Session, claim: Claim, progress: dict[str, Any], preview: byte
         job.preview = preview
 
 
-def succeed(session: Session, claim: Claim, result: dict[str, Any], artifacts: Sequence[Kept]) -> None:
+def succeed(session: Session, claim: Claim, result: dict[str, Any], artifacts: Sequence[Made]) -> None:
     """End a job well and announce its files, both or neither; a wish to cancel came too late. Raises LostLease."""
     job = _mine(session, claim)
     job.result = result
     _end(session, job, SUCCEEDED)
-    session.add_all(
-        Artifact(job=job.id, owner=job.owner, rank=rank, place=made.place, name=made.name, media=made.media, size=made.size, sha256=made.sha256)
-        for rank, made in enumerate(artifacts)
-    )  # fmt: skip
+    for rank, made in enumerate(artifacts):
+        session.add(Artifact(job=job.id, owner=job.owner, rank=rank, **asdict(made)))
 
 
 def fail(session: Session, claim: Claim, error: str, again: bool) -> None:
@@ -300,7 +296,7 @@ def _now(session: Session) -> float:
 def _held(session: Session, claims: Sequence[Claim], hold: bool) -> dict[str, Job]:
     """Jobs by id, of those claims that still hold."""
     fences = {claim.id: (claim.fence, claim.worker) for claim in claims}
-    found: Select[tuple[Job]] = select(Job).where(Job.id.in_(fences), Job.state == PROCESSING).order_by(Job.number)
+    found = select(Job).where(Job.id.in_(fences), Job.state == PROCESSING).order_by(Job.number)
     jobs = session.scalars(found.with_for_update() if hold else found)
     return {job.id: job for job in jobs if (job.fence, job.worker) == fences[job.id]}
 

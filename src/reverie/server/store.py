@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session
 from reverie.errors import ReverieError
 from reverie.files import sha256, sync_folder, told_plainly
 from reverie.server.database.tables import PROCESSING, Artifact, Job, Upload, new_id
-from reverie.server.queue import Claim
+from reverie.server.queue import Claim, Made
 
 SUFFIX = re.compile(r"(\.[a-z0-9]{1,8}){0,2}")
 ABANDONED = 3600.0  # seconds after which an upload that no one announced is taken for the leavings of a killed process
@@ -34,17 +34,6 @@ ABANDONED = 3600.0  # seconds after which an upload that no one announced is tak
 
 class TooLarge(ReverieError):
     """An upload has more bytes than it may."""
-
-
-@dataclass(frozen=True)
-class Made:
-    """A file that is whole and in its last place."""
-
-    place: str
-    name: str
-    media: str
-    size: int
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -61,7 +50,7 @@ class Store:
     """The folder, made where it is not there."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root = root = root.resolve()
         self.staging, self.artifacts, self.uploads = root / "staging", root / "artifacts", root / "uploads"
         with told_plainly(root):
             for folder in (self.staging, self.artifacts, self.uploads):
@@ -70,7 +59,7 @@ class Store:
     def path(self, place: str) -> Path:
         """The file at a place that the database names; raises ReverieError where that leaves the store."""
         path = (self.root / place).resolve()
-        if not path.is_relative_to(self.root.resolve()):
+        if not path.is_relative_to(self.root):
             raise ReverieError(f"{place} is not a place in the store. Was the database edited?")
         return path
 
@@ -146,7 +135,7 @@ class Store:
             path = self.path(place)
             path.unlink(missing_ok=True)
             for folder in path.parents:
-                if folder.parent in (self.root, self.root.parent) or not folder.is_dir() or any(folder.iterdir()):
+                if folder.parent == self.root or not folder.is_dir() or any(folder.iterdir()):
                     break
                 folder.rmdir()
 
@@ -157,12 +146,16 @@ class Store:
         """
         attempts = [*self.staging.glob("*-*"), *self.artifacts.iterdir()]
         uploads = list(self.uploads.iterdir())
-        held = {f"{id}-{fence}" for id, fence in session.execute(select(Job.id, Job.fence).where(Job.state == PROCESSING))}
+        held = {
+            f"{id}-{fence}" for id, fence in session.execute(select(Job.id, Job.fence).where(Job.state == PROCESSING))
+        }
         announced = {place.split("/")[1] for place in session.scalars(select(Artifact.place))}
         given = {place.split("/")[1] for place in session.scalars(select(Upload.place))}
         begun = [path for path in attempts if path.name.startswith("upload-")]
         attempts = [path for path in attempts if path not in begun]
-        left = [path for path in attempts if path.name not in held | (announced if path.parent == self.artifacts else set())]
+        left = [
+            path for path in attempts if path.name not in held | (announced if path.parent == self.artifacts else set())
+        ]
         left += [path for path in (*uploads, *begun) if path.name not in given and _age(path) > ABANDONED]
         for path in left:
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)

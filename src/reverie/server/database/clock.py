@@ -9,7 +9,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 
-class now(FunctionElement[float]):  # noqa: N801
+class now(FunctionElement[float]):
     """Seconds since 1970-01-01 UTC by the database's clock, at the statement and not at the transaction's begin."""
 
     type = Double()

@@ -35,7 +35,9 @@ class Database:
                 connection.execute(text("select 1"))
         except OperationalError as error:
             told = make_url(url).render_as_string(hide_password=True)
-            raise ReverieError(f"The database {told} does not answer: {str(error.orig).strip()}. Is it there and running?") from error
+            raise ReverieError(
+                f"The database {told} does not answer: {str(error.orig).strip()}. Is it there and running?"
+            ) from error
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
