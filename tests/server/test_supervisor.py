@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def look(database, id):
         return session.scalars(select(Job).where(Job.id == id)).one()
 
 
-def until(true, seconds=20.0):
+def until(true, seconds=60.0):
     end = time.monotonic() + seconds
     while not (found := true()):
         assert time.monotonic() < end, "it did not come about"
@@ -79,7 +80,7 @@ def test_poison_fails_after_three_attempts_and_hurts_no_other(serve, database, t
     trace = str(tmp_path / "trace")
     deeds = ["exit", "work", "memory", "work", "hang", "work", "refuse", "defect", "work"]
     ids = [ask(database, "k", n=n, do=do, steps=1, trace=trace) for n, do in enumerate(deeds)]
-    with serve():
+    with serve(pace=replace(PACE, lease=3.0, hang=1.5)):
         jobs = ended(database, *ids)
     assert [job.state for job in jobs] == ["succeeded" if do == "work" else "failed" for do in deeds]
     assert jobs[6].error == "the mask has another size than the picture."  # a person's error is told as it is
