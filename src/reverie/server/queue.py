@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import and_, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from reverie.errors import ReverieError
@@ -236,13 +236,17 @@ def cancel(session: Session, id: str) -> Job | None:
     return job
 
 
-def reap(session: Session, worker: str | None = None) -> list[str]:
+def reap(session: Session, worker: str | None = None, living: Sequence[str] = ()) -> list[str]:
     """Take jobs from those who hold them no longer: all of `worker`, which died, or all whose lease has ended. Returns ids.
 
-    They wait again, to be claimed alone; the third time they have failed.
+    They wait again, to be claimed alone; the third time they have failed. Leases of workers that the caller sees to be `living` do
+    not end: on a machine with too much to do their heart is late, and that is no fault of a job.
     """
     if worker is None:
-        gone, why = Job.lease < now(), "its lease ended: the worker, or its machine, was lost or stood still"
+        gone, why = (
+            and_(Job.lease < now(), Job.worker.not_in(living)),
+            "its lease ended: the worker, or its machine, was lost or stood still",
+        )
     else:
         gone, why = Job.worker == worker, "the worker died or stood still while it was on it"
         session.execute(delete(Worker).where(Worker.id == worker))

@@ -114,15 +114,17 @@ class Store:
         id, size, digest = new_id(), 0, hashlib.sha256()
         staged, path = self.staging / f"upload-{id}", self.uploads / f"{id}{suffix}"
         try:
-            with told_plainly(self.uploads), staged.open("xb") as file:
+            with staged.open("xb") as file:
                 for chunk in chunks:
                     size += len(chunk)
                     if size > most:
                         raise TooLarge(f"The upload is larger than the {most:,} bytes that one may have.")
                     digest.update(chunk)
-                    file.write(chunk)
-                file.flush()
-                os.fsync(file.fileno())
+                    with told_plainly(self.uploads):  # and not what fails in who sends
+                        file.write(chunk)
+                with told_plainly(self.uploads):
+                    file.flush()
+                    os.fsync(file.fileno())
             staged.rename(path)
             sync_folder(self.uploads)
         finally:

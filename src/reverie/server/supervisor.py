@@ -151,8 +151,9 @@ class Supervisor:
             self.hands[place] = new
 
     def _reap(self) -> None:
+        living = [hand.id for hand in self.hands if hand.process.is_alive()]
         with self.database.writing() as session:
-            lost = [id for dead in self._dead for id in queue.reap(session, dead)] + queue.reap(session)
+            lost = [id for dead in self._dead for id in queue.reap(session, dead)] + queue.reap(session, living=living)
         self._dead, self._reaped = [], time.monotonic()
         if lost:
             log.warning("taken from workers that are gone: %s", ", ".join(lost))
