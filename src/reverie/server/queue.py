@@ -239,8 +239,8 @@ def cancel(session: Session, id: str) -> Job | None:
 def reap(session: Session, worker: str | None = None, living: Sequence[str] = ()) -> list[str]:
     """Take jobs from those who hold them no longer: all of `worker`, which died, or all whose lease has ended. Returns ids.
 
-    They wait again, to be claimed alone; the third time they have failed. Leases of workers that the caller sees to be `living` do
-    not end: on a machine with too much to do their heart is late, and that is no fault of a job.
+    They wait again, to be claimed alone; the third time they have failed. Leases of workers that the caller sees to be `living`
+    do not end: on a machine with too much to do their heart is late, and that is no fault of a job.
     """
     if worker is None:
         gone, why = (

@@ -107,7 +107,7 @@ class Supervisor:
         id = new_id()
         sign = self._context.Value("d", math.nan, lock=False)
         process = self._context.Process(
-            target=worker.main, args=(id, self.url, self.root, self.runner, self.pace, sign), name=f"worker {id}", daemon=True
+            target=worker.main, args=(id, self.url, self.root, self.runner, self.pace, sign), name=f"worker {id}",
         )  # fmt: skip
         process.start()
         return Hand(id, process, sign)
