@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
@@ -24,6 +25,11 @@ from tests.server.toy import content
 PATIENCE = 300.0  # seconds, an upper bound: machines may have other things to do
 
 
+def send(process, what):
+    with suppress(ProcessLookupError):
+        os.kill(process, what)
+
+
 @dataclass
 class Chaos:
     """Servers over one database and folder, and a hand that kills them by chance (seeded)."""
@@ -38,27 +44,39 @@ class Chaos:
     def __post_init__(self):
         self.server = start(self.url, self.root, 2, self.pace)
 
+    def working(self, database):
+        """Processes of workers that have a job in hand, each with the most attempts of its jobs."""
+        attempts = select(Worker.process, func.max(Job.attempts)).join(Job, Job.worker == Worker.id)
+        with database.reading() as session:
+            found = session.execute(attempts.where(Job.state == "processing").group_by(Worker.process))
+            return {process: most for process, most in found if alive(process)}
+
+    def stroke(self, database, all_of_them):
+        """Stand one worker that has a job in hand still, or all, until that is sure to be no job's last attempt."""
+        busy = list(until(lambda: self.working(database), PATIENCE))
+        struck = busy if all_of_them else [self.chance.choice(busy)]
+        for process in struck:
+            send(process, signal.SIGSTOP)
+        attempts = self.working(database)
+        fair = [attempts[process] < queue.ATTEMPTS for process in struck if process in attempts]
+        if fair and all(fair):
+            return struck
+        for process in struck:
+            send(process, signal.SIGCONT)
+        time.sleep(0.01)
+        return None
+
     def kill_a_worker(self, database):
-        """Kill one that has a job in hand, so that each kill is one that matters."""
-
-        def busy():
-            with database.reading() as session:
-                working = select(Worker.process).join(Job, Job.worker == Worker.id)
-                fair = working.where(Job.state == "processing", Job.attempts < queue.ATTEMPTS)
-                return [process for process in session.scalars(fair.distinct()) if alive(process)]
-
-        os.kill(self.chance.choice(until(busy, PATIENCE)), signal.SIGKILL)
+        [process] = until(lambda: self.stroke(database, all_of_them=False), PATIENCE)
+        send(process, signal.SIGKILL)
         self.workers_killed += 1
 
     def kill_the_server(self, database):
-        def fair():
-            with database.reading() as session:
-                last = select(Job.id).where(Job.state == "processing", Job.attempts >= queue.ATTEMPTS)
-                return session.scalars(last).first() is None
-
-        until(fair, PATIENCE)
+        struck = until(lambda: self.stroke(database, all_of_them=True), PATIENCE)
         self.server.kill()
         self.server.wait()
+        for process in struck:  # they find themselves alone
+            send(process, signal.SIGCONT)
         self.servers_killed += 1
         self.server = start(self.url, self.root, 2, self.pace)
 

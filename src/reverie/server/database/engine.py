@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,10 @@ class Database:
         self.url = url
         self.engine = _engine(_checked(url))
         self._reader = self.engine.execution_options(reading=True)
+        one_writer = self.engine.dialect.name == "sqlite"
+        self._turn = (
+            threading.RLock() if one_writer else nullcontext()
+        )  # SQLite's own waiting is by chance, and starves some
         try:
             with self.engine.connect() as connection:
                 connection.execute(text("select 1"))
@@ -42,7 +47,7 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """A transaction that may write; what it read cannot change before it ends (on PostgreSQL: where it locked it)."""
-        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+        with self._turn, Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
