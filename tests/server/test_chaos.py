@@ -22,8 +22,6 @@ from reverie.server.worker import Pace
 from tests.server.test_supervisor import PACE, alive, ask, start, until
 from tests.server.toy import content
 
-PATIENCE = 300.0  # seconds, an upper bound: machines may have other things to do
-
 
 def send(process, what):
     with suppress(ProcessLookupError):
@@ -53,7 +51,7 @@ class Chaos:
 
     def stroke(self, database, all_of_them):
         """Stand one worker that has a job in hand still, or all, until that is sure to be no job's last attempt."""
-        busy = list(until(lambda: self.working(database), PATIENCE))
+        busy = list(until(lambda: self.working(database)))
         struck = busy if all_of_them else [self.chance.choice(busy)]
         for process in struck:
             send(process, signal.SIGSTOP)
@@ -67,12 +65,12 @@ class Chaos:
         return None
 
     def kill_a_worker(self, database):
-        [process] = until(lambda: self.stroke(database, all_of_them=False), PATIENCE)
+        [process] = until(lambda: self.stroke(database, all_of_them=False))
         send(process, signal.SIGKILL)
         self.workers_killed += 1
 
     def kill_the_server(self, database):
-        struck = until(lambda: self.stroke(database, all_of_them=True), PATIENCE)
+        struck = until(lambda: self.stroke(database, all_of_them=True))
         self.server.kill()
         self.server.wait()
         for process in struck:  # they find themselves alone
@@ -96,7 +94,7 @@ def storm(url, database, root, jobs, workers, servers, pause):
         for what in kills:
             time.sleep(chaos.chance.uniform(0.0, 2 * pause))
             chaos.kill_the_server(database) if what == "server" else chaos.kill_a_worker(database)
-        until(lambda: undone(database) == 0, PATIENCE)
+        until(lambda: undone(database) == 0)
     finally:
         chaos.end()
     took = time.monotonic() - begun
