@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile  # a process for each core, a thread for each process
 
-.PHONY: demo test test-slow lint format benchmarks clean
+.PHONY: demo test test-slow postgresql lint format benchmarks clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -16,11 +16,15 @@ demo: $(VENV)/.installed  ## Train on handwritten digits, sample, evaluate, writ
 	$(BIN)/reverie sample runs/demo -n 40 --label 0,1,2,3,4,5,6,7,8,9
 	$(BIN)/reverie evaluate runs/demo
 
-test: $(VENV)/.installed lint  ## Lint, types and the quick tests
+test: $(VENV)/.installed lint postgresql  ## Lint, types and the quick tests
 	$(PYTEST)
 
-test-slow: $(VENV)/.installed  ## The slow tests
+test-slow: $(VENV)/.installed postgresql  ## The slow tests
 	$(PYTEST) -m slow
+
+postgresql:  ## For the server's tests, where it is missing and can be had; they say so and go on without it
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || test "$$(id -u)" != 0 || \
+	  (apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql) >/dev/null 2>&1 || true
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check src tests benchmarks tools

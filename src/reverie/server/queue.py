@@ -1,0 +1,342 @@
+"""The queue: the only place that changes a job's state.
+
+    starting --claim--> processing --succeed--> succeeded
+       ^  \\                 |  |----fail------> failed
+       |   `--cancel--.     |  `----reap------> failed, at the third attempt
+       |               v     |
+       |            canceled <--- a wish to cancel, once the worker gives back or is lost
+       `---- give_back, reap, fail(again) ----'
+
+Each function runs in the caller's transaction (`Database.writing`). A claim carries the job's fence, an integer that grows with
+each claim: whoever comes with an older one has lost the job, and LostLease says so before anything is changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import and_, delete, func, select, text, update
+from sqlalchemy.orm import Session
+
+from reverie.errors import ReverieError
+from reverie.server.database.clock import now
+from reverie.server.database.tables import (
+    CANCELED,
+    FAILED,
+    FINISHED,
+    PROCESSING,
+    STARTING,
+    STATES,
+    SUCCEEDED,
+    Artifact,
+    Job,
+    Upload,
+    Worker,
+)
+
+ATTEMPTS = 3
+SUBMITTING = 7_265_766_573  # of PostgreSQL's advisory locks: submissions take turns, so limits and keys are exact
+
+
+class QueueFull(ReverieError):
+    """As many jobs wait as may wait; a place is free in about `retry_after` seconds."""
+
+    def __init__(self, most: int, retry_after: int) -> None:
+        super().__init__(f"{most} jobs wait already, and no more may. Try again in {retry_after} seconds.")
+        self.retry_after = retry_after
+
+
+class KeyReused(ReverieError):
+    """An idempotency key came again with another request."""
+
+
+class UnknownInput(ReverieError):
+    """An input names no file of the job's owner."""
+
+
+class LostLease(Exception):
+    """The job is another's by now, or nobody's: what was done for it does not count."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job that a worker holds, as long as its lease."""
+
+    id: str
+    fence: int
+    worker: str
+    owner: str
+    model: str
+    task: str
+    parameters: dict[str, Any]
+    inputs: dict[str, str]
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Made:
+    """A file that is whole and in its last place, to be announced: `name` within its job, `size` in bytes."""
+
+    place: str
+    name: str
+    media: str
+    size: int
+    sha256: str
+
+
+def submit(
+    session: Session, *, owner: str, model: str, task: str, parameters: dict[str, Any], inputs: dict[str, str],
+    batch_key: str | None = None, key: str | None = None, most: int | None = None,
+) -> Job:  # fmt: skip
+    """Put a job at the end of the queue; with a `key` that its owner used before, give back the job of then.
+
+    `inputs` maps names to ids of the owner's uploads or artifacts; at most `most` jobs may wait.
+    Raises KeyReused, QueueFull, UnknownInput.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": SUBMITTING})
+    asked = json.dumps([model, task, parameters, inputs], sort_keys=True)
+    body = hashlib.sha256(asked.encode()).hexdigest()
+    if key is not None:
+        before = session.scalar(select(Job).where(Job.owner == owner, Job.key == key))
+        if before is not None and before.body != body:
+            raise KeyReused(f"The idempotency key {key!r} was used before for another request. Give a new key.")
+        if before is not None:
+            return before
+    if most is not None and waiting(session) >= most:
+        raise QueueFull(most, _until_a_place_is_free(session))
+    if inputs:
+        places(session, list(inputs.values()), owner, hold=True)
+    job = Job(
+        owner=owner, model=model, task=task, parameters=parameters, inputs=inputs, batch_key=batch_key, key=key, body=body
+    )  # fmt: skip
+    session.add(job)
+    session.flush()
+    return job
+
+
+def waiting(session: Session) -> int:
+    """How many jobs wait for a worker."""
+    return session.scalar(select(func.count()).select_from(Job).where(Job.state == STARTING)) or 0
+
+
+def depth(session: Session) -> dict[str, int]:
+    """How many jobs are in each state."""
+    rows = session.execute(select(Job.state, func.count()).group_by(Job.state))
+    return dict.fromkeys(STATES, 0) | {row[0]: row[1] for row in rows}
+
+
+def places(session: Session, ids: list[str], owner: str, *, hold: bool = False) -> dict[str, str]:
+    """Where the files with these ids lie, under the store's folder; with `hold`, they stay till the transaction's end.
+
+    Raises UnknownInput for an id that is no upload and no artifact of `owner`.
+    """
+    found: dict[str, str] = {}
+    for table in (Upload, Artifact):
+        wanted = select(table.id, table.place).where(table.id.in_(ids), table.owner == owner).order_by(table.id)
+        rows = session.execute(wanted.with_for_update(read=True) if hold else wanted)
+        found |= {row[0]: row[1] for row in rows}
+    for id in ids:
+        if id not in found:
+            raise UnknownInput(f"There is no file {id!r}: it was never uploaded, or has expired. Upload it again.")
+    return found
+
+
+def claim(session: Session, worker: str, lease: float, together: int = 1) -> list[Claim]:
+    """Take the oldest waiting job, and up to `together` - 1 more of its batch key, for `lease` seconds; [] where none waits.
+
+    A job that was on a worker that died is taken alone.
+    """
+    line = select(Job).where(Job.state == STARTING).order_by(Job.number).with_for_update(skip_locked=True)
+    first = session.scalars(line.limit(1)).first()
+    if first is None:
+        return []
+    jobs = [first]
+    if together > 1 and first.batch_key is not None and not first.alone:
+        alike = (Job.batch_key == first.batch_key, Job.model == first.model, Job.task == first.task)
+        others = line.where(*alike, Job.alone.is_(False), Job.number != first.number)
+        jobs += session.scalars(others.limit(together - 1)).all()
+    moment = _now(session)
+    for job in jobs:
+        job.state, job.worker, job.started, job.lease = PROCESSING, worker, moment, moment + lease
+        job.attempts += 1
+        job.fence += 1
+        job.progress = None
+    session.flush()
+    return [
+        Claim(j.id, j.fence, worker, j.owner, j.model, j.task, dict(j.parameters), dict(j.inputs), j.attempts)
+        for j in jobs
+    ]
+
+
+def beat(session: Session, claims: Sequence[Claim], lease: float) -> set[str]:
+    """Hold claims for another `lease` seconds; returns the ids that are to stop: wished to be canceled, or lost."""
+    jobs = _held(session, claims, hold=True)
+    until = _now(session) + lease
+    for job in jobs.values():
+        job.lease = until
+    return {c.id for c in claims if c.id not in jobs or jobs[c.id].cancel}
+
+
+def stopped(session: Session, claims: Sequence[Claim]) -> set[str]:
+    """Which of these are to stop, as `beat` says it, but only looking."""
+    jobs = _held(session, claims, hold=False)
+    return {c.id for c in claims if c.id not in jobs or jobs[c.id].cancel}
+
+
+def tell(session: Session, claim: Claim, progress: dict[str, Any], preview: bytes | None = None) -> None:
+    """Note how far a job is, and how it looks (a PNG; None leaves the last one). Raises LostLease."""
+    job = _mine(session, claim)
+    job.progress = progress
+    if preview is not None:
+        job.preview = preview
+
+
+def succeed(session: Session, claim: Claim, result: dict[str, Any], artifacts: Sequence[Made]) -> None:
+    """End a job well and announce its files, both or neither; a wish to cancel came too late. Raises LostLease."""
+    job = _mine(session, claim)
+    job.result = result
+    _end(session, job, SUCCEEDED)
+    for rank, made in enumerate(artifacts):
+        session.add(Artifact(job=job.id, owner=job.owner, rank=rank, **asdict(made)))
+
+
+def fail(session: Session, claim: Claim, error: str, again: bool) -> None:
+    """End a job badly; or, with `again`, have it tried once more, alone, while attempts are left. Raises LostLease."""
+    job = _mine(session, claim)
+    if again:
+        _retry(session, job, error)
+    else:
+        job.error = error
+        _end(session, job, FAILED)
+
+
+def give_back(session: Session, claim: Claim) -> None:
+    """Leave a job undone, by no fault of its own: it waits in its old place, the attempt does not count. Raises LostLease.
+
+    A job that is wished to be canceled is canceled.
+    """
+    job = _mine(session, claim)
+    job.attempts -= 1
+    _wait(session, job)
+
+
+def cancel(session: Session, id: str) -> Job | None:
+    """Cancel a waiting job at once, a processing one as soon as its worker heeds it; None where there is no such job."""
+    job = session.scalar(select(Job).where(Job.id == id).with_for_update())
+    if job is not None and job.state not in FINISHED:
+        job.cancel = True
+        if job.state == STARTING:
+            _end(session, job, CANCELED)
+    return job
+
+
+def reap(session: Session, worker: str | None = None, living: Sequence[str] = ()) -> list[str]:
+    """Take jobs from those who hold them no longer: all of `worker`, which died, or all whose lease has ended. Returns ids.
+
+    They wait again, to be claimed alone; the third time they have failed. Leases of workers that the caller sees to be `living`
+    do not end: on a machine with too much to do their heart is late, and that is no fault of a job.
+    """
+    if worker is None:
+        gone, why = (
+            and_(Job.lease < now(), Job.worker.not_in(living)),
+            "its lease ended: the worker, or its machine, was lost or stood still",
+        )
+    else:
+        gone, why = Job.worker == worker, "the worker died or stood still while it was on it"
+        session.execute(delete(Worker).where(Worker.id == worker))
+    lost = select(Job).where(Job.state == PROCESSING, gone).order_by(Job.number).with_for_update(skip_locked=True)
+    jobs = session.scalars(lost).all()
+    for job in jobs:
+        _retry(session, job, why)
+    return [job.id for job in jobs]
+
+
+def expire(session: Session, older: float) -> list[str]:
+    """Forget jobs that ended, and uploads that came, more than `older` seconds ago; returns the places of their files.
+
+    What a job that has not ended is given stays. Files are removed after this is committed (`Store.remove`).
+    """
+    before = now() - older
+    jobs = select(Job.id).where(Job.state.in_(FINISHED), Job.finished < before)
+    files = session.scalars(select(Artifact).where(Artifact.job.in_(jobs)).with_for_update()).all()
+    uploads = session.scalars(select(Upload).where(Upload.created < before).with_for_update()).all()
+    # read after both are locked: a submission that named one of them is either seen here, or waits and finds it gone
+    open_jobs = session.scalars(select(Job.inputs).where(Job.state.not_in(FINISHED)))
+    used = {id for inputs in open_jobs for id in inputs.values()}
+    kept = {file.job for file in files if file.id in used}
+    old = [id for id in session.scalars(jobs) if id not in kept]
+    unused = [upload for upload in uploads if upload.id not in used]
+    session.execute(delete(Artifact).where(Artifact.job.in_(old)))
+    session.execute(delete(Job).where(Job.id.in_(old)))
+    session.execute(delete(Upload).where(Upload.id.in_([upload.id for upload in unused])))
+    return [file.place for file in files if file.job not in kept] + [upload.place for upload in unused]
+
+
+def enlist(session: Session, worker: str, host: str, process: int) -> None:
+    """Note that a worker has begun."""
+    session.add(Worker(id=worker, host=host, process=process))
+
+
+def seen(session: Session, worker: str) -> None:
+    """Note that a worker lives."""
+    session.execute(update(Worker).where(Worker.id == worker).values(seen=now()))
+
+
+def forget(session: Session, unseen: float) -> None:
+    """Strike off workers that nobody has seen for `unseen` seconds: their machine was lost."""
+    session.execute(delete(Worker).where(Worker.seen < now() - unseen))
+
+
+def _now(session: Session) -> float:
+    return session.scalars(select(now())).one()
+
+
+def _held(session: Session, claims: Sequence[Claim], hold: bool) -> dict[str, Job]:
+    """Jobs by id, of those claims that still hold."""
+    fences = {claim.id: (claim.fence, claim.worker) for claim in claims}
+    found = select(Job).where(Job.id.in_(fences), Job.state == PROCESSING).order_by(Job.number)
+    jobs = session.scalars(found.with_for_update() if hold else found)
+    return {job.id: job for job in jobs if (job.fence, job.worker) == fences[job.id]}
+
+
+def _mine(session: Session, claim: Claim) -> Job:
+    try:
+        return _held(session, [claim], hold=True)[claim.id]
+    except KeyError:
+        raise LostLease(f"job {claim.id}, claim {claim.fence} of worker {claim.worker}") from None
+
+
+def _end(session: Session, job: Job, state: str) -> None:
+    job.state, job.finished = state, _now(session)
+    job.worker = job.lease = job.preview = None
+
+
+def _wait(session: Session, job: Job) -> None:
+    """Back to its place in the line, or out of it where that was wished."""
+    if job.cancel:
+        _end(session, job, CANCELED)
+        return
+    job.state = STARTING
+    job.worker = job.lease = job.progress = job.preview = None
+
+
+def _retry(session: Session, job: Job, why: str) -> None:
+    job.alone = True
+    if job.attempts >= ATTEMPTS and not job.cancel:
+        job.error = f"Given up after {ATTEMPTS} attempts: {why}."
+        _end(session, job, FAILED)
+    else:
+        _wait(session, job)
+
+
+def _until_a_place_is_free(session: Session) -> int:
+    """Whole seconds, 1 to 60: how long the last 20 jobs took."""
+    last = select(Job.finished - Job.started).where(Job.state == SUCCEEDED).order_by(Job.finished.desc()).limit(20)
+    took = session.scalars(last).all() or [1.0]
+    return min(60, max(1, math.ceil(sum(s or 0.0 for s in took) / len(took))))

@@ -1,0 +1,195 @@
+"""Files of the service, under one folder: what was uploaded, what jobs made, and what is only begun.
+
+    uploads/ID.suffix          given by people
+    artifacts/JOB-FENCE/...    made by one attempt at a job
+    staging/...                not whole yet; nobody is told of it
+
+All names are made here or by the runner, never by a person. A file is moved to its place whole, and only what the database
+announces counts: what a killed process left is known by that, and swept away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from reverie.errors import ReverieError
+from reverie.files import sha256, sync_folder, told_plainly
+from reverie.server.database.tables import PROCESSING, Artifact, Job, Upload, new_id
+from reverie.server.queue import Claim, Made
+
+SUFFIX = re.compile(r"(\.[a-z0-9]{1,8}){0,2}")
+ABANDONED = 3600.0  # seconds after which an upload that no one announced is taken for the leavings of a killed process
+
+
+class TooLarge(ReverieError):
+    """An upload has more bytes than it may."""
+
+
+@dataclass(frozen=True)
+class Received:
+    """An upload that is whole and in its last place."""
+
+    id: str
+    place: str
+    size: int
+    sha256: str
+
+
+class Store:
+    """The folder, made where it is not there."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root = root.resolve()
+        self.staging, self.artifacts, self.uploads = root / "staging", root / "artifacts", root / "uploads"
+        with told_plainly(root):
+            for folder in (self.staging, self.artifacts, self.uploads):
+                folder.mkdir(parents=True, exist_ok=True)
+
+    def path(self, place: str) -> Path:
+        """The file at a place that the database names; raises ReverieError where that leaves the store."""
+        path = (self.root / place).resolve()
+        if not path.is_relative_to(self.root):
+            raise ReverieError(f"{place} is not a place in the store. Was the database edited?")
+        return path
+
+    def stage(self, claim: Claim) -> Path:
+        """An empty folder for one attempt at a job, on the store's disk."""
+        folder = self.staging / _attempt(claim)
+        folder.mkdir()
+        return folder
+
+    def seal(self, claim: Claim, files: list[Path]) -> list[Made]:
+        """Put the files of an attempt, which lie under its staged folder, in their last place, all at once and safe on disk.
+
+        Raises ReverieError for what is no plain file there. Whatever else lies there is removed.
+        """
+        staged = self.staging / _attempt(claim)
+        names = [_within(staged, file) for file in files]
+        place = self.artifacts / staged.name
+        for other in sorted(staged.rglob("*"), reverse=True):  # what a folder holds comes before it
+            if other.is_dir() and not other.is_symlink():
+                if not any(other.iterdir()):
+                    other.rmdir()
+            elif str(other.relative_to(staged)) not in names:
+                other.unlink()
+        for path in (*(staged / name for name in names), *_folders(staged)):
+            _sync(path)
+        staged.rename(place)
+        sync_folder(self.artifacts)
+        return [
+            Made(
+                place=str((place / name).relative_to(self.root)),
+                name=name,
+                media=mimetypes.guess_type(name)[0] or "application/octet-stream",
+                size=(place / name).stat().st_size,
+                sha256=sha256(place / name),
+            )
+            for name in names
+        ]
+
+    def discard(self, claim: Claim, announced: bool) -> None:
+        """Remove what an attempt left: what was staged and, where it was not announced, what was sealed."""
+        shutil.rmtree(self.staging / _attempt(claim), ignore_errors=True)
+        if not announced:
+            shutil.rmtree(self.artifacts / _attempt(claim), ignore_errors=True)
+
+    def upload(self, chunks: Iterable[bytes], suffix: str, most: int) -> Received:
+        """Write an upload of at most `most` bytes under a new name that ends in `suffix` (.png, .tar.gz; "" for none).
+
+        It counts once an `Upload` with this id and place is committed. Raises TooLarge and ReverieError.
+        """
+        if not SUFFIX.fullmatch(suffix):
+            raise ReverieError(f"{suffix!r} is no ending of a file's name; it is to be like .png or .tar.gz.")
+        id, size, digest = new_id(), 0, hashlib.sha256()
+        staged, path = self.staging / f"upload-{id}", self.uploads / f"{id}{suffix}"
+        try:
+            with staged.open("xb") as file:
+                for chunk in chunks:
+                    size += len(chunk)
+                    if size > most:
+                        raise TooLarge(f"The upload is larger than the {most:,} bytes that one may have.")
+                    digest.update(chunk)
+                    with told_plainly(self.uploads):  # and not what fails in who sends
+                        file.write(chunk)
+                with told_plainly(self.uploads):
+                    file.flush()
+                    os.fsync(file.fileno())
+            staged.rename(path)
+            sync_folder(self.uploads)
+        finally:
+            staged.unlink(missing_ok=True)
+        return Received(id, str(path.relative_to(self.root)), size, digest.hexdigest())
+
+    def remove(self, places: Iterable[str]) -> None:
+        """Remove files that are announced no longer, and the folders that this leaves empty."""
+        for place in places:
+            path = self.path(place)
+            path.unlink(missing_ok=True)
+            for folder in path.parents:
+                if folder.parent == self.root or not folder.is_dir() or any(folder.iterdir()):
+                    break
+                folder.rmdir()
+
+    def sweep(self, session: Session) -> list[Path]:
+        """Remove what is announced by nobody and held by no claim; returns what was removed.
+
+        What lies there is listed before the database is asked: who announces in between is seen, and kept.
+        """
+        attempts = [*self.staging.glob("*-*"), *self.artifacts.iterdir()]
+        uploads = list(self.uploads.iterdir())
+        held = {
+            f"{id}-{fence}" for id, fence in session.execute(select(Job.id, Job.fence).where(Job.state == PROCESSING))
+        }
+        announced = {place.split("/")[1] for place in session.scalars(select(Artifact.place))}
+        given = {place.split("/")[1] for place in session.scalars(select(Upload.place))}
+        begun = [path for path in attempts if path.name.startswith("upload-")]
+        attempts = [path for path in attempts if path not in begun]
+        left = [
+            path for path in attempts if path.name not in held | (announced if path.parent == self.artifacts else set())
+        ]
+        left += [path for path in (*uploads, *begun) if path.name not in given and _age(path) > ABANDONED]
+        for path in left:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        return left
+
+
+def _attempt(claim: Claim) -> str:
+    return f"{claim.id}-{claim.fence}"
+
+
+def _within(folder: Path, file: Path) -> str:
+    """A file's name under a folder; raises ReverieError where it is not a plain file there, not even by way of a link."""
+    real = file.resolve()
+    if file.is_symlink() or not file.is_file() or not real.is_relative_to(folder.resolve()):
+        raise ReverieError(f"{file.name}: what a job keeps has to be a plain file in its own folder.")
+    return str(real.relative_to(folder.resolve()))
+
+
+def _folders(root: Path) -> list[Path]:
+    return [*(path for path in root.rglob("*") if path.is_dir()), root]
+
+
+def _sync(path: Path) -> None:
+    if path.is_dir():
+        sync_folder(path)
+        return
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:  # a swifter sweep was here
+        return 0.0
