@@ -37,6 +37,7 @@ def generate(
         str | None,
         "What else to tell, comma-separated: style=noto,age=40,sketch=drawing.png; several are cycled: style=noto|blob. "
         "Default: as combined in training.",
+        options.Names.TOLD,
     ] = None,
     given: Annotated[
         str | None,
@@ -54,9 +55,13 @@ def generate(
     seed: Annotated[int | None, "Start of all randomness; -1 picks one and says which. Default: 0."] = None,
     batch: options.Batch = 128,
     like: Annotated[
-        str | None, "A file that was sampled before: draw it again; flags beside it change what they name."
+        str | None,
+        "A file that was sampled before: draw it again; flags beside it change what they name.",
+        options.Names.READ,
     ] = None,
-    film: Annotated[str | None, "Write the way from noise to data there, a .gif: x_t left, x0_hat right."] = None,
+    film: Annotated[
+        str | None, "Write the way from noise to data there, a .gif: x_t left, x0_hat right.", options.Names.WRITTEN
+    ] = None,
     on_step: Callable[[Step], None] | None = None,
 ) -> Samples:
     """Draw new items; sample k of a seed is the same however many are drawn, and by however many processes (torchrun)."""
