@@ -5,7 +5,7 @@ from typing import Annotated
 
 
 class Names(Enum):
-    """What a text names, said behind its meaning, `Annotated[str | None, "...", Names.READ]`: a server gives no path of its own away."""
+    """What a text names, said behind its meaning, `Annotated[str | None, "...", Names.READ]`; a server opens none of its own."""
 
     READ = "a file that is read"
     WRITTEN = "a file that is written"
