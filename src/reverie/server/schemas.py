@@ -136,6 +136,7 @@ def _request(
                 raise ValueError(f"{name} is missing: give inputs.{name}, an upload's id")
         return self
 
+    kind: Any = Literal[command]  # type: ignore[valid-type]
     parts = [
         create_model(f"{stem}{name}", __base__=Part, **fields)
         for name, fields in (("Parameters", parameters), ("Inputs", inputs))
@@ -144,7 +145,7 @@ def _request(
         f"{stem}Request",
         __base__=Request,
         __validators__={"whole": model_validator(mode="after")(whole)},  # type: ignore[dict-item]
-        task=(Literal[command], ...),
+        task=(kind, ...),
         parameters=(parts[0], Field(default_factory=parts[0])),
         inputs=(parts[1], Field(default_factory=parts[1])),
     )
