@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import inspect
 import json
 import typing
 from typing import Annotated, Any, Literal, Union
@@ -58,6 +59,13 @@ def task_named(command: str) -> Task:
     if command not in found:
         raise ReverieError(f"There is no task {command!r}; there are {', '.join([*found, TRAIN])}.")
     return found[command]
+
+
+def meaning_of(name: str) -> str:
+    """The first sentence of what a verb says of itself."""
+    if name == TRAIN:
+        return "Train a diffusion model from scratch, or go on with a run that was stopped."
+    return (inspect.getdoc(task_named(name).function) or "").partition("\n")[0]
 
 
 def is_input(p: Asked) -> bool:
