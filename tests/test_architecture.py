@@ -25,6 +25,7 @@ ORDER = [  # from left to right; a module may import only from its own place and
     {"model"},
     {"training", "tasks", "evaluation", "report"},
     {"api"},
+    {"server"},
     {"cli"},
 ]
 LEAVES = {"networks", "codecs", "metrics"}  # join the core only in model and after

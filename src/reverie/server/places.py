@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +35,7 @@ def place_of(runs: Path, name: str) -> Path:
         )
     home = runs.resolve()
     path = home.joinpath(*parts)
-    if not path.resolve().is_relative_to(home):
+    if not Path(os.path.realpath(path)).is_relative_to(home):  # which links in a circle do not break
         raise NoModel(f"There is no model {name!r}.")
     return path
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import json
@@ -74,7 +75,7 @@ def new_token(name: str, scope: str = "user") -> tuple[str, str]:
 
 
 def read_tokens(path: Path) -> dict[str, Caller]:
-    """Who has which token, by its SHA-256, from lines of NAME SCOPE SHA256; raises ReverieError, naming the line, never its text."""
+    """Who has which token, by its SHA-256, from lines of NAME SCOPE SHA256; ReverieError names the line, never its text."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -177,34 +178,38 @@ def limited(app: App, most: int, most_upload: int, patience: float) -> App:
             return
         limit = most_upload if scope["path"].startswith(UPLOADS) else most
         seen, whole, begun = 0, False, False
+        refused: Refused | None = None
 
         async def heard() -> Message:
-            nonlocal seen, whole
+            nonlocal seen, whole, refused
             if whole:
                 return await receive()  # waits for the client to go away, as long as the answer takes
             try:
                 message = await asyncio.wait_for(receive(), patience)
             except TimeoutError:
-                raise Refused(408, f"Nothing came for {patience:g} seconds.") from None
+                refused = Refused(408, f"Nothing came for {patience:g} seconds.")
+                raise refused from None
             seen += len(message.get("body", b""))
             whole = not message.get("more_body", False)
             if seen > limit:
-                raise Refused(413, f"A body has at most {limit:,} bytes here.")
+                refused = too_long
+                raise refused
             return message
 
         async def said(message: Message) -> None:
             nonlocal begun
-            begun = True
-            await send(message)
+            if refused is None or begun:  # else the application makes an error of its own of the refusal
+                begun = True
+                await send(message)
 
-        try:
-            length = _header(scope, "content-length") or "0"
-            if not length.isdecimal() or len(length) > 18 or int(length) > limit:
-                raise Refused(413, f"A body has at most {limit:,} bytes here.")
+        too_long = Refused(413, f"A body has at most {limit:,} bytes here.")
+        length = _header(scope, "content-length") or "0"
+        if not length.isdecimal() or len(length) > 18 or int(length) > limit:
+            await _answer(send, too_long)
+            return
+        with contextlib.suppress(Refused):  # raised above, and answered below
             await app(scope, heard, said)
-        except Refused as refused:
-            if begun:
-                raise
+        if refused is not None and not begun:
             await _answer(send, refused)
 
     return call
@@ -267,7 +272,7 @@ async def _answer(send: Send, refused: Refused) -> None:
 
 
 def _header(scope: Scope, name: str) -> str:
-    """A header as text; nothing where it is not there, and what it says twice joined, so that no check meets one and an app another."""
+    """A header as text, nothing where it is not there; one given twice is joined, and so fits no check."""
     wanted = name.encode()
     return ", ".join(value.decode("latin-1") for key, value in scope["headers"] if key.lower() == wanted)
 

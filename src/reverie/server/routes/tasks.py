@@ -1,7 +1,5 @@
 """What can be asked of a model: every verb, as its own signature says it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
