@@ -3,6 +3,7 @@
 import pytest
 
 import reverie
+from reverie.pictures import save_sheet
 from tests.toy import data
 
 
@@ -10,6 +11,7 @@ from tests.toy import data
 def runs(tmp_path_factory):
     """RUNS/toy knows three labels; 8x8 grey pictures of 8 bits."""
     place = tmp_path_factory.mktemp("runs")
-    items = data()
-    reverie.train(items, place / "toy", size="tiny", steps=4, batch=16, threads=1, device="cpu")
+    model = reverie.train(data(), size="tiny", steps=4, batch=16, threads=1, device="cpu")
+    model.save(place / "toy")
+    save_sheet(model.sample(3, steps=1).sheet(), place / "toy" / "samples" / "00000004-ema.png")
     return place

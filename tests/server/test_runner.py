@@ -103,6 +103,13 @@ def test_a_seed_by_chance_comes_back_and_gives_the_same_again(verbs, tmp_path):
     assert first.files[0].read_bytes() == again.files[0].read_bytes()
 
 
+def test_a_sample_is_drawn_again_by_its_file_and_says_its_seed(verbs, tmp_path):
+    first = verbs.run([job(tmp_path, "a", n=1, steps=2, seed=11)], Heard())[0]
+    again = verbs.run([job(tmp_path, "b", inputs={"like": first.files[0]})], Heard())[0]
+    assert again.result["parameters"]["seed"] == 11
+    assert (pixels(again)[0] == pixels(first)[0]).all()
+
+
 @pytest.mark.parametrize(
     ("task", "parameters", "word"),
     [

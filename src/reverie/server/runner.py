@@ -22,6 +22,7 @@ from reverie.server.settings import Settings
 from reverie.server.training import train
 from reverie.tasks import Made
 from reverie.tasks.parts.options import Names
+from reverie.tasks.parts.provenance import read_made
 from reverie.tasks.parts.signature import Asked, asked_of
 
 __all__ = ["Canceled", "Outcome", "Runner", "Told", "Work", "runner"]
@@ -111,10 +112,8 @@ class Verbs:
         """A verb as the command line calls it."""
         kept, task = self.models.get(work.model), schemas.task_named(work.task)
         values = {**work.parameters, **{name: str(path) for name, path in work.inputs.items()}}
-        if values.get("seed") == -1:  # resolved here, so that the answer can name it
-            values["seed"] = picked(-1)
         asked = asked_of(task.function)
-        values = _pictures_told(kept, asked, values)
+        values = _pictures_told(kept, asked, _seeded(asked, values))
         for p in asked:
             if p.kind is Any and p.name in work.parameters:
                 _must_be_a_word(p.name, work.parameters[p.name])
@@ -157,8 +156,20 @@ def _written(work: Work, made: Made, values: dict[str, Any]) -> Outcome:
         save_sheet(sheet, work.folder / "sheet.png")
     others = sorted(path for path in work.folder.rglob("*") if path.is_file() and path not in paths)
     settings = {k: v for k, v in values.items() if k in work.parameters or k == "seed"}
+    if settings.get("seed", 0) is None:
+        settings["seed"] = read_made(paths[0])["seed"]
     result = {"lines": made.lines(), "parameters": settings}
     return Outcome(work.id, result, [*paths, *others])
+
+
+def _seeded(asked: Sequence[Asked], values: dict[str, Any]) -> dict[str, Any]:
+    """Parameters with the seed resolved, so that the answer can name it; None where a file that is drawn again brings its own."""
+    for p in asked:
+        if p.name == "seed":
+            again = any(one.names is Names.READ and one.name in values for one in asked)
+            seed = values.get("seed", p.default)
+            return {**values, "seed": None if seed is None and again else picked(seed or 0)}
+    return values
 
 
 def _must_be_a_word(name: str, text: str) -> None:

@@ -37,7 +37,7 @@ class Follower(Tracker):
             files.write_json(self.run / _OURS, {"job": self.id})
             self.total = int(event.values["total"])
         preview = (self.run / event.values["ema"]).read_bytes() if event.kind == "samples" else None
-        if self.canceled or event.kind not in ("plan", "resumed", "step", "samples"):
+        if self.canceled or event.kind not in ("step", "samples"):  # in the loop, where a signal is a wish to stop
             return
         try:
             self.told.step(self.id, event.step, int(event.values.get("total", self.total)), preview)
