@@ -144,7 +144,7 @@ def _request(
                 raise ValueError(f"{name} is missing: give inputs.{name}, an upload's id")
         return self
 
-    kind: Any = Literal[command]  # type: ignore[valid-type]
+    kind: Any = Literal[command]
     parts = [
         create_model(f"{stem}{name}", __base__=Part, **fields)
         for name, fields in (("Parameters", parameters), ("Inputs", inputs))
