@@ -5,6 +5,7 @@ The lowest room of the house: it imports torch alone, and every other room may i
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -42,6 +43,11 @@ class Condition(NamedTuple):
 
 
 Conditions = dict[str, Condition]
+
+
+def conditions_joined(parts: Sequence[Conditions]) -> Conditions:
+    """The conditions of several batches that are told the same things as those of one, in that order."""
+    return {name: functools.reduce(Condition.joined, [part[name] for part in parts]) for name in parts[0]}
 
 
 def some_of(cond: Conditions, some: slice | Tensor) -> Conditions:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor
 from reverie import registry, storage
 from reverie.codecs import Codec
 from reverie.codecs.base import Field
-from reverie.conditions import Knowledge
+from reverie.conditions import Asked, Knowledge
 from reverie.core.denoiser import Denoiser, Given, Learned, Rescheduled
 from reverie.core.grids import Grid
 from reverie.core.guidance import ClassifierFree
@@ -32,11 +32,20 @@ from reverie.core.schedules import Schedule
 from reverie.data.dataset import Data
 from reverie.data.known import KnownLabel
 from reverie.errors import ReverieError
-from reverie.example import Conditions, State, each, joined, moved, some_of, to_arrays
+from reverie.example import Conditions, State, conditions_joined, each, joined, moved, some_of, some_state, to_arrays
 from reverie.samples import Samples, Settings, check_seed
 from reverie.typed import checked
 
 Start = Callable[[Denoiser, Noise, Tensor], State]  # (denoiser, noise, time t () float64) -> x_t
+
+
+class Wanted(NamedTuple):
+    """What one of several asks of `Model.draw`: n samples of a seed from number `first` on, and what they are told by name."""
+
+    n: int
+    conditions: Mapping[str, Any] = {}
+    seed: int = 0
+    first: int = 0
 
 
 @contextmanager
@@ -140,19 +149,46 @@ class Model:
         if label is not None and "label" in (conditions or {}):
             raise ReverieError("The label was given twice, as label and among the conditions. Give it once.")
         wanted = {**({} if label is None else {"label": label}), **(conditions or {})}
-        asked = self.conditions.ask(n, wanted, seed, first)
-        # fixed cuts: what is computed together depends on n and batch alone
-        jobs = []
-        for start in range(0, n, batch):
-            stop = min(start + batch, n)
-            noise = Noise.of(seed, stop - start, first + start, chosen.temperature)
-            told = some_of(asked.cond, slice(start, stop))
+        [made] = self.draw([Wanted(n, wanted, seed, first)], chosen, batch, on_step=on_step, spread=spread)
+        return made
+
+    def draw(
+        self,
+        wanted: Sequence[Wanted],
+        settings: Settings,
+        batch: int = 128,
+        *,
+        padded: bool = False,
+        on_step: Callable[[Step], None] | None = None,
+        spread: Callable[[Sequence[Callable[[], State]]], list[State]] | None = None,
+    ) -> list[Samples]:
+        """Draw what several asked for, one after the other in common batches; each gets what it would get alone, to rounding.
+
+        padded: every batch has `batch` rows, the last one's repeated: so a sample's bits depend on its place alone.
+        Raises ReverieError for a class or condition that does not exist.
+        """
+        asked = [self.conditions.ask(w.n, w.conditions, w.seed, w.first) for w in wanted]
+        noise = Noise.joined([Noise.of(w.seed, w.n, w.first, settings.temperature) for w in wanted])
+        cond = conditions_joined([one.cond for one in asked])
+        jobs, n = [], len(noise.index)
+        for start in range(0, n, batch):  # fixed cuts: what is computed together depends on n and batch alone
+            rows = torch.arange(start, start + batch if padded else min(start + batch, n)).clamp(max=n - 1)
             watcher = counted(on_step, start // batch, -(-n // batch))
-            jobs.append(partial(self._draw, noise, told, chosen, watcher))
-        x = to_arrays(joined(spread(jobs) if spread and not self.codec.joint else [job() for job in jobs]))
-        items = self.codec.with_conditions(self.codec.decode_all(x), asked.values)
-        others = {k: v for k, v in asked.values.items() if k != "label"}
-        return Samples(items, asked.values.get("label"), x, self.codec, chosen, seed, first, others, asked.notes)
+            jobs.append(partial(self._draw, noise.some(rows), some_of(cond, rows), settings, watcher))
+        found = joined(spread(jobs) if spread and not self.codec.joint else [job() for job in jobs])
+        made, start = [], 0
+        for w, told in zip(wanted, asked, strict=True):
+            x = to_arrays(some_state(found, slice(start, start + w.n)))
+            made.append(self._samples(x, w, told, settings))
+            start += w.n
+        return made
+
+    def _samples(self, x: Any, wanted: Wanted, told: Asked, settings: Settings) -> Samples:
+        """Encoded samples as items, with what they were told."""
+        items = self.codec.with_conditions(self.codec.decode_all(x), told.values)
+        others = {k: v for k, v in told.values.items() if k != "label"}
+        label = told.values.get("label")
+        return Samples(items, label, x, self.codec, settings, wanted.seed, wanted.first, others, told.notes)
 
     def condition(self, labels: Tensor) -> Conditions:
         """The network's conditions for class numbers (B,) of "label"; all others, where there are any, told to nobody."""

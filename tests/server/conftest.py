@@ -1,4 +1,5 @@
-"""Databases of both kinds: a file of SQLite, and a PostgreSQL that these tests start, on loopback, as another than root."""
+"""Databases of both kinds: a file of SQLite, and a PostgreSQL that these tests start, on loopback, as another than root; and a
+folder of runs with one small model in it."""
 
 import os
 import shutil
@@ -14,9 +15,12 @@ import pytest
 pytest.importorskip("sqlalchemy", reason="the server's packages are not installed: pip install 'reverie[serve]'")
 from sqlalchemy import text
 
+import reverie
+from reverie.pictures import save_sheet
 from reverie.server.database.engine import Database
 from reverie.server.database.migrate import migrate
 from reverie.server.store import Store
+from tests.toy import data
 
 
 def binaries():
@@ -124,3 +128,13 @@ def store(tmp_path):
 def path_of_children(monkeypatch):
     """Worker processes find the tests' runners."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[2]), *sys.path]))
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory):
+    """RUNS/toy knows three labels; 8x8 grey pictures of 8 bits."""
+    place = tmp_path_factory.mktemp("runs")
+    model = reverie.train(data(), size="tiny", steps=4, batch=16, threads=1, device="cpu")
+    model.save(place / "toy")
+    save_sheet(model.sample(3, steps=1).sheet(), place / "toy" / "samples" / "00000004-ema.png")
+    return place

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ import typer
 from reverie.cli.flags import Device, Run, Threads, parameter, signed
 from reverie.errors import ReverieError
 from reverie.tasks import Task
+from reverie.tasks.parts.signature import REQUIRED, asked_of
 
 Out = Annotated[
     Path | None,
@@ -55,21 +55,15 @@ def verb(task: Task) -> Callable[..., Any]:
 
     asked = inspect.signature(task.function).parameters
     given, flags = [], []
-    for p in asked.values():
-        if not str(p.annotation).startswith(("Annotated[", "options.")):
-            continue
-        kind = eval(p.annotation, task.function.__globals__)  # our own source text, read without importing PyTorch
-        value, meaning = typing.get_args(kind)[:2]
-        if p.default is p.empty:  # in Python an array or a path, here a path
-            if p.kind is p.KEYWORD_ONLY:
-                flags.append(parameter(p.name, Annotated[str, typer.Option(help=meaning)]))
-            else:
-                given.append(parameter(p.name, Annotated[str, typer.Argument(help=meaning, metavar=p.name.upper())]))
-            continue
-        if value is Any:  # in Python an array or a path, here a path
-            value = str | None
-        names = [f"-{p.name}"] if len(p.name) == 1 else []
-        flags.append(parameter(p.name, Annotated[value, typer.Option(*names, help=meaning)], p.default))
+    for p in asked_of(task.function):
+        value = str | None if p.kind is Any else p.kind  # in Python an array or a path, here a path
+        if p.in_place:
+            given.append(parameter(p.name, Annotated[str, typer.Argument(help=p.meaning, metavar=p.name.upper())]))
+        elif p.default is REQUIRED:
+            flags.append(parameter(p.name, Annotated[str, typer.Option(help=p.meaning)]))
+        else:
+            names = [f"-{p.name}"] if len(p.name) == 1 else []
+            flags.append(parameter(p.name, Annotated[value, typer.Option(*names, help=p.meaning)], p.default))
     own = [parameter("device", Device, "auto"), parameter("threads", Threads, None), parameter("output", Out, None)]
     own.append(parameter("grid", Sheet, None))
     command.__doc__ = f"{inspect.getdoc(task.function)}\n\nExamples:\n\n" + "\n\n".join(f"  {e}" for e in task.examples)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -61,6 +62,16 @@ class Noise:
         """The noise of samples first .. first + count - 1 of one seed."""
         index = torch.arange(first, first + count)
         return cls(torch.full((count,), seed, dtype=torch.int64), index, temperature=temperature)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Noise]) -> Noise:
+        """The noise of several batches as one, in that order; of one step, part and temperature."""
+        seed, index = (torch.cat(words) for words in zip(*((p.seed, p.index) for p in parts), strict=True))
+        return dataclasses.replace(parts[0], seed=seed, index=index)
+
+    def some(self, rows: Tensor) -> Noise:
+        """The noise of some of the samples, (M,) places among them."""
+        return dataclasses.replace(self, seed=self.seed[rows], index=self.index[rows])
 
     def at(self, step: int) -> Noise:
         """The same samples at another step of the loop: fresh, independent numbers."""

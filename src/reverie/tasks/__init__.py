@@ -4,9 +4,11 @@ A task module has one public function of its own name,
 
     task(model, items: Annotated[Any, "help"], option: Annotated[type, "help"] = default, ..., on_step=None) -> Made
 
-COMMAND is what it is called on the command line, and EXAMPLES are shown in its help. An Annotated parameter without a default
+COMMAND is what it is called on the command line, and EXAMPLES are shown in its help; SEVERAL, where a module has it, says how
+several wishes are computed as one batch. An Annotated parameter without a default
 is what the verb works on (an array or a path in Python, a path on the command line), or, where it goes by keyword alone,
-an option that must be given; one with a default is an option.
+an option that must be given; one with a default is an option. What a text names beside words (a file, conditions) is said
+behind its meaning, by `options.Names`.
 Options that several verbs have are in `parts/options.py`, and written `options.Label`. Other parameters are for callers in
 Python only, but for `run`, the model's folder, which the command line gives to a task that asks for it, and `on_step`, which
 is told of progress. Nothing heavy is imported at the top, so that help texts come at once.
@@ -37,12 +39,27 @@ class Made(Protocol):
         """All of it as one picture, or None where there is nothing to look at."""
 
 
+class Several(NamedTuple):
+    """How a verb that is asked for several times is computed as one batch.
+
+    function(model, wishes, on_step, padded): what each of several wishes, its parameters by name, would be given alone; padded:
+    fill up batches to so many rows, for the same bytes. usual: how many items a wish is for that says no n. differ: parameters
+    that may differ among them. alone: parameters with which a wish is computed by itself.
+    """
+
+    function: Callable[..., list[Any]]
+    usual: int
+    differ: tuple[str, ...]
+    alone: tuple[str, ...]
+
+
 class Task(NamedTuple):
-    """A verb: what it is called, its function, and examples of its use."""
+    """A verb: what it is called, its function, examples of its use, and how several are computed together, where they can be."""
 
     command: str
     function: Callable[..., Made]
     examples: tuple[str, ...]
+    several: Several | None = None
 
 
 def tasks() -> list[Task]:
@@ -52,5 +69,6 @@ def tasks() -> list[Task]:
         if place.ispkg:  # parts that they share
             continue
         module = importlib.import_module(f"{__name__}.{place.name}")
-        found.append(Task(module.COMMAND, getattr(module, place.name), module.EXAMPLES))
+        several = vars(module).get("SEVERAL")
+        found.append(Task(module.COMMAND, getattr(module, place.name), module.EXAMPLES, several))
     return sorted(found)

@@ -39,7 +39,9 @@ def augment(
     label_from: Annotated[str, "folder, csv:COLUMN or none: what labels the items."] = "folder",
     condition_from: options.ConditionFrom = None,
     condition: Annotated[
-        str | None, "What the items are where the data does not say: label=3,style=noto; | cycles several over them."
+        str | None,
+        "What the items are where the data does not say: label=3,style=noto; | cycles several over them.",
+        options.Names.TOLD,
     ] = None,
     guidance: Annotated[
         float | None, "Scale of guidance towards what is told; 1 is none. Default: the model's."

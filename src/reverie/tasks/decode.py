@@ -23,7 +23,9 @@ def decode(
     latents: Annotated[Any, "What `reverie encode` wrote: a folder, or its latents.npz."],
     label: Annotated[str | None, "Class to tell the model, or several, cycled. Default: what encode told."] = None,
     condition: Annotated[
-        str | None, "What else to tell: style=noto,age=40; | cycles several. Default: what encode told."
+        str | None,
+        "What else to tell: style=noto,age=40; | cycles several. Default: what encode told.",
+        options.Names.TOLD,
     ] = None,
     steps: Annotated[int | None, "Equal steps in log n, 2 evaluations each. Default: as encode did."] = None,
     tolerance: options.Tolerance = None,

@@ -42,7 +42,9 @@ def detect(
     label_from: Annotated[
         str, "folder, none, or csv:COLUMN of a table: where IN says what is normal (or 0) and what anomalous (or 1)."
     ] = "folder",
-    condition: Annotated[str | None, "What to tell of every item, normal ones too: style=noto,label=3."] = None,
+    condition: Annotated[
+        str | None, "What to tell of every item, normal ones too: style=noto,label=3.", options.Names.TOLD
+    ] = None,
     condition_from: options.ConditionFrom = None,
     seed: Annotated[int, "Start of the noise, and of how normal items are halved."] = 0,
     batch: options.Batch = 128,

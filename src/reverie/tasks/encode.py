@@ -30,7 +30,9 @@ def encode(
     ] = None,
     condition: options.Condition = None,
     condition_from: Annotated[
-        str, "Where else the data says what the items are, as `reverie train --condition` takes it: number:age."
+        str,
+        "Where else the data says what the items are, as `reverie train --condition` takes it: number:age.",
+        options.Names.COLUMNS,
     ] = "none",
     steps: options.OdeSteps = None,
     tolerance: options.Tolerance = None,

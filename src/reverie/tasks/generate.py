@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from reverie.errors import ReverieError
+from reverie.tasks import Several
 from reverie.tasks.parts import options
 
 if TYPE_CHECKING:  # the command line reads this signature without importing PyTorch
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from reverie.core.samplers import Step
     from reverie.model import Model
-    from reverie.samples import Samples
+    from reverie.samples import Samples, Settings
 
 COMMAND = "sample"
 EXAMPLES = (
@@ -37,6 +38,7 @@ def generate(
         str | None,
         "What else to tell, comma-separated: style=noto,age=40,sketch=drawing.png; several are cycled: style=noto|blob. "
         "Default: as combined in training.",
+        options.Names.TOLD,
     ] = None,
     given: Annotated[
         str | None,
@@ -54,9 +56,13 @@ def generate(
     seed: Annotated[int | None, "Start of all randomness; -1 picks one and says which. Default: 0."] = None,
     batch: options.Batch = 128,
     like: Annotated[
-        str | None, "A file that was sampled before: draw it again; flags beside it change what they name."
+        str | None,
+        "A file that was sampled before: draw it again; flags beside it change what they name.",
+        options.Names.READ,
     ] = None,
-    film: Annotated[str | None, "Write the way from noise to data there, a .gif: x_t left, x0_hat right."] = None,
+    film: Annotated[
+        str | None, "Write the way from noise to data there, a .gif: x_t left, x0_hat right.", options.Names.WRITTEN
+    ] = None,
     on_step: Callable[[Step], None] | None = None,
 ) -> Samples:
     """Draw new items; sample k of a seed is the same however many are drawn, and by however many processes (torchrun)."""
@@ -111,6 +117,46 @@ def generate(
     return made if alone is None else made.only(alone)
 
 
+def generate_several(
+    model: Model,
+    wishes: Sequence[Mapping[str, Any]],
+    on_step: Callable[[Step], None] | None = None,
+    padded: int | None = None,
+) -> list[Samples]:
+    """What `generate` gives for each of several wishes, drawn as common batches, to float32 rounding.
+
+    wishes: parameters by name, which differ in those of SEVERAL.differ alone. padded: fill up batches to so many rows, see
+    `Model.draw`.
+    """
+    from reverie.model import Wanted
+    from reverie.samples import picked
+    from reverie.storage import fingerprint
+    from reverie.tasks.parts.told import stated
+
+    wanted = []
+    for wish in wishes:
+        n = 16 if wish.get("n") is None else wish["n"]
+        told = stated(model, n, wish.get("label"), wish.get("condition"))
+        wanted.append(Wanted(n, told, picked(wish.get("seed") or 0)))
+    own, settings = fingerprint(model), settings_of(model, wishes[0])
+    batch = padded or wishes[0].get("batch", 128)
+    made = model.draw(wanted, settings, batch, padded=padded is not None, on_step=on_step)
+    return [dataclasses.replace(one, model=own) for one in made]
+
+
+def settings_of(model: Model, wish: Mapping[str, Any]) -> Settings:
+    """How a wish's samples are walked: the model's own way, with what the wish says put in its place; checked."""
+    names = {
+        "steps": "steps",
+        "sampler": "sampler",
+        "time_grid": "grid",
+        "guidance": "guidance",
+        "temperature": "temperature",
+    }
+    changes = {grid: wish.get(name) for name, grid in {**names, "schedule": "schedule"}.items()}
+    return model.defaults.given(**changes, interval=parse_interval(wish.get("interval")))
+
+
 def parse_interval(text: str | None) -> tuple[float, float] | None:
     """Read LOW:HIGH, either side open."""
     if text is None:
@@ -122,3 +168,6 @@ def parse_interval(text: str | None) -> tuple[float, float] | None:
         return float(low or 0), float(high or math.inf)
     except ValueError as error:
         raise ReverieError(f"--interval {text}: write two noise levels, LOW:HIGH, e.g. 0.3:5.") from error
+
+
+SEVERAL = Several(generate_several, 16, differ=("n", "label", "condition", "seed"), alone=("like", "given", "film"))

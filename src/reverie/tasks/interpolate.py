@@ -52,7 +52,9 @@ def interpolate(
     b: Annotated[Any, "Where it ends: the same kinds; a condition goes with the same condition."],
     frames: Annotated[int, "How many pictures, both ends counted."] = 16,
     label: Annotated[str | None, "Class to tell the model all the way. Default: none."] = None,
-    condition: Annotated[str | None, "What else to tell all the way: style=noto,age=40. Default: nothing."] = None,
+    condition: Annotated[
+        str | None, "What else to tell all the way: style=noto,age=40. Default: nothing.", options.Names.TOLD
+    ] = None,
     seed: Annotated[int, "Between conditions: whose noise both ends share."] = 0,
     steps: options.OdeSteps = None,
     tolerance: options.Tolerance = None,

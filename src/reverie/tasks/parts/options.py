@@ -1,13 +1,27 @@
-"""Options that several verbs have, each in the same words."""
+"""Options that several verbs have, each in the same words; and what a text among them may name beside words."""
 
+from enum import Enum
 from typing import Annotated
 
+
+class Names(Enum):
+    """What a text names, said behind its meaning, `Annotated[str | None, "...", Names.READ]`; a server opens none of its own."""
+
+    READ = "a file that is read"
+    WRITTEN = "a file that is written"
+    TOLD = "values of conditions, those of pictures being files: NAME=VALUE"
+    COLUMNS = "where data tells conditions, pictures being in folders: KIND:PLACE"
+
+
 Label = Annotated[str | None, "Class, told to the model; several, as in 3,5,8, are cycled over the draws."]
-Condition = Annotated[str | None, "What else to tell, comma-separated: style=noto,age=40; | cycles several."]
+Condition = Annotated[
+    str | None, "What else to tell, comma-separated: style=noto,age=40; | cycles several.", Names.TOLD
+]
 ConditionFrom = Annotated[
     str | None,
     "Where the model's conditions are in the data, as `reverie train --condition` takes it: label:style,number:age; or none. "
     "Default: as in training.",
+    Names.COLUMNS,
 ]
 Guidance = Annotated[float | None, "Scale of classifier-free guidance towards what is told; 1 is none."]
 Steps = Annotated[int | None, "Steps of the sampler. Default: the model's own."]

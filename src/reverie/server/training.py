@@ -1,0 +1,109 @@
+"""Training as a job: progress as it goes, a stop that keeps all that was learned, and going on where it was stopped."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reverie import api, files, storage
+from reverie.data.wishes import parse
+from reverie.errors import ReverieError
+from reverie.server.contract import Canceled, Told
+from reverie.server.places import model_at, place_of
+from reverie.server.settings import Settings
+from reverie.training.loop import Interrupted
+from reverie.training.plan import seconds
+from reverie.training.trackers import Event, Tracker, read_log
+
+if TYPE_CHECKING:
+    from reverie.server.contract import Work
+
+_OURS = "job.json"  # in a run folder: which job began it
+_USUAL = "10m"  # the budget of who asks for none
+
+
+class Follower(Tracker):
+    """Tells a job's watchers of every step, with the newest samples; asks the run to stop where nobody wants it any more."""
+
+    def __init__(self, told: Told, id: str, run: Path) -> None:
+        self.told, self.id, self.run = told, id, run
+        self.canceled, self.total = False, 0
+
+    def tell(self, event: Event) -> None:
+        """Take one event."""
+        if event.kind in ("plan", "resumed"):
+            files.write_json(self.run / _OURS, {"job": self.id})
+            self.total = int(event.values["total"])
+        preview = (self.run / event.values["ema"]).read_bytes() if event.kind == "samples" else None
+        if self.canceled or event.kind not in ("step", "samples"):  # in the loop, where a signal is a wish to stop
+            return
+        try:
+            self.told.step(self.id, event.step, int(event.values.get("total", self.total)), preview)
+        except Canceled:
+            self.canceled = True
+            signal.raise_signal(signal.SIGINT)  # as Ctrl-C does: the run ends after this step, saved
+
+
+def train(work: Work, told: Told, settings: Settings) -> tuple[dict[str, Any], list[Path]] | None:
+    """Train a model, or go on with a run that was stopped or whose worker died; its result and no files.
+
+    None where it was canceled, or the worker is to stop: all is saved in a checkpoint. Raises ReverieError as `api.train`
+    does, and for a name in use.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("training is stopped by a signal, which the main thread alone receives")
+    options = dict(work.parameters)
+    word, resume = options.pop("data", None), options.pop("resume", False)
+    data: Any = work.inputs.get("data", word)
+    run = place_of(settings.runs, work.model)
+    ours = (run / _OURS).is_file() and files.read_json(run / _OURS).get("job") == work.id
+    going_on = (resume or ours) and storage.newest_checkpoint(run) is not None
+    if resume and not going_on:
+        raise ReverieError(f"There is no run {work.model!r} to go on with.")
+    if ours and storage.is_model(run) and any(e["event"] == "done" for e in read_log(run / "metrics.jsonl")):
+        return _result(work, run), []  # its worker died between the last step and saying so
+    follower = Follower(told, work.id, run)
+    try:
+        if going_on:
+            api.resume(run, data=data, tracker=follower)
+        else:
+            options = _checked(options, data, settings)
+            api.train(data, run, tracker=follower, device=settings.device, threads=settings.threads, **options)
+    except Interrupted:
+        if not follower.canceled:  # SIGTERM was meant for the worker, whose own way of stopping is back by now
+            signal.raise_signal(signal.SIGTERM)
+        return None
+    return _result(work, run), []
+
+
+def _checked(options: dict[str, Any], data: Any, settings: Settings) -> dict[str, Any]:
+    """Options of a new run: no more time than the server gives, and no file of the server's."""
+    if data is None:
+        raise ReverieError(
+            "There is nothing to train on: give inputs.data, an upload's id, or parameters.data, a packaged name."
+        )
+    if isinstance(data, str) and Path(data).exists():
+        raise ReverieError(f"data: {data!r} cannot be had here; upload the file, and give its id among the inputs.")
+    if any(wish.kind == "image" for wish in parse(options.get("condition"))):
+        raise ReverieError("condition: pictures in a folder cannot be told here; they would be the server's own.")
+    given = [k for k in ("budget", "steps", "epochs") if options.get(k) is not None]
+    budget = options.get("budget") or _USUAL
+    if not given:
+        options["budget"] = budget
+    if seconds(budget) > seconds(settings.most_budget):
+        raise ReverieError(f"budget {budget}: this server trains for {settings.most_budget} at most.")
+    if (start := options.get("init_from")) is not None:
+        options["init_from"] = str(model_at(settings.runs, start))
+    return options
+
+
+def _result(work: Work, run: Path) -> dict[str, Any]:
+    """What is said of a finished run."""
+    done = [e for e in read_log(run / "metrics.jsonl") if e["event"] == "done"][-1]
+    return {
+        "lines": [f"trained {work.model}: {done['step']:,} steps"],
+        "parameters": work.parameters,
+        "steps": done["step"],
+    }
