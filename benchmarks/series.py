@@ -42,7 +42,7 @@ def main() -> None:
         print(*(path for name in asked.only for path in write(SETS[name](asked.data), asked.files)), sep="\n")
         return
     series_market.Garch.python = asked.python
-    series_reverie.KEPT = asked.models or series_reverie.KEPT
+    series_reverie.KEPT, series_reverie.SIZE = asked.models or series_reverie.KEPT, asked.size
     rows: list[Row] = []
     task = TASKS[asked.task]
     for row in task.run(asked):
@@ -64,6 +64,7 @@ def arguments() -> argparse.Namespace:
     words.add_argument("--seeds", type=lambda text: [int(s) for s in text.split(",")], default=[0, 1, 2])
     words.add_argument("--seconds", type=float, default=60, help="of training, at most, for each contender and task")
     words.add_argument("--models", type=Path, help="keep Reverie's models there; found there, none is trained again")
+    words.add_argument("--size", default=series_reverie.SIZE, help="of Reverie's networks")
     words.add_argument("--windows", type=int, help="of those held out, so many by chance (forecast and impute); all")
     words.add_argument("--draws", type=int, default=1000, help="of each day, for the market's risk")
     words.add_argument("--every", type=int, default=1, help="of the market's held-out days one in so many")

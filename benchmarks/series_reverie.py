@@ -27,6 +27,7 @@ from reverie.tasks.complete import complete
 from reverie.tasks.detect import detect
 
 KEPT = Path(tempfile.mkdtemp(prefix="series-models-"))  # unless --models says where
+SIZE = "auto"  # unless --size says another
 WALK = {
     "sampler": "dpmpp-2m",
     "steps": 12,
@@ -40,7 +41,7 @@ def trained(found: Set, seconds: float, seed: int) -> Model:
         path, _ = write(found, KEPT / "files")
         window = None if found.length is None else str(found.length)
         threads, started = int(os.environ.get("OMP_NUM_THREADS", 2)), time.monotonic()
-        budget = {"budget": f"{seconds:g}s", "size": "auto", "threads": threads, "seed": seed}
+        budget = {"budget": f"{seconds:g}s", "size": SIZE, "threads": threads, "seed": seed}
         model = reverie.train(path, window=window, **budget)
         model.save(folder)
         print(f"{folder.name}: {plan(model)} in {time.monotonic() - started:.1f} s", flush=True)

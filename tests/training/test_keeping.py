@@ -55,6 +55,7 @@ def averages(monkeypatch):
     return found
 
 
+@pytest.mark.slow
 def test_the_weights_of_the_least_loss_are_kept_to_the_bit_resumed_or_not(turning, averages, tmp_path):
     from reverie.training.loop import Interrupted
 

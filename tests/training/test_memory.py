@@ -189,6 +189,7 @@ def waves(steps, channels, seed=0):
     return Data(made, [str(k) for k in range(len(made))], kind="series", source="waves")
 
 
+@pytest.mark.slow
 def test_memory_of_series_is_foretold_and_grows_with_the_batch():
     """A network that is told entries can be walked without numbers; it held a batch at least: x0, eps, x_t and both entries."""
     job = prepare(waves(200, 2), TrainSettings.of({"batch": 16, "steps": 5, "threads": 1, "size": "tiny"}))
