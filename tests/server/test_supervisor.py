@@ -76,6 +76,7 @@ def test_a_job_makes_the_files_that_are_announced_and_no_others(serve, database,
         assert on_disk == {supervisor.store.path(p) for p in (*(f.place for f in files), given.place)}
 
 
+@pytest.mark.slow
 def test_poison_fails_after_three_attempts_and_hurts_no_other(serve, database, tmp_path):
     """A crash, a hang and a lack of memory, claimed together with harmless jobs of the same batch key."""
     trace = str(tmp_path / "trace")
@@ -131,6 +132,7 @@ def test_progress_and_preview_are_there_while_it_works(serve, database):
             queue.cancel(session, id)
 
 
+@pytest.mark.slow
 def test_a_long_job_outlives_many_leases(serve, database):
     with serve(workers=2, pace=Pace(lease=0.6, hang=30.0, poll=0.02)):
         id = ask(database, steps=30, seconds=0.07)
@@ -138,6 +140,7 @@ def test_a_long_job_outlives_many_leases(serve, database):
         assert (job.state, job.attempts) == ("succeeded", 1)
 
 
+@pytest.mark.slow
 def test_leaving_ends_what_is_short_and_gives_back_what_is_long(serve, database):
     with serve(workers=2):
         short, long = ask(database, steps=10, seconds=0.05), ask(database, steps=10_000, seconds=0.01)
@@ -151,6 +154,7 @@ def test_leaving_ends_what_is_short_and_gives_back_what_is_long(serve, database)
     assert jobs[2].state == "starting"
 
 
+@pytest.mark.slow
 def test_workers_whose_supervisor_is_killed_leave_by_themselves(url, database, tmp_path, path_of_children):
     id = ask(database, steps=10_000, seconds=0.01)
     with start(url, tmp_path / "store") as server:
@@ -165,6 +169,7 @@ def test_workers_whose_supervisor_is_killed_leave_by_themselves(url, database, t
     assert (look(database, id).state, look(database, id).attempts) == ("starting", 0)
 
 
+@pytest.mark.slow
 def test_a_runner_that_cannot_be_made_is_tried_ever_more_slowly(serve, database):
     with serve("tests.server.toy:broken", workers=1) as supervisor:
         until(lambda: supervisor.hands[0].stillborn >= 2)
@@ -172,6 +177,7 @@ def test_a_runner_that_cannot_be_made_is_tried_ever_more_slowly(serve, database)
         assert supervisor.hands[0].due - time.monotonic() <= 30.0
 
 
+@pytest.mark.slow
 def test_two_machines_over_one_database_share_the_work(serve, database):
     ids = [ask(database, n=n, steps=2, seconds=0.02) for n in range(24)]
     with serve(workers=1), serve(workers=1):
