@@ -1,6 +1,7 @@
 """Training as a job: stopped, gone on with, and the same as if it had not been."""
 
 import io
+import secrets
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(verbs, place):
     assert rest.result["steps"] == 6
     mine, its = (load_file(place / "runs" / name / "weights.safetensors") for name in ("whole", "cut"))
     assert mine.keys() == its.keys()
-    assert all((mine[k] == its[k]).all() for k in mine)
+    assert {k: float(abs(mine[k] - its[k]).max()) for k in mine if (mine[k] != its[k]).any()} == {}
     (drawn,) = verbs.run([job(place / "jobs", "draw", model="cut", n=1, steps=2)], Heard())
     assert drawn.error is None
 
@@ -74,7 +75,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(verbs, place):
     ],
 )
 def test_what_cannot_be_trained_leaves_no_folder(verbs, place, model, parameters, word):
-    (made,) = verbs.run([training(place, f"no-{word}"[:9], model, **parameters)], Heard())
+    (made,) = verbs.run([training(place, secrets.token_hex(4), model, **parameters)], Heard())
     assert word in made.error
     assert not (place / "runs" / "new").exists()
     assert not (place / "out").exists()

@@ -31,7 +31,7 @@ def place(tmp_path_factory):
     data = Digits().load()
     np.save(home / "digits.npy", np.stack(data.items[:200]))
     np.save(home / "digits-few.npy", np.stack(data.items[:4]))
-    np.save(home / "digits-half.npy", np.stack(data.items[:2])[:, ::2, ::2])
+    np.save(home / "digits-half.npy", np.stack(data.items[:2])[:, ::2, ::2, 0])
     rows = table(200)
     rows.to_csv(home / "rows.csv", index=False)
     gaps = rows.head(6).copy()
