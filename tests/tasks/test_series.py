@@ -16,8 +16,10 @@ from reverie.errors import ReverieError
 from reverie.model import Model
 from reverie.tasks.augment import augment
 from reverie.tasks.complete import complete
+from reverie.tasks.decode import decode
 from reverie.tasks.denoise import denoise
 from reverie.tasks.detect import detect
+from reverie.tasks.encode import encode
 from reverie.tasks.interpolate import interpolate
 from tests.tasks.series import LENGTH, covariance, exact_series, posterior, walk, windows
 
@@ -216,3 +218,13 @@ def test_a_forecast_says_what_else_it_fills_and_its_spread_is_rounded(model):
     assert "filled: 2 known values of 1 series that the mask marks, and 3 empty values beside" in marked.lines()
     fine = complete(model, held(model, given), "future:2", samples=4).spread.frame["sd"].to_numpy()
     np.testing.assert_array_equal(fine, np.round(fine, 5))
+
+
+def test_latents_come_back_as_one_file_of_series(model, tmp_path):
+    """The exact model's ODE is linear: down and up again is where it began, to what 64 steps of two evaluations leave."""
+    given = windows(*(from_z(model, walk(LENGTH, seed=k)) for k in (1, 2)))
+    back = decode(model, encode(model, given))
+    for one, was in zip(back, given.series, strict=True):
+        assert one.values == pytest.approx(was.values, abs=2e-2)
+    (path,) = back.save(tmp_path / "made.csv")
+    assert len(pd.read_csv(path)) == 2 * LENGTH

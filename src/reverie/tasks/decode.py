@@ -62,6 +62,6 @@ def decode(
     x = carried(model, solver.down, torch.as_tensor(found.z, dtype=torch.float32), told.cond, batch, on_step)
     made = {**origin(COMMAND, model), **solver.to_json()}
     facts = [{**made, "input": name, **told_plainly(told.at(k))} for k, name in enumerate(found.names)]
-    items = [model.codec.decode(one) for one in x.numpy()]
+    items = model.codec.with_conditions(model.codec.decode_all(x.numpy()), told.values)
     names = [plain_name(k, name) for k, name in enumerate(found.names)]
     return Items(items, names, facts, model.codec, [f"{len(items)} decoded, {solver.words}", *told.lines()])

@@ -171,7 +171,10 @@ class Learner:
             if key.startswith("adamw."):
                 _, moment, name = key.split(".", 2)
                 p = parameters[name]
-                on = value if moment == "step" and not p.is_cuda else value.to(p.device)
+                if moment == "step":
+                    on = value.to(p.device) if p.is_cuda else value
+                else:  # laid out as the weights are: the fused step goes over both as they lie in memory
+                    on = torch.empty_like(p).copy_(value)
                 self.optimiser.state[p][moment] = on
         self.average.load(average)
 

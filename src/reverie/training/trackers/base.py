@@ -53,13 +53,17 @@ class Memory(Tracker):
         self.events.append(event)
 
 
+_ENDING = ("kept", "done")  # told after the last checkpoint: a run that goes on from there tells them again
+
+
 class Jsonl(Tracker):
     """One JSON object a line in `metrics.jsonl`; a resumed run first forgets what came after its checkpoint."""
 
     def __init__(self, path: Path, resume_at: int | None = None) -> None:
         with told_plainly(path):
             if resume_at is not None and path.exists():
-                write_text(path, "".join(json.dumps(e) + "\n" for e in read_log(path) if e["step"] <= resume_at))
+                left = (e for e in read_log(path) if e["step"] <= resume_at and e["event"] not in _ENDING)
+                write_text(path, "".join(json.dumps(e) + "\n" for e in left))
             self._file = path.open("w" if resume_at is None else "a", encoding="utf-8")
         self.path = path
 
