@@ -2,6 +2,7 @@
 
 import io
 import secrets
+import shutil
 
 import numpy as np
 import pytest
@@ -58,6 +59,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(verbs, place):
     (drawn,) = verbs.run([job(place / "jobs", "draw", model="cut", n=1, steps=2)], Heard())
     assert drawn.error is None
 
+    shutil.rmtree(place / "jobs" / "second")
     (again,) = verbs.run([training(place, "second", "cut", resume=True)], Heard())  # claimed again, with all done
     assert again.result["steps"] == 6
     (taken,) = verbs.run([training(place, "third", "cut", **OPTIONS)], Heard())
