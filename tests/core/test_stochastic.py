@@ -213,6 +213,7 @@ def from_one_mode(sampler, grid, level, count):
     return weights(sample(exact.Mixture(EDM()), sampler, grid, x, noise))
 
 
+@pytest.mark.slow
 def test_plain_langevin_stays_in_the_mode_it_starts_in_and_annealing_leaves_it():
     """As many steps at a level fit for samples leave them all where they started: what annealing is for."""
     t = EDM().time_of_noise(torch.tensor(0.02, dtype=torch.float64))
