@@ -75,7 +75,7 @@ def test_a_run_overfitted_on_fifty_pictures_is_flagged_by_each_test_and_a_short_
     data = Digits().load()
     some = data.subset(np.arange(0, len(data), 17))
     cut = split(some, len(some) - 50, seed=0)
-    model = api.train(some, steps=250, batch=32, held_out=len(some) - 50, seed=0)
+    model = api.train(some, steps=250, batch=32, held_out=len(some) - 50, seed=0, weights="last")
     train, held = some.subset(cut.train), some.subset(cut.held_out)
     assert len(train) == 50
     found = measure(model, train, held, n=50, likelihood_n=0)[0].audit
