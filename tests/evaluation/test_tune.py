@@ -211,6 +211,7 @@ def test_bad_input_is_refused_with_what_it_takes(tmp_path, monkeypatch):
         api.tune(run)
 
 
+@pytest.mark.slow
 def test_a_stop_on_the_way_leaves_the_model_as_it_was(tmp_path, monkeypatch):
     run = exact_model().save(tmp_path / "run")
     before = {p.name: p.read_bytes() for p in run.iterdir()}

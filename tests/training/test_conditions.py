@@ -76,6 +76,7 @@ def weights(model):
     return model.denoiser.network.state_dict()
 
 
+@pytest.mark.slow
 def test_a_run_with_every_kind_of_condition_goes_on_exactly_and_the_same_data_says_so(tmp_path):
     options = {"steps": 8, "seed": 4, "batch": 8, "threads": 1, "augment": "flip", "sampler": "unipc"}
     whole = reverie.train(everything(), network=hears(), **options)

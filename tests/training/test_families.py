@@ -90,6 +90,7 @@ def test_coupling_is_a_choice_that_changes_the_run_and_nothing_of_the_noise():
     assert not torch.equal(a, b)
 
 
+@pytest.mark.slow
 def test_samplers_that_draw_noise_are_refused_where_the_prediction_is_no_score():
     """On N(0, 1) paired with its own noise ancestral steps shrink the spread to 0.6, while the ODE keeps it."""
     with pytest.raises(ReverieError, match="no score, which --sampler ancestral needs"):
@@ -100,6 +101,7 @@ def test_samplers_that_draw_noise_are_refused_where_the_prediction_is_no_score()
     assert len(model.sample(1, sampler="dpmpp-2m", steps=3)) == 1
 
 
+@pytest.mark.slow
 def test_a_sampler_brings_the_steps_and_the_grid_that_suit_it():
     """One integration from noise to almost none for the adaptive solver, whatever grid the family walks on."""
     model = reverie.train(data(), family="flow", **FAST)

@@ -34,6 +34,7 @@ def whole(tmp_path_factory):
     return run, weights(model)
 
 
+@pytest.mark.slow
 def test_the_same_seed_and_plan_give_the_same_bits_and_another_seed_others(whole):
     assert same(weights(reverie.train(data(), network=tiny(), steps=30, **FAST)), whole[1])
     assert not same(weights(reverie.train(data(), network=tiny(), steps=30, **{**FAST, "seed": 4})), whole[1])

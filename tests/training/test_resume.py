@@ -324,6 +324,7 @@ def hold(folder, seconds):
         time.sleep(seconds)
 
 
+@pytest.mark.slow
 def test_a_run_folder_has_one_writer_and_is_free_again_when_that_dies(tmp_path):
     run = tmp_path / "run"
     reverie.train(data(), run, network=tiny(), steps=2, batch=8, threads=1)
