@@ -172,10 +172,10 @@ class SeriesCodec(Codec):
         z = np.zeros((len(windows), *self.field.shape), np.float32)
         known = np.zeros(z.shape, bool)
         whole = {k: self.encoded(windows.series[k]) for k in np.unique(windows.places[:, 0]).tolist()}
-        for k, (number, start) in enumerate(windows.places.tolist()):
-            part = whole[number][:, start : start + (windows.length or self.length)]
-            known[k, :, : part.shape[1]] = ~np.isnan(part)
-            z[k, :, : part.shape[1]] = np.nan_to_num(part)
+        for k, ((number, start), steps) in enumerate(zip(windows.places.tolist(), self._lengths(windows), strict=True)):
+            part = whole[number][:, start : start + steps]
+            known[k, :, :steps] = ~np.isnan(part)
+            z[k, :, :steps] = np.nan_to_num(part)
         return z, known
 
     def _lengths(self, items: Any) -> list[int]:

@@ -145,6 +145,7 @@ def _request(
         return self
 
     kind: Any = Literal[command]
+    checks: dict[str, Any] = {"whole": model_validator(mode="after")(whole)}
     parts = [
         create_model(f"{stem}{name}", __base__=Part, **fields)
         for name, fields in (("Parameters", parameters), ("Inputs", inputs))
@@ -152,7 +153,7 @@ def _request(
     made: type[Request] = create_model(
         f"{stem}Request",
         __base__=Request,
-        __validators__={"whole": model_validator(mode="after")(whole)},  # type: ignore[dict-item]
+        __validators__=checks,
         task=(kind, ...),
         parameters=(parts[0], Field(default_factory=parts[0])),
         inputs=(parts[1], Field(default_factory=parts[1])),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 
 from reverie.server import schemas
 from reverie.server.places import model_at, place_of
@@ -23,7 +23,7 @@ def routes_of(settings: Settings) -> APIRouter:
         }
 
     @routes.post(":check", status_code=204)
-    def check(request: Request, job: anything) -> Response:  # type: ignore[valid-type]
+    def check(job: anything) -> Response:  # type: ignore[valid-type]
         """Whether a job would be taken; nothing is queued."""
         asked: schemas.Request = job
         find = place_of if isinstance(job, schemas.requests(settings)[schemas.TRAIN]) else model_at
