@@ -4,7 +4,7 @@
     pip download --no-deps ISLP && unzip the wheel somewhere                                                  (once)
     .venv/bin/python benchmarks/tables.py --islp FOLDER/ISLP/data [--only iris,wine] [--seeds 0,1,2] [--seconds 60]
 
-Of each table a fifth of the rows is held out (seed 0). Reverie trains for --seconds of processor time on one thread, so that what
+Of each table a fifth of the rows is held out (--splits 0: whose seeds; several where one fifth of few rows says little). Reverie trains for --seconds of processor time on one thread, so that what
 else the machine does counts for nothing; the peers for as long, and with --defaults as long as they are made for. Then each makes
 as many rows as training has, 2,000 at most unless more are held out. Scores, all against the held-out rows, the real training
 rows' own beside them; c2st and coverage on as many rows made as are held out, the others on all of them:
@@ -21,6 +21,7 @@ rows' own beside them; c2st and coverage on as many rows made as are held out, t
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
@@ -59,6 +60,7 @@ def main() -> None:
     words.add_argument("--islp", type=Path, required=True)
     words.add_argument("--only", default=",".join([*SKLEARN, *ISLP]))
     words.add_argument("--seeds", default="0,1,2")
+    words.add_argument("--splits", default="0")
     words.add_argument("--seconds", type=float, default=60)
     words.add_argument("--contenders", default="reverie,copula,ctgan,forest")
     words.add_argument("--defaults", action="store_true")
@@ -68,15 +70,15 @@ def main() -> None:
     words.add_argument("--json", type=Path)
     asked = words.parse_args()
     found = []
-    for name in asked.only.split(","):
+    for name, split in itertools.product(asked.only.split(","), map(int, asked.splits.split(","))):
         frame, target = table(name, asked.islp)
-        order = np.random.default_rng(0).permutation(len(frame))
+        order = np.random.default_rng(split).permutation(len(frame))
         cut = len(frame) // 5
         count = min(len(frame) - cut, max(cut, MOST))
         held, train = (frame.iloc[part].reset_index(drop=True) for part in (order[:cut], order[cut:]))
         judge = Judge(train, held, target)
         again = train.iloc[np.random.default_rng(1).permutation(len(train))[:count]].reset_index(drop=True)
-        found.append(say(name, "real rows", 0, 0.0, judge(again), {}))
+        found.append(say(name, "real rows", 0, 0.0, judge(again), {"split": split}))
         for seed in map(int, asked.seeds.split(",")):
             for contender in asked.contenders.split(","):
                 made, took, about = (
@@ -87,7 +89,7 @@ def main() -> None:
                 if made is None:
                     print(f"{name:14s} {contender:10s} seed {seed}  not done within {took:g} s", flush=True)
                     continue
-                found.append(say(name, contender, seed, took, judge(made), about))
+                found.append(say(name, contender, seed, took, judge(made), {**about, "split": split}))
                 if asked.json:
                     asked.json.write_text(json.dumps(found, indent=1))
     summary(found)
