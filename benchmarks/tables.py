@@ -4,10 +4,11 @@
     pip download --no-deps ISLP && unzip the wheel somewhere                                                  (once)
     .venv/bin/python benchmarks/tables.py --islp FOLDER/ISLP/data [--only iris,wine] [--seeds 0,1,2] [--seconds 60]
 
-Of each table a fifth of the rows is held out (--splits 0: whose seeds; several where one fifth of few rows says little). Reverie trains for --seconds of processor time on one thread, so that what
-else the machine does counts for nothing; the peers for as long, and with --defaults as long as they are made for. Then each makes
-as many rows as training has, 2,000 at most unless more are held out. Scores, all against the held-out rows, the real training
-rows' own beside them; c2st and coverage on as many rows made as are held out, the others on all of them:
+Of each table a fifth of the rows is held out (--splits 0: by which seeds; several where a fifth of few rows says little). Reverie
+trains for --seconds of processor time on one thread, so that what else the machine does counts for nothing, the peers as long,
+and with --defaults as long as they are made for. Then each makes as many rows as training has, 2,000 at most unless more are held
+out. Scores, all against the held-out rows, the real training rows' own beside them; c2st and coverage on as many rows made as are
+held out, the others on all of them:
 
   shapes, trends    column shapes and column pair trends (reverie.metrics.columns, which agree with sdmetrics)
   c2st              AUC of a gradient-boosted classifier that tells samples from held-out rows, 5 folds: 0.5 is best
