@@ -143,7 +143,9 @@ class GaussianPosterior(nn.Module):
         eye = torch.eye(value.shape[-1], dtype=value.dtype, device=value.device)
         factor = torch.linalg.cholesky(torch.where(here & here.mT, covariance, eye))
         half = torch.linalg.solve_triangular(factor, torch.where(here, covariance, 0), upper=False)
-        pull = torch.linalg.solve_triangular(factor.mT, half, upper=True)  # S_kk^-1 S_k., of which rows that are not told are 0
+        pull = torch.linalg.solve_triangular(
+            factor.mT, half, upper=True
+        )  # S_kk^-1 S_k., of which rows that are not told are 0
         left = torch.where(here | here.mT, 0, covariance - half.mT @ half)
         found = (pull, *_axes(left), turn)
         pull, axes, spread, turn = found if len(masks) == 1 else (None if v is None else v[which] for v in found)
