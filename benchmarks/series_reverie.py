@@ -29,7 +29,7 @@ from reverie.tasks.detect import detect
 KEPT = Path(tempfile.mkdtemp(prefix="series-models-"))  # unless --models says where
 SIZE = "auto"  # unless --size says another
 WALK = {"sampler": "deis", "steps": 12}  # of each draw: a third of the default's evaluations
-GRID = "log-snr:n_min=0.01,n_max=50"  # exact denoisers of normal laws come to within 1 % of their spread by it, on Karras' to 2 to 5
+GRID = "log-snr:n_min=0.01,n_max=50"  # by it exact denoisers of normal laws come to within 1 % of their spread
 
 
 def trained(found: Set, seconds: float, seed: int) -> Model:
