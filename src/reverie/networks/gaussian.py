@@ -147,8 +147,10 @@ class GaussianPosterior(nn.Module):
             factor.mT, half, upper=True
         )  # S_kk^-1 S_k., of which rows that are not told are 0
         left = torch.where(here | here.mT, 0, covariance - half.mT @ half)
-        found = (pull, *_axes(left), turn)
-        pull, axes, spread, turn = found if len(masks) == 1 else (None if v is None else v[which] for v in found)
+        axes, spread = _axes(left)
+        if len(masks) > 1:
+            pull, axes, spread = pull[which], axes[which], spread[which]
+            turn = None if turn is None else turn[which]
         value = _into(turn, value.nan_to_num(0))
         g = torch.where(masks[which], value, _times(value, pull))
         return _Given(g, axes, spread, turn)

@@ -107,7 +107,7 @@ class UNet(Network):
         self.takes_entries = takes_entries
         if takes_entries:  # networks without are described as they always were
             self.config["takes_entries"] = True
-        self.gaussian = GaussianPosterior(*gaussian) if gaussian else None
+        self.gaussian = GaussianPosterior(gaussian[0], gaussian[1], any(gaussian[2:])) if gaussian else None
         if gaussian:
             self.config["gaussian"] = list(gaussian)
             self.register_buffer("sigma_data", torch.ones(()))
