@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 import reverie
 from reverie.errors import ReverieError
 from reverie.server.places import NoModel
-from reverie.server.routes import health, models, tasks
+from reverie.server.routes import health, models, page, tasks
 from reverie.server.security import App, guarded
 from reverie.server.settings import Settings
 
@@ -23,7 +23,7 @@ def application(settings: Settings) -> FastAPI:
         title="Reverie", version=reverie.__version__, docs_url=None, redoc_url=None
     )  # their pages load from outside
     app.state.settings = settings
-    for routes in (health.routes, models.routes, tasks.routes_of(settings)):
+    for routes in (health.routes, models.routes, tasks.routes_of(settings), page.routes_of()):
         app.include_router(routes)
     app.exception_handler(NoModel)(_said(404))
     app.exception_handler(ReverieError)(_said(400))
