@@ -24,7 +24,7 @@ export async function job(main, { parts }, signal) {
       one.task !== "train" && h("div", { class: "column" },
         h("a", { class: "button", href: to(place, { from: one.id }) }, icon("recall"), "Recall these settings"),
         "seed" in settingsOf(one) && h("button", { type: "button", class: "button", onclick: vary }, icon("dice"), "Again with another seed"),
-        h("button", { type: "button", class: "button", onclick: compare }, icon("compare"), "Compare with the one before")),
+        h("button", { type: "button", class: "button", onclick: compare }, icon("compare"), "Compare with the last one")),
       ended(one) && h("button", { type: "button", class: "button is-risky", onclick: away }, icon("trash"), "Delete"));
   }
 
