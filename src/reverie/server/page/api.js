@@ -9,6 +9,8 @@ export class Refusal extends Error {
   }
 }
 
+const LOOK = 1000; // milliseconds between two looks at a job that tells no events
+
 let signIn = null;
 
 /** Who asks a person for their token, once a request is answered with 401; a promise of when it may be asked again. */
@@ -58,7 +60,24 @@ export function follow(id, { onJob, onProgress }, signal) {
     if (ended(job)) stop();
     onJob(job);
   });
-  source.addEventListener("progress", (event) => onProgress(JSON.parse(event.data)));
+  source.addEventListener("progress", (event) => {
+    const told = JSON.parse(event.data);
+    if (told.total) onProgress(told); // before its first step there is nothing to say
+  });
+  source.addEventListener("error", () => {
+    if (source.readyState === EventSource.CLOSED && !signal.aborted) look(id, { onJob, onProgress }, signal);
+  });
+}
+
+/** Where events are not to be had, as when too many watch: the job is asked for again and again. */
+async function look(id, { onJob, onProgress }, signal) {
+  while (!signal.aborted) {
+    const job = await get(`/v1/jobs/${id}`).catch(() => null);
+    if (job) onJob(job);
+    if (job && ended(job)) return;
+    if (job?.progress) onProgress({ ...job.progress, preview: job.preview });
+    await new Promise((resolve) => setTimeout(resolve, LOOK));
+  }
 }
 
 const cards = new Map();

@@ -65,6 +65,7 @@ async function bench({ name, about, task, meaning, request, query, signal }) {
     const large = h("a", { class: "button is-small", href: to(["job", job.id]) }, icon("expand"), "Open");
     const bar = h("div", { class: "stage-bar" }, h("h2", {}, taskName(task)), h("div", { class: "row" }, again, large));
     put(stage, bar, stageOf(job, watching.signal, () => refresh()));
+    if (stage.getBoundingClientRect().top > innerHeight) stage.scrollIntoView({ block: "start" }); // on a phone it lies below
   }
 
   async function vary(job) {

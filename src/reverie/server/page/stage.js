@@ -24,7 +24,7 @@ export function stageOf(job, signal, onEnd = () => {}) {
     const left = eta === null || eta === undefined ? "" : `, ${lasting(eta)} left`;
     words.textContent = `step ${count(step)} of ${count(total)}${left}`;
     if (!preview) return;
-    image.src = `${preview}${preview.includes("?") ? "&" : "?"}step=${step}`; // the same address, another picture
+    image.src = preview;
     image.hidden = false;
   }
 

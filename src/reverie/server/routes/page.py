@@ -64,6 +64,8 @@ def routes_of() -> APIRouter:
         if asked != version or name not in known:
             raise NoModel("There is no such file.")
         file = known[name]
-        return Response(file.content, media_type=file.media, headers={"cache-control": "public, max-age=31536000, immutable"})
+        return Response(
+            file.content, media_type=file.media, headers={"cache-control": "public, max-age=31536000, immutable"}
+        )
 
     return routes
