@@ -23,6 +23,7 @@ export async function run(main, { parts }, signal) {
     put(status, statusOf(state, name, { stop, goOn }));
     put(curve, h("h2", {}, "Loss"), lossOf(state.events));
     put(samples, h("h2", {}, "Samples as it learned"), samplesOf(state.events));
+    curve.hidden = samples.hidden = state.job?.state === "failed" && !state.events.length;
   }
 
   async function look() {
@@ -87,13 +88,15 @@ function statusOf({ job, events }, name, { stop, goOn }) {
   const done = events.some((event) => event.event === "done");
   const going = job && !ended(job);
   const progress = job?.progress;
-  const words = going ? goingWords(job, progress) : done ? "Finished." : job ? `${stateName(job.state)}. All that was learned is kept.` : "It was trained elsewhere.";
+  const learned = done || events.some((event) => event.event === "checkpoint");
+  const words = going ? goingWords(job, progress) : done ? "Finished." : learned ? "Stopped. All that was learned is kept." : job ? `${stateName(job.state)}, before it had learned anything.` : "There is no log of its training here.";
   const use = h("a", { class: "button", href: to(["model", name]) }, "Use the model");
   const halt = going && h("button", { type: "button", class: "button", onclick: (event) => stop(event.currentTarget) }, icon("stop"), "Stop");
-  const on = !going && !done && job && h("button", { type: "button", class: "button is-main", onclick: (event) => goOn(event.currentTarget) }, icon("play"), "Go on");
+  const again = !going && !learned && job && h("a", { class: "button is-main", href: to(["train"], { from: job.id }) }, icon("recall"), "Change and try again");
+  const on = !going && !done && learned && h("button", { type: "button", class: "button is-main", onclick: (event) => goOn(event.currentTarget) }, icon("play"), "Go on");
   return [
     going && h("progress", { max: progress?.total ?? 1, value: progress?.step ?? 0, "aria-label": "Training" }),
-    h("div", { class: "row is-apart" }, h("p", { role: "status" }, words), h("div", { class: "row" }, halt, on, (done || events.some((event) => event.event === "checkpoint")) && use)),
+    h("div", { class: "row is-apart" }, h("p", { role: "status" }, words), h("div", { class: "row" }, halt, on, again, learned && use)),
     job?.state === "failed" && trouble(job.error ?? "It failed."),
   ];
 }

@@ -1,5 +1,5 @@
 /** A new training run: data, time, and the options that TrainSettings has. */
-import { submit, tasks } from "./api.js";
+import { get, submit, tasks } from "./api.js";
 import { h, put } from "./dom.js";
 import { formOf } from "./form.js";
 import { go } from "./route.js";
@@ -8,7 +8,7 @@ const BUDGETS = ["1m", "5m", "20m", "1h"];
 const KINDS = ["image", "table", "series"];
 const SIZES = ["tiny", "small", "base", "large", "auto"];
 
-export async function train(main) {
+export async function train(main, { query }) {
   const { train: task } = await tasks();
   const request = withChoices(task.request);
   const name = h("input", { id: "run-name", type: "text", required: true, placeholder: "flowers", autocomplete: "off", spellcheck: "false" });
@@ -30,6 +30,11 @@ export async function train(main) {
   const budget = form.element.querySelector("[data-field=budget] input");
   const presets = h("div", { class: "chips" }, BUDGETS.map((one) => h("button", { type: "button", class: "chip-button", onclick: () => (budget.value = one) }, one)));
   budget.after(presets);
+  if (query.has("from")) {
+    const before = await get(`/v1/jobs/${query.get("from")}`);
+    name.value = before.model;
+    form.recall(before);
+  }
   put(main, h("div", { class: "head" }, h("h1", {}, "Train a model")),
     h("div", { class: "bench is-turned" }, h("section", { class: "panel", "aria-label": "Settings" }, form.element), aside()));
 }
