@@ -89,6 +89,13 @@ def serving(runs, log, *options):
             process.wait(20)
 
 
+ANEW = """place => {
+  document.querySelector("main").replaceChildren();
+  if (location.hash === place) dispatchEvent(new Event("hashchange"));
+  else location.hash = place;
+}"""
+
+
 class Look:
     """A page, and what it asked for and complained of."""
 
@@ -97,7 +104,7 @@ class Look:
         self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce", **context})
         self.context.route("**/*", self._asked)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(30_000)
+        self.page.set_default_timeout(60_000)
         self.page.on("console", lambda said: self.errors.append(said.text) if said.type in ("error", "warning") else None)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
 
@@ -110,9 +117,11 @@ class Look:
             route.abort()
 
     def go(self, place, wait=".view > *"):
-        """Open a place of the page anew."""
-        self.page.goto("about:blank")
-        self.page.goto(f"{self.address}/#/{place}")
+        """Open a place of the page anew; all but the first time without loading the scripts again."""
+        if self.page.url == "about:blank":
+            self.page.goto(f"{self.address}/#/{place}")
+        else:
+            self.page.evaluate(ANEW, f"#/{place}")
         self.page.wait_for_selector(wait)
         return self.page
 
@@ -143,11 +152,13 @@ class Look:
         """What the API says."""
         return self.context.request.get(self.address + path).json()
 
-    def close(self):
-        """End, and say what should not have been."""
-        self.context.close()
-        assert not self.outside, self.outside
-        assert not self.errors, self.errors
+    def check(self):
+        """Say what should not have been, once."""
+        outside, errors = self.outside.copy(), self.errors.copy()
+        self.outside.clear()
+        self.errors.clear()
+        assert not outside, outside
+        assert not errors, errors
 
 
 def pixels(content):

@@ -19,7 +19,7 @@ export function askForToken() {
       try {
         await post("/v1/session", { token: box.value.trim() });
       } catch (error) {
-        wrong.textContent = error.status === 401 ? "That token is not known here." : error.message;
+        wrong.textContent = [401, 422].includes(error.status) ? "That token is not known here." : error.message;
         wrong.hidden = false;
         return;
       }

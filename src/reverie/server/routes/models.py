@@ -78,6 +78,6 @@ def _short(runs: Path, name: str) -> dict[str, Any]:
         "name": name,
         "finished": storage.is_model(folder),
         "kind": None if where is None else files.read_json(where / storage.DESCRIPTION).get("codec", {}).get("name"),
-        "picture": any((folder / "samples").glob("*-ema.png")),
+        "picture": where is not None and any((folder / "samples").glob("*-ema.png")),
         "written": written.stat().st_mtime,
     }
