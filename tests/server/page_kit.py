@@ -25,7 +25,7 @@ OPTIONS = {"size": "tiny", "batch": 16, "threads": 1, "device": "cpu"}
 
 def fill(runs, files):
     """RUNS/pictures (8x8, told a label), RUNS/people (a table) and RUNS/weather (series of 16 hours), as good as trained."""
-    people, weather = table(files / "people.csv", 80), hours(files / "weather.csv", 200)
+    people, weather = table(files / "people.csv", 80), hours(files / "weather.csv", 640)
     for name, given, options in (
         ("pictures", data(), {}), ("people", read(people), {}), ("weather", read(weather, window="16"), {"window": "16"}),
     ):  # fmt: skip

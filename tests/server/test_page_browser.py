@@ -97,7 +97,8 @@ def test_every_other_verb_of_pictures(look, place, task):
         look.upload("items", small if task == "upscale" else zipped(place / "data.zip") if task in ("detect", "augment") else one)
     if task == "detect":
         look.upload("normal", place / "data.zip")
-    elif task not in ("decode",):
+        look.give("fpr", 0.2)
+    elif task != "decode":
         look.give("steps", 2)
     if task == "upscale":
         look.give("factor", 2)
@@ -125,6 +126,7 @@ def test_every_verb_of_tables_shows_rows(look, place, task):
         look.upload("items", table(place / "gaps.csv", 30, gaps=task == "complete"))
     if task == "detect":
         look.upload("normal", place / "people.csv")
+        look.give("fpr", 0.2)
     else:
         look.give("steps", 2)
     job = look.submit()
@@ -156,6 +158,7 @@ def test_every_verb_of_series_draws_lines(look, place, task):
         look.upload("items", file)
     if task == "detect":
         look.upload("normal", place / "weather.csv")
+        look.give("fpr", 0.2)
     elif task == "sample":
         look.give("n", 3)
     elif task == "complete":
@@ -176,7 +179,7 @@ def test_every_verb_of_series_draws_lines(look, place, task):
         wide = page.locator(".band.wide").get_attribute("d")
         assert wide.count("M") == 1, "one stretch was filled in"
         assert wide.count("L") == 2 * 4 - 1
-    page.click("text=Numbers")
+    page.click(".switch [data-way=table]")
     page.wait_for_selector(".table tbody tr")
 
 
@@ -245,8 +248,9 @@ def test_a_picture_of_another_size_is_made_to_fit_when_asked(look, place):
     assert look.submit()["state"] == "succeeded"
 
 
-def test_by_keys_alone(look):
-    page = look.go("models", ".card")
+def test_by_keys_alone(browser, address):
+    found = Look(browser, address)
+    page = found.go("models", ".card")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")
@@ -270,6 +274,7 @@ def test_by_keys_alone(look):
     assert page.inner_text("dialog h2") != first
     page.keyboard.press("Escape")
     assert page.evaluate("document.activeElement.className") == "tile", "the focus comes back"
+    found.check()
 
 
 def tab_to(page, selector):
@@ -363,10 +368,10 @@ def test_data_is_uploaded_trained_on_stopped_and_gone_on_with(look, place):
     page.fill("#run-name", "mine")
     look.upload("data", zipped(place / "train.zip"))
     page.select_option("[data-field=size] select", "tiny")
-    look.give("steps", 1000)
+    look.give("steps", 500)
     look.give("batch", 8)
     page.click(".submit .is-main")
-    page.wait_for_selector("text=/step [0-9,]+ of 1,000/")
+    page.wait_for_selector("text=/step [0-9,]+ of 500/")
     page.wait_for_selector(".chart path.line >> nth=2", state="attached")
     page.wait_for_selector(".learned img")
     page.click("text=Stop")

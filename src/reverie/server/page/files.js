@@ -61,7 +61,7 @@ export function fileControl(field, { size = () => null, changed = () => {}, word
   }
 
   async function fromGallery() {
-    const found = await pickArtifact();
+    const found = await pickArtifact(size() !== null);
     if (found) give({ id: found.id, name: found.name.split("/").pop(), size: found.size, url: found.media === "image/png" ? found.url : null });
   }
 

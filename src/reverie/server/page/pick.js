@@ -3,10 +3,10 @@ import { get } from "./api.js";
 import { h, icon } from "./dom.js";
 import { filesOf } from "./results.js";
 
-/** The artifact that a person picks, or null. */
-export async function pickArtifact() {
+/** The artifact that a person picks, or null; pictures: whether no other is of use. */
+export async function pickArtifact(pictures) {
   const { jobs } = await get("/v1/jobs?state=succeeded&most=30");
-  const files = jobs.flatMap((job) => filesOf(job).map((file) => ({ ...file, of: job })));
+  const files = jobs.flatMap((job) => filesOf(job).map((file) => ({ ...file, of: job }))).filter((file) => !pictures || file.media === "image/png");
   return new Promise((resolve) => {
     let picked = null;
     const choose = (file) => {

@@ -9,7 +9,7 @@ const PAUSE = 2000;
 export async function queue(main, _, signal) {
   const place = h("div", {});
   const server = await get("/v1/server").catch(() => null);
-  const said = server && `${count(server.workers)} worker${server.workers === 1 ? "" : "s"} on ${server.device}, Reverie ${server.version}`;
+  const said = server && `${count(server.workers.length)} worker${server.workers.length === 1 ? "" : "s"}, Reverie ${server.version}`;
   put(main, h("div", { class: "head" }, h("h1", {}, "Queue"), h("p", { class: "quiet" }, said)), place);
   let seen = "";
   while (!signal.aborted) {

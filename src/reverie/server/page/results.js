@@ -9,13 +9,14 @@ import { titleOf } from "./words.js";
 
 const ROWS = /\.(csv|parquet|xlsx)$/;
 const SHEET = "sheet.png";
+const SHOWN = ["image/png", "image/jpeg"]; // what the server sends as a picture; others, as films, are files to keep
 
 /** The files of a job that another task can take: not the overview, nor settings. */
 export const filesOf = (job) => job.artifacts.filter((file) => file.name !== SHEET && !file.name.endsWith(".json"));
 
 /** The pictures of a job; those of tables and series are none, but overviews of what is shown better. */
 export function picturesOf(job, kind) {
-  return kind === "image" ? job.artifacts.filter((file) => file.media.startsWith("image/") && file.name !== SHEET) : [];
+  return kind === "image" ? job.artifacts.filter((file) => SHOWN.includes(file.media) && file.name !== SHEET) : [];
 }
 
 export const tablesOf = (job) => job.artifacts.filter((file) => ROWS.test(file.name) && !file.name.endsWith("conditions.csv"));
@@ -24,8 +25,8 @@ export const tablesOf = (job) => job.artifacts.filter((file) => ROWS.test(file.n
 export async function results(job) {
   const kind = (await card(job.model))?.kind ?? "image";
   const sheet = job.artifacts.find((file) => file.name === SHEET);
-  const overview = kind === "image" && Object.keys(job.inputs).length > 0 && sheet;
   const pictures = picturesOf(job, kind);
+  const overview = kind === "image" && (Object.keys(job.inputs).length > 0 || !pictures.length) && sheet;
   const tables = tablesOf(job);
   return h("div", { class: "results" },
     overview && h("figure", { class: "overview" }, h("img", { src: sheet.url, alt: "The input, the draws and their mean", class: "sheet" })),
