@@ -40,7 +40,7 @@ function headOf(name, about) {
     h("div", {}, h("p", { class: "crumbs" }, h("a", { href: to(["models"]) }, "Models"), " / "), h("h1", {}, name), h("p", { class: "quiet" }, marks.join(" · "))),
     h("details", { class: "about" }, h("summary", {}, "About this model"),
       h("div", { class: "about-in" },
-        about.picture && h("figure", {}, h("img", { src: modelAt(name, ":picture"), alt: "Samples drawn while it was trained", class: "pixels" }),
+        about.picture && about.kind === "image" && h("figure", {}, h("img", { src: modelAt(name, ":picture"), alt: "Samples drawn while it was trained", class: "pixels" }),
           h("figcaption", {}, "Samples drawn while it was trained")),
         h("div", { class: "prose" }, markdown(about.card)),
         h("div", { class: "row" }, h("a", { class: "button is-small", href: to(["run", name]) }, "How it was trained"), load))));
@@ -64,8 +64,16 @@ async function bench({ name, about, task, meaning, request, query, signal }) {
     const again = h("button", { type: "button", class: "button is-small", onclick: () => vary(job) }, icon("dice"), "Another seed");
     const large = h("a", { class: "button is-small", href: to(["job", job.id]) }, icon("expand"), "Open");
     const bar = h("div", { class: "stage-bar" }, h("h2", {}, taskName(task)), h("div", { class: "row" }, again, large));
-    put(stage, bar, stageOf(job, watching.signal, () => refresh()));
-    if (stage.getBoundingClientRect().top > innerHeight) stage.scrollIntoView({ block: "start" }); // on a phone it lies below
+    put(stage, bar, stageOf(job, watching.signal, () => {
+      refresh();
+      bring();
+    }));
+    bring();
+  }
+
+  /** On a phone the result lies below the form. */
+  function bring() {
+    if (stage.getBoundingClientRect().top > 0.6 * innerHeight) stage.scrollIntoView({ block: "start" });
   }
 
   async function vary(job) {

@@ -45,7 +45,7 @@ export async function models(main, { query }) {
 
 function cardOf(one) {
   const place = h("div", { class: "card-picture" }, icon(kindIcon(one.kind)));
-  if (one.picture) put(place, h("img", { src: `${modelAt(one.name, ":picture")}?${one.written}`, alt: "", class: "pixels", loading: "lazy" }));
+  if (one.picture && one.kind === "image") put(place, h("img", { src: `${modelAt(one.name, ":picture")}?${one.written}`, alt: "", class: "pixels", loading: "lazy" }));
   return h("li", {}, h("a", { class: "card", href: one.kind ? to(["model", one.name]) : to(["run", one.name]) }, place,
     h("div", { class: "card-words" }, h("h2", {}, one.name),
       h("p", { class: "quiet" }, [one.kind && kindName(one.kind), when(one.written)].filter(Boolean).join(" · ")),
