@@ -12,6 +12,12 @@ from reverie.server.contract import Canceled, Outcome
 class Toy:
     """Each job makes two files of known content, slowly, and tells each of its steps."""
 
+    def __init__(self, settings=None):
+        self.loaded, self.evaluations = [], 0
+
+    def keep(self, model, load):
+        self.loaded = [*self.loaded, model] if load else [name for name in self.loaded if name != model]
+
     def run(self, work, told):
         return [outcome for job in work if (outcome := self.one(job, told, len(work)))]
 
@@ -66,6 +72,6 @@ DEEDS = {
 }  # fmt: skip
 
 
-def broken():
+def broken(settings):
     """A runner that cannot be made."""
     raise RuntimeError("no such model")

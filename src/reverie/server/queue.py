@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import and_, delete, func, select, text, update
+from sqlalchemy import and_, delete, func, select, text
 from sqlalchemy.orm import Session
 
 from reverie.errors import ReverieError
@@ -57,6 +57,10 @@ class KeyReused(ReverieError):
 
 class UnknownInput(ReverieError):
     """An input names no file of the job's owner."""
+
+
+class StillNeeded(ReverieError):
+    """What is to be removed is in use."""
 
 
 class LostLease(Exception):
@@ -98,8 +102,7 @@ def submit(
     `inputs` maps names to ids of the owner's uploads or artifacts; at most `most` jobs may wait.
     Raises KeyReused, QueueFull, UnknownInput.
     """
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": SUBMITTING})
+    in_turn(session)
     asked = json.dumps([model, task, parameters, inputs], sort_keys=True)
     body = hashlib.sha256(asked.encode()).hexdigest()
     if key is not None:
@@ -161,9 +164,9 @@ def claim(session: Session, worker: str, lease: float, together: int = 1) -> lis
         alike = (Job.batch_key == first.batch_key, Job.model == first.model, Job.task == first.task)
         others = line.where(*alike, Job.alone.is_(False), Job.number != first.number)
         jobs += session.scalars(others.limit(together - 1)).all()
-    moment = _now(session)
+    begun = moment(session)
     for job in jobs:
-        job.state, job.worker, job.started, job.lease = PROCESSING, worker, moment, moment + lease
+        job.state, job.worker, job.started, job.lease = PROCESSING, worker, begun, begun + lease
         job.attempts += 1
         job.fence += 1
         job.progress = None
@@ -177,7 +180,7 @@ def claim(session: Session, worker: str, lease: float, together: int = 1) -> lis
 def beat(session: Session, claims: Sequence[Claim], lease: float) -> set[str]:
     """Hold claims for another `lease` seconds; returns the ids that are to stop: wished to be canceled, or lost."""
     jobs = _held(session, claims, hold=True)
-    until = _now(session) + lease
+    until = moment(session) + lease
     for job in jobs.values():
         job.lease = until
     return {c.id for c in claims if c.id not in jobs or jobs[c.id].cancel}
@@ -194,7 +197,7 @@ def tell(session: Session, claim: Claim, progress: dict[str, Any], preview: byte
     job = _mine(session, claim)
     job.progress = progress
     if preview is not None:
-        job.preview = preview
+        job.preview, job.shown = preview, progress["step"]
 
 
 def succeed(session: Session, claim: Claim, result: dict[str, Any], artifacts: Sequence[Made]) -> None:
@@ -257,6 +260,35 @@ def reap(session: Session, worker: str | None = None, living: Sequence[str] = ()
     return [job.id for job in jobs]
 
 
+def remove(session: Session, id: str) -> list[str]:
+    """Forget a job that has ended; returns the places of its files, which are removed after this is committed.
+
+    Raises StillNeeded for one that has not ended, and where a job that has not is given one of its files.
+    """
+    job = session.scalar(select(Job).where(Job.id == id).with_for_update())
+    if job is None:
+        return []
+    if job.state not in FINISHED:
+        raise StillNeeded("The job has not ended yet. Cancel it first.")
+    files = session.scalars(select(Artifact).where(Artifact.job == id).with_for_update()).all()
+    if _in_use(session) & {file.id for file in files}:
+        raise StillNeeded("A job that has not ended works on a file of this one.")
+    session.execute(delete(Artifact).where(Artifact.job == id))
+    session.delete(job)
+    return [file.place for file in files]
+
+
+def remove_upload(session: Session, id: str) -> list[str]:
+    """Forget an upload; returns its place, as `remove` does. Raises StillNeeded where a job that has not ended is given it."""
+    upload = session.scalar(select(Upload).where(Upload.id == id).with_for_update())
+    if upload is None:
+        return []
+    if id in _in_use(session):
+        raise StillNeeded("A job that has not ended works on this upload.")
+    session.delete(upload)
+    return [upload.place]
+
+
 def expire(session: Session, older: float) -> list[str]:
     """Forget jobs that ended, and uploads that came, more than `older` seconds ago; returns the places of their files.
 
@@ -267,8 +299,7 @@ def expire(session: Session, older: float) -> list[str]:
     files = session.scalars(select(Artifact).where(Artifact.job.in_(jobs)).with_for_update()).all()
     uploads = session.scalars(select(Upload).where(Upload.created < before).with_for_update()).all()
     # read after both are locked: a submission that named one of them is either seen here, or waits and finds it gone
-    open_jobs = session.scalars(select(Job.inputs).where(Job.state.not_in(FINISHED)))
-    used = {id for inputs in open_jobs for id in inputs.values()}
+    used = _in_use(session)
     kept = {file.job for file in files if file.id in used}
     old = [id for id in session.scalars(jobs) if id not in kept]
     unused = [upload for upload in uploads if upload.id not in used]
@@ -278,22 +309,20 @@ def expire(session: Session, older: float) -> list[str]:
     return [file.place for file in files if file.job not in kept] + [upload.place for upload in unused]
 
 
-def enlist(session: Session, worker: str, host: str, process: int) -> None:
-    """Note that a worker has begun."""
-    session.add(Worker(id=worker, host=host, process=process))
+def _in_use(session: Session) -> set[str]:
+    """Ids of files that jobs which have not ended are given."""
+    open_jobs = session.scalars(select(Job.inputs).where(Job.state.not_in(FINISHED)))
+    return {id for inputs in open_jobs for id in inputs.values()}
 
 
-def seen(session: Session, worker: str) -> None:
-    """Note that a worker lives."""
-    session.execute(update(Worker).where(Worker.id == worker).values(seen=now()))
+def in_turn(session: Session) -> None:
+    """Wait for others who submit; SQLite's writers take turns anyway."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": SUBMITTING})
 
 
-def forget(session: Session, unseen: float) -> None:
-    """Strike off workers that nobody has seen for `unseen` seconds: their machine was lost."""
-    session.execute(delete(Worker).where(Worker.seen < now() - unseen))
-
-
-def _now(session: Session) -> float:
+def moment(session: Session) -> float:
+    """The time by the database's clock."""
     return session.scalars(select(now())).one()
 
 
@@ -313,8 +342,8 @@ def _mine(session: Session, claim: Claim) -> Job:
 
 
 def _end(session: Session, job: Job, state: str) -> None:
-    job.state, job.finished = state, _now(session)
-    job.worker = job.lease = job.preview = None
+    job.state, job.finished = state, moment(session)
+    job.worker = job.lease = job.preview = job.shown = None
 
 
 def _wait(session: Session, job: Job) -> None:
@@ -323,7 +352,7 @@ def _wait(session: Session, job: Job) -> None:
         _end(session, job, CANCELED)
         return
     job.state = STARTING
-    job.worker = job.lease = job.progress = job.preview = None
+    job.worker = job.lease = job.progress = job.preview = job.shown = None
 
 
 def _retry(session: Session, job: Job, why: str) -> None:
