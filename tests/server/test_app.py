@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from reverie.server.app import application, served
+from reverie.server.service import Service
 from reverie.server.settings import Settings
 from reverie.tasks import tasks
 from tests.server.asking import ask, told
@@ -14,7 +15,9 @@ from tests.server.asking import ask, told
 
 @pytest.fixture(scope="module")
 def app(runs):
-    return served(Settings(runs=runs))
+    service = Service.open(Settings(runs=runs))
+    yield served(service)
+    service.database.close()
 
 
 def check(app, **job):

@@ -7,8 +7,10 @@ import re
 import pytest
 
 from reverie.errors import ReverieError
-from reverie.server.security import guarded, new_token, read_tokens
+from reverie.server.logs import Lines
+from reverie.server.security import guarded
 from reverie.server.settings import Settings
+from reverie.server.tokens import new_token, read_tokens
 from tests.server.asking import ask, told
 
 
@@ -25,7 +27,8 @@ async def echo(scope, receive, send):
 
 
 def app(tmp_path, **more):
-    return guarded(echo, Settings(runs=tmp_path, **{"most_body": 1000, "most_upload": 5000, "patience": 0.05} | more))
+    settings = Settings(runs=tmp_path, **{"most_body": 1000, "most_upload": 5000, "patience": 0.05} | more)
+    return guarded(echo, settings, settings.token_file and read_tokens(settings.token_file))
 
 
 def status(*args, **kwargs):
@@ -141,7 +144,7 @@ def test_keeps_no_token_on_disk_or_in_the_log(tmp_path, caplog):
     with caplog.at_level(logging.INFO, "reverie.server"):
         given = {"authorization": f"Bearer {known['ann']}", "cookie": "c=secret"}
         _, headers, _ = ask(app(tmp_path, token_file=path), "POST", "/v1/jobs?token=secret", given, b'"secret"')
-    (line,) = [json.loads(record.message) for record in caplog.records]
+    (line,) = [json.loads(Lines().format(record)) for record in caplog.records]
     assert line["request"] == headers["x-request-id"]
     assert (line["status"], line["owner"], line["path"]) == (200, "ann", "/v1/jobs")
     assert "secret" not in caplog.text

@@ -12,6 +12,9 @@ from reverie.server.contract import Canceled, Outcome
 class Toy:
     """Each job makes two files of known content, slowly, and tells each of its steps."""
 
+    def __init__(self, settings=None):
+        pass
+
     def run(self, work, told):
         return [outcome for job in work if (outcome := self.one(job, told, len(work)))]
 
@@ -66,6 +69,6 @@ DEEDS = {
 }  # fmt: skip
 
 
-def broken():
+def broken(settings):
     """A runner that cannot be made."""
     raise RuntimeError("no such model")

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from reverie.cli import train
+from reverie.cli import serve, train
 from reverie.cli.flags import Device, Run, Threads
 from reverie.cli.verbs import verb
 from reverie.errors import ReverieError
@@ -94,6 +94,8 @@ def _root(
 
 
 app.command("train")(train.command)
+app.command("serve")(serve.command)
+app.command("token")(serve.token)
 for _task in tasks():
     app.command(_task.command)(verb(_task))
 

@@ -8,50 +8,103 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import InterfaceError, OperationalError
+from starlette.exceptions import HTTPException
 
 import reverie
 from reverie.errors import ReverieError
 from reverie.server.places import NoModel
-from reverie.server.routes import health, models, tasks
-from reverie.server.security import App, guarded
+from reverie.server.queue import KeyReused, QueueFull, StillNeeded, UnknownInput
+from reverie.server.routes import artifacts, events, health, jobs, models, session, tasks, uploads
+from reverie.server.security import App, Refused, guarded
+from reverie.server.service import Service
 from reverie.server.settings import Settings
+from reverie.server.store import TooLarge
+from reverie.server.views import NotThere
+from reverie.server.watching import TooManyWatchers
+
+_STATUS = {
+    NoModel: 404, NotThere: 404, UnknownInput: 404, KeyReused: 409, StillNeeded: 409, TooLarge: 413, QueueFull: 429,
+    TooManyWatchers: 429, ReverieError: 400,
+}  # fmt: skip
 
 
 def application(settings: Settings) -> FastAPI:
-    """The routes of a server, unguarded."""
+    """The routes of a server, unguarded; they need `app.state.service` to answer."""
     app = FastAPI(
         title="Reverie", version=reverie.__version__, docs_url=None, redoc_url=None
     )  # their pages load from outside
-    app.state.settings = settings
-    for routes in (health.routes, models.routes, tasks.routes_of(settings)):
+    own = (jobs.routes_of(settings), tasks.routes_of(settings))
+    for routes in (
+        health.routes, session.routes, models.routes, *own, events.routes, artifacts.routes, uploads.routes,
+    ):  # fmt: skip
         app.include_router(routes)
-    app.exception_handler(NoModel)(_said(404))
-    app.exception_handler(ReverieError)(_said(400))
+    for kind, status in _STATUS.items():
+        app.exception_handler(kind)(_said(status))
+    app.exception_handler(Refused)(_refused)
     app.exception_handler(RequestValidationError)(_misread)
+    app.exception_handler(HTTPException)(_known)
+    for away in (OperationalError, InterfaceError):
+        app.exception_handler(away)(_away)
+    app.exception_handler(Exception)(_defect)
     return app
 
 
-def served(settings: Settings) -> App:
-    """What a server runs; raises ReverieError for settings that cannot be."""
-    settings.check()
-    return guarded(application(settings), settings)
+def served(service: Service) -> App:
+    """What a server runs."""
+    app = application(service.settings)
+    app.state.service = service
+    return guarded(app, service.settings, service.tokens)
 
 
 def _said(status: int) -> Any:
-    """An answer with what a person is to read."""
+    """An answer with what a person is to read, and when to come again where that is known."""
 
     async def answer(request: Request, error: Exception) -> JSONResponse:
-        return JSONResponse({"error": str(error)}, status)
+        after = getattr(error, "retry_after", None)
+        return _answer(status, str(error), {} if after is None else {"retry-after": str(after)})
 
     return answer
 
 
+async def _refused(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Refused)
+    return _answer(error.status, error.why, error.headers)
+
+
+async def _known(request: Request, error: Exception) -> JSONResponse:
+    """What the framework refuses: no such route or method, a body that is no JSON."""
+    assert isinstance(error, HTTPException)
+    return _answer(error.status_code, f"{error.detail}.".replace("..", "."), dict(error.headers or {}))
+
+
+async def _away(request: Request, error: Exception) -> JSONResponse:
+    return _answer(503, "The database does not answer now. Try again in a moment.", {"retry-after": "5"})
+
+
+async def _defect(request: Request, error: Exception) -> JSONResponse:
+    """What nobody foresaw; the traceback is in the log, by the request's id."""
+    return _answer(500, f"A defect of the server's; its log tells more, by request {request.state.request_id}.", {})
+
+
 async def _misread(request: Request, error: Exception) -> JSONResponse:
-    """What does not fit in a request, by where it is; what was sent is not sent back."""
+    """What does not fit in a request, by where it is; what was sent is not sent back. A path that fits nothing is nowhere."""
     assert isinstance(error, RequestValidationError)
-    problems = [{"where": _place(one["loc"]), "what": one["msg"]} for one in error.errors()[:20]]
+    found = error.errors()
+    if any(one["loc"][0] == "path" for one in found):
+        return _answer(404, "There is nothing of that name.", {})
+    problems = [{"where": _place(one["loc"]), "what": _printable(one["msg"])} for one in found[:20]]
     return JSONResponse({"error": "The request does not fit.", "problems": problems}, 422)
 
 
+def _answer(status: int, why: str, headers: dict[str, str]) -> JSONResponse:
+    return JSONResponse({"error": _printable(why)}, status, headers)
+
+
 def _place(where: Sequence[Any]) -> str:
-    return ".".join(str(part)[:100] for part in where)
+    return _printable(".".join(str(part)[:100] for part in where))
+
+
+def _printable(text: str) -> str:
+    """Text that can be sent: half a surrogate pair, which JSON may hold, cannot."""
+    return text.encode("utf-8", "replace").decode()

@@ -59,6 +59,10 @@ class UnknownInput(ReverieError):
     """An input names no file of the job's owner."""
 
 
+class StillNeeded(ReverieError):
+    """What is to be removed is in use."""
+
+
 class LostLease(Exception):
     """The job is another's by now, or nobody's: what was done for it does not count."""
 
@@ -194,7 +198,7 @@ def tell(session: Session, claim: Claim, progress: dict[str, Any], preview: byte
     job = _mine(session, claim)
     job.progress = progress
     if preview is not None:
-        job.preview = preview
+        job.preview, job.shown = preview, progress["step"]
 
 
 def succeed(session: Session, claim: Claim, result: dict[str, Any], artifacts: Sequence[Made]) -> None:
@@ -257,6 +261,35 @@ def reap(session: Session, worker: str | None = None, living: Sequence[str] = ()
     return [job.id for job in jobs]
 
 
+def remove(session: Session, id: str) -> list[str]:
+    """Forget a job that has ended; returns the places of its files, which are removed after this is committed.
+
+    Raises StillNeeded for one that has not ended, and where a job that has not is given one of its files.
+    """
+    job = session.scalar(select(Job).where(Job.id == id).with_for_update())
+    if job is None:
+        return []
+    if job.state not in FINISHED:
+        raise StillNeeded("The job has not ended yet. Cancel it first.")
+    files = session.scalars(select(Artifact).where(Artifact.job == id).with_for_update()).all()
+    if _in_use(session) & {file.id for file in files}:
+        raise StillNeeded("A job that has not ended works on a file of this one.")
+    session.execute(delete(Artifact).where(Artifact.job == id))
+    session.delete(job)
+    return [file.place for file in files]
+
+
+def remove_upload(session: Session, id: str) -> list[str]:
+    """Forget an upload; returns its place, as `remove` does. Raises StillNeeded where a job that has not ended is given it."""
+    upload = session.scalar(select(Upload).where(Upload.id == id).with_for_update())
+    if upload is None:
+        return []
+    if id in _in_use(session):
+        raise StillNeeded("A job that has not ended works on this upload.")
+    session.delete(upload)
+    return [upload.place]
+
+
 def expire(session: Session, older: float) -> list[str]:
     """Forget jobs that ended, and uploads that came, more than `older` seconds ago; returns the places of their files.
 
@@ -267,8 +300,7 @@ def expire(session: Session, older: float) -> list[str]:
     files = session.scalars(select(Artifact).where(Artifact.job.in_(jobs)).with_for_update()).all()
     uploads = session.scalars(select(Upload).where(Upload.created < before).with_for_update()).all()
     # read after both are locked: a submission that named one of them is either seen here, or waits and finds it gone
-    open_jobs = session.scalars(select(Job.inputs).where(Job.state.not_in(FINISHED)))
-    used = {id for inputs in open_jobs for id in inputs.values()}
+    used = _in_use(session)
     kept = {file.job for file in files if file.id in used}
     old = [id for id in session.scalars(jobs) if id not in kept]
     unused = [upload for upload in uploads if upload.id not in used]
@@ -293,6 +325,12 @@ def forget(session: Session, unseen: float) -> None:
     session.execute(delete(Worker).where(Worker.seen < now() - unseen))
 
 
+def _in_use(session: Session) -> set[str]:
+    """Ids of files that jobs which have not ended are given."""
+    open_jobs = session.scalars(select(Job.inputs).where(Job.state.not_in(FINISHED)))
+    return {id for inputs in open_jobs for id in inputs.values()}
+
+
 def _now(session: Session) -> float:
     return session.scalars(select(now())).one()
 
@@ -314,7 +352,7 @@ def _mine(session: Session, claim: Claim) -> Job:
 
 def _end(session: Session, job: Job, state: str) -> None:
     job.state, job.finished = state, _now(session)
-    job.worker = job.lease = job.preview = None
+    job.worker = job.lease = job.preview = job.shown = None
 
 
 def _wait(session: Session, job: Job) -> None:
@@ -323,7 +361,7 @@ def _wait(session: Session, job: Job) -> None:
         _end(session, job, CANCELED)
         return
     job.state = STARTING
-    job.worker = job.lease = job.progress = job.preview = None
+    job.worker = job.lease = job.progress = job.preview = job.shown = None
 
 
 def _retry(session: Session, job: Job, why: str) -> None:

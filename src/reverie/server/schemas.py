@@ -12,7 +12,8 @@ import hashlib
 import inspect
 import json
 import typing
-from typing import Annotated, Any, Literal, Union
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar, Union
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
@@ -28,6 +29,7 @@ DETERMINISTIC = "deterministic"
 TOLD = "told."  # before the name of a condition, of an input that is a picture for it
 _OWNERS = ("device", "devices", "threads", "track", "compile", "keep")  # of training: whose machine it is says
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+Function = TypeVar("Function", bound=Callable[..., Any])
 _NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 
 Id = Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="An upload's or an artifact's id.")]
@@ -44,12 +46,24 @@ class Request(Part):
 
     model: str = Field(max_length=400, description="The model's name: its folder under RUNS.")
 
+    @property
+    def command(self) -> str:
+        """Which task it is for."""
+        task: str = getattr(self, "task")  # noqa: B009 (each verb's own, made below)
+        return task
+
     def given(self) -> tuple[dict[str, Any], dict[str, str]]:
         """Parameters that differ from their defaults or were named, and the inputs' ids by name, those of `told` with "told."."""
         parameters: Part = getattr(self, "parameters")  # noqa: B009 (each verb's own, made below)
         inputs: dict[str, Any] = getattr(self, "inputs").model_dump(exclude_none=True)  # noqa: B009
         told = {f"{TOLD}{name}": one for name, one in inputs.pop("told", {}).items()}
         return parameters.model_dump(exclude_unset=True, exclude_none=True), {**inputs, **told}
+
+
+def taking(function: Function, **kinds: Any) -> Function:
+    """A route whose parameters are of kinds that are made at run time."""
+    function.__annotations__.update(kinds)
+    return function
 
 
 @functools.cache

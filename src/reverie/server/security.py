@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import hmac
 import json
 import logging
 import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from reverie.errors import ReverieError
 from reverie.server.settings import Settings
+from reverie.server.tokens import Caller, caller_of
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -27,6 +23,13 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 UPLOADS = "/v1/uploads"  # where bodies are files
+OPEN = (
+    "/",
+    "/healthz",
+    "/readyz",
+    "/v1/session",
+)  # to who has no token yet, with all of STATIC: nothing private is there
+STATIC = "/static/"
 COOKIE = "reverie-token"
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -40,16 +43,7 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
 }
 _BOUNDARY = re.compile(r'multipart/form-data; *boundary="?[A-Za-z0-9\'()+_,./:=? -]{1,70}"?', re.IGNORECASE)  # RFC 2046
-_TOKEN_LINE = re.compile(r"(?P<name>[\w.@-]{1,64})\s+(?P<scope>admin|user)\s+(?P<digest>[0-9a-f]{64})")
 log = logging.getLogger("reverie.server")
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who asks: the owner of what they make; an admin sees all."""
-
-    owner: str
-    admin: bool
 
 
 class Refused(Exception):
@@ -60,38 +54,11 @@ class Refused(Exception):
         self.status, self.why, self.headers = status, why, headers or {}
 
 
-def guarded(app: App, settings: Settings) -> App:
+def guarded(app: App, settings: Settings, tokens: dict[str, Caller] | None) -> App:
     """An application behind all layers: outermost the log, then headers, Host, Origin, token, type, size and pace of the body."""
-    tokens = None if settings.token_file is None else read_tokens(settings.token_file)
     names = [*_LOOPBACK, settings.host, *filter(None, (settings.names or "").replace(" ", "").split(","))]
     checks = [host_check(names), origin_check, token_check(tokens), type_check]
     return logged(headed(checked(limited(app, settings.most_body, settings.most_upload, settings.patience), checks)))
-
-
-def new_token(name: str, scope: str = "user") -> tuple[str, str]:
-    """A token, 256 random bits, and the line of a token file that knows it: its SHA-256, from which it cannot be had."""
-    token = secrets.token_urlsafe(32)
-    return token, f"{name} {scope} {_digest(token)}"
-
-
-def read_tokens(path: Path) -> dict[str, Caller]:
-    """Who has which token, by its SHA-256, from lines of NAME SCOPE SHA256; ReverieError names the line, never its text."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ReverieError(f"--token-file {path} cannot be read ({type(error).__name__}).") from error
-    found = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        if (match := _TOKEN_LINE.fullmatch(line.strip())) is None:
-            raise ReverieError(
-                f"{path}, line {number}: write NAME SCOPE SHA256, scope admin or user; the token itself does not belong there."
-            )
-        found[match["digest"]] = Caller(match["name"], match["scope"] == "admin")
-    if not found:
-        raise ReverieError(f"{path} holds no token. Add a line of NAME SCOPE SHA256.")
-    return found
 
 
 def host_check(names: Collection[str]) -> Callable[[Scope], None]:
@@ -123,15 +90,13 @@ def token_check(tokens: dict[str, Caller] | None) -> Callable[[Scope], None]:
         if tokens is None:
             scope["state"]["caller"] = Caller("local", True)
             return
-        if scope["path"] == "/healthz":
+        if scope["path"] in OPEN or scope["path"].startswith(STATIC):
             return
         kind, _, given = _header(scope, "authorization").partition(" ")
-        mine = _digest(given.strip() if kind.lower() == "bearer" else _cookie(scope))
-        for digest, caller in tokens.items():
-            if hmac.compare_digest(digest, mine):
-                scope["state"]["caller"] = caller
-        if "caller" not in scope["state"]:
+        caller = caller_of(tokens, given.strip() if kind.lower() == "bearer" else _cookie(scope))
+        if caller is None:
             raise Refused(401, "Give a token: Authorization: Bearer TOKEN.", {"www-authenticate": "Bearer"})
+        scope["state"]["caller"] = caller
 
     return check
 
@@ -257,8 +222,9 @@ def logged(app: App) -> App:
             facts = {
                 "request": state["request_id"], "method": scope.get("method", ""), "path": scope["path"][:200], "status": status,
                 "ms": round(1000 * (time.monotonic() - start), 1), "owner": caller.owner if caller else None,
+                "job": state.get("job"),
             }  # fmt: skip
-            log.info(json.dumps(facts))
+            log.info("request", extra={"facts": facts})
 
     return call
 
@@ -280,7 +246,3 @@ def _header(scope: Scope, name: str) -> str:
 def _cookie(scope: Scope) -> str:
     pairs = (part.strip().partition("=") for part in _header(scope, "cookie").split(";"))
     return next((value for name, _, value in pairs if name == COOKIE), "")
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()

@@ -39,6 +39,7 @@ class Settings:
     most_items: Annotated[int, "Samples, draws or frames of a job at most."] = 1_024
     most_batch: Annotated[int, "Items computed at once at most."] = 256
     most_text: Annotated[int, "Characters of a parameter at most."] = 2_000
+    most_watchers: Annotated[int, "Event streams and waiting requests that are open at once at most."] = 1_000
     most_budget: Annotated[str, "Time of a training at most."] = "24h"
     patience: Annotated[float, "Seconds between two parts of a request's body at most."] = 20.0
     keep_days: Annotated[float, "Days after which uploads and artifacts of finished jobs are removed."] = 30.0

@@ -46,6 +46,40 @@ class Received:
     sha256: str
 
 
+class Incoming:
+    """An upload that comes in parts; what was not finished is gone when it is dropped."""
+
+    def __init__(self, id: str, staged: Path, path: Path, most: int) -> None:
+        self.id, self.staged, self.path, self.most = id, staged, path, most
+        self.size, self._digest = 0, hashlib.sha256()
+        with told_plainly(path.parent):
+            self._file = staged.open("xb")
+
+    def write(self, chunk: bytes) -> None:
+        """Add a part; raises TooLarge, and ReverieError where the disk takes no more."""
+        self.size += len(chunk)
+        if self.size > self.most:
+            raise TooLarge(f"The upload is larger than the {self.most:,} bytes that one may have.")
+        self._digest.update(chunk)
+        with told_plainly(self.path.parent):
+            self._file.write(chunk)
+
+    def finish(self) -> Received:
+        """Put it in its last place, safe on disk."""
+        with told_plainly(self.path.parent):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self.staged.rename(self.path)
+            sync_folder(self.path.parent)
+        place = str(self.path.relative_to(self.path.parents[1]))
+        return Received(self.id, place, self.size, self._digest.hexdigest())
+
+    def drop(self) -> None:
+        """Let go of what is not in its last place."""
+        self._file.close()
+        self.staged.unlink(missing_ok=True)
+
+
 class Store:
     """The folder, made where it is not there."""
 
@@ -104,32 +138,25 @@ class Store:
         if not announced:
             shutil.rmtree(self.artifacts / _attempt(claim), ignore_errors=True)
 
-    def upload(self, chunks: Iterable[bytes], suffix: str, most: int) -> Received:
-        """Write an upload of at most `most` bytes under a new name that ends in `suffix` (.png, .tar.gz; "" for none).
+    def incoming(self, suffix: str, most: int) -> Incoming:
+        """Begin an upload of at most `most` bytes under a new name that ends in `suffix` (.png, .tar.gz; "" for none).
 
-        It counts once an `Upload` with this id and place is committed. Raises TooLarge and ReverieError.
+        It counts once an `Upload` with its id and place is committed. Raises ReverieError.
         """
         if not SUFFIX.fullmatch(suffix):
             raise ReverieError(f"{suffix!r} is no ending of a file's name; it is to be like .png or .tar.gz.")
-        id, size, digest = new_id(), 0, hashlib.sha256()
-        staged, path = self.staging / f"upload-{id}", self.uploads / f"{id}{suffix}"
+        id = new_id()
+        return Incoming(id, self.staging / f"upload-{id}", self.uploads / f"{id}{suffix}", most)
+
+    def upload(self, chunks: Iterable[bytes], suffix: str, most: int) -> Received:
+        """The whole of an upload, from parts; see `incoming`. Raises TooLarge and ReverieError."""
+        incoming = self.incoming(suffix, most)
         try:
-            with staged.open("xb") as file:
-                for chunk in chunks:
-                    size += len(chunk)
-                    if size > most:
-                        raise TooLarge(f"The upload is larger than the {most:,} bytes that one may have.")
-                    digest.update(chunk)
-                    with told_plainly(self.uploads):  # and not what fails in who sends
-                        file.write(chunk)
-                with told_plainly(self.uploads):
-                    file.flush()
-                    os.fsync(file.fileno())
-            staged.rename(path)
-            sync_folder(self.uploads)
+            for chunk in chunks:
+                incoming.write(chunk)
+            return incoming.finish()
         finally:
-            staged.unlink(missing_ok=True)
-        return Received(id, str(path.relative_to(self.root)), size, digest.hexdigest())
+            incoming.drop()
 
     def remove(self, places: Iterable[str]) -> None:
         """Remove files that are announced no longer, and the folders that this leaves empty."""

@@ -23,8 +23,9 @@ from reverie.server import queue, worker
 from reverie.server.database.engine import Database
 from reverie.server.database.migrate import migrate
 from reverie.server.database.tables import new_id
+from reverie.server.settings import Settings
 from reverie.server.store import Store
-from reverie.server.worker import IDLE, Pace, Sign
+from reverie.server.worker import IDLE, Maker, Pace, Sign
 
 log = logging.getLogger(__name__)
 TICK = 0.2  # seconds between looks for workers that hang; a death is seen at once
@@ -47,13 +48,16 @@ class Hand:
 class Supervisor:
     """`workers` processes over one database and one folder; use it as a context, or `run` it.
 
-    `runner` is "module:function", and the function makes a Runner. Files of ended jobs, and uploads, are kept `keep` seconds.
+    `runner` is "module:function", and the function makes a Runner from `settings`. Files of ended jobs,
+    and uploads, are kept `keep` seconds.
     """
 
     def __init__(
-        self, url: str, root: Path, runner: str, *, workers: int = 1, pace: Pace | None = None, keep: float = 7 * 86400.0
+        self, url: str, root: Path, runner: str, settings: Settings | None = None, *,
+        workers: int = 1, pace: Pace | None = None, keep: float = 7 * 86400.0,
     ) -> None:  # fmt: skip
-        self.url, self.root, self.runner, self.workers, self.keep = url, root, runner, workers, keep
+        self.url, self.root, self.workers, self.keep = url, root, workers, keep
+        self.maker = Maker(runner, settings)
         self.pace = pace or Pace()
         self.store = Store(root)
         self.database = Database(url)
@@ -107,7 +111,7 @@ class Supervisor:
         id = new_id()
         sign = self._context.Value("d", math.nan, lock=False)
         process = self._context.Process(
-            target=worker.main, args=(id, self.url, self.root, self.runner, self.pace, sign), name=f"worker {id}",
+            target=worker.main, args=(id, self.url, self.root, self.maker, self.pace, sign), name=f"worker {id}",
         )  # fmt: skip
         process.start()
         return Hand(id, process, sign)

@@ -23,10 +23,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from reverie.errors import ReverieError
-from reverie.server import queue
+from reverie.server import logs, queue
 from reverie.server.contract import Canceled, Outcome, Runner, Work
 from reverie.server.database.engine import Database
 from reverie.server.queue import Claim, LostLease
+from reverie.server.settings import Settings
 from reverie.server.store import Store
 
 log = logging.getLogger(__name__)
@@ -53,14 +54,28 @@ class Sign(Protocol):
     value: float
 
 
-def main(id: str, url: str, root: Path, runner: str, pace: Pace, sign: Sign) -> None:
-    """Be a worker until told to leave; `runner` is "module:function", and the function makes a Runner."""
+@dataclass(frozen=True)
+class Maker:
+    """How a worker comes by its runner: by the name "module:function", so that the supervisor need not import what computes."""
+
+    name: str
+    settings: Settings | None
+
+    def make(self) -> Runner:
+        """Import the function and have it make one."""
+        module, _, function = self.name.partition(":")
+        made: Runner = getattr(importlib.import_module(module), function)(self.settings)
+        return made
+
+
+def main(id: str, url: str, root: Path, maker: Maker, pace: Pace, sign: Sign) -> None:
+    """Be a worker until told to leave."""
+    logs.begin()
     worker = Worker(id, Database(url), Store(root), pace, sign)
     signal.signal(signal.SIGTERM, lambda *_: worker.leave())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the supervisor says what it means
     threading.Thread(target=worker.heart, daemon=True).start()
-    module, _, name = runner.partition(":")
-    worker.work(getattr(importlib.import_module(module), name)())
+    worker.work(maker.make())
 
 
 @dataclass

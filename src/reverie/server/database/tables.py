@@ -61,6 +61,7 @@ class Job(Base):
     cancel: Mapped[bool] = mapped_column(default=False)  # wished for; the worker heeds it
     progress: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     preview: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)  # a PNG, while it is processing
+    shown: Mapped[int | None] = mapped_column(Integer)  # the step that the preview is of
     result: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     error: Mapped[str | None] = mapped_column(Text)
 
@@ -117,3 +118,14 @@ class Worker(Base):
     process: Mapped[int] = mapped_column(Integer)
     started: Mapped[float] = mapped_column(Double, default=now())
     seen: Mapped[float] = mapped_column(Double, default=now())
+    facts: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # as `contract.Facts`
+
+
+class Wish(Base):
+    """A model that workers are to have in memory, or to let go of."""
+
+    __tablename__ = "wish"
+
+    model: Mapped[str] = mapped_column(String(400), primary_key=True)
+    load: Mapped[bool] = mapped_column()
+    number: Mapped[int] = mapped_column(BigInteger)  # grows with each wish: a worker heeds those it has not seen

@@ -5,30 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse
 
 from reverie import files, storage
 from reverie.server.places import NoModel, model_at, models
+from reverie.server.routes.parts import Here
 
 routes = APIRouter(prefix="/v1/models", tags=["models"])
 
 
 @routes.get("")
 def listed(
-    request: Request,
+    here: Here,
     first: Annotated[int, Query(ge=0, lt=2**31, description="How many to leave out.")] = 0,
     most: Annotated[int, Query(ge=1, le=500, description="How many at most.")] = 100,
 ) -> dict[str, Any]:
     """Every model and run, in the order of their names."""
-    names = list(models(_runs(request)))
-    return {"total": len(names), "models": [_short(_runs(request), name) for name in names[first : first + most]]}
+    names = list(models(here.settings.runs))
+    return {"total": len(names), "models": [_short(here.settings.runs, name) for name in names[first : first + most]]}
 
 
 @routes.get("/{name:path}:picture", response_class=FileResponse, responses={200: {"content": {"image/png": {}}}})
-def picture(request: Request, name: str) -> FileResponse:
+def picture(here: Here, name: str) -> FileResponse:
     """The newest samples that were drawn while it was trained."""
-    folder = model_at(_runs(request), name)
+    folder = model_at(here.settings.runs, name)
     found = sorted((folder / "samples").glob("*-ema.png"))
     if not found or not found[-1].resolve().is_relative_to(folder.resolve()):
         raise NoModel(f"{name!r} has no picture of samples.")
@@ -36,9 +37,9 @@ def picture(request: Request, name: str) -> FileResponse:
 
 
 @routes.get("/{name:path}")
-def one(request: Request, name: str) -> dict[str, Any]:
+def one(here: Here, name: str) -> dict[str, Any]:
     """A model: what it is of, what it is told, how it samples by default, and its card."""
-    folder = model_at(_runs(request), name)
+    folder = model_at(here.settings.runs, name)
     where = folder if storage.is_model(folder) else storage.newest_checkpoint(folder) or folder
     about = storage.migrate(files.read_json(where / storage.DESCRIPTION), where)
     told = {k: {n: v for n, v in c.items() if n != "frequencies"} for k, c in about["conditions"].items()}
@@ -62,8 +63,3 @@ def _short(runs: Path, name: str) -> dict[str, Any]:
     folder = runs / name
     written = folder / (storage.DESCRIPTION if storage.is_model(folder) else "run.json")
     return {"name": name, "finished": storage.is_model(folder), "written": written.stat().st_mtime}
-
-
-def _runs(request: Request) -> Path:
-    """The folder that is served."""
-    return request.app.state.settings.runs

@@ -1,0 +1,38 @@
+"""What the routes of one server process share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reverie.server.database.engine import Database, default_url
+from reverie.server.database.migrate import migrate
+from reverie.server.settings import Settings
+from reverie.server.store import Store
+from reverie.server.tokens import Caller, read_tokens
+from reverie.server.watching import Watchers
+
+
+@dataclass(frozen=True)
+class Service:
+    """Settings, database and files of a server, whose tokens it takes (None: no token is asked for), and who watches jobs."""
+
+    settings: Settings
+    database: Database
+    store: Store
+    tokens: dict[str, Caller] | None
+    watchers: Watchers
+
+    @classmethod
+    def open(cls, settings: Settings) -> Service:
+        """Check the settings, make what is missing and bring the database to this version; raises ReverieError."""
+        settings.check()
+        tokens = None if settings.token_file is None else read_tokens(settings.token_file)
+        store = Store(settings.folder)
+        database = Database(url_of(settings))
+        migrate(database)
+        return cls(settings, database, store, tokens, Watchers(database, settings.most_watchers))
+
+
+def url_of(settings: Settings) -> str:
+    """The database that is asked for, or a file in the server's own folder."""
+    return settings.database or default_url(settings.folder)
