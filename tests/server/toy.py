@@ -13,7 +13,10 @@ class Toy:
     """Each job makes two files of known content, slowly, and tells each of its steps."""
 
     def __init__(self, settings=None):
-        pass
+        self.loaded, self.evaluations = [], 0
+
+    def keep(self, model, load):
+        self.loaded = [*self.loaded, model] if load else [name for name in self.loaded if name != model]
 
     def run(self, work, told):
         return [outcome for job in work if (outcome := self.one(job, told, len(work)))]

@@ -15,7 +15,7 @@ import reverie
 from reverie.errors import ReverieError
 from reverie.server.places import NoModel
 from reverie.server.queue import KeyReused, QueueFull, StillNeeded, UnknownInput
-from reverie.server.routes import artifacts, events, health, jobs, models, session, tasks, uploads
+from reverie.server.routes import artifacts, events, health, jobs, models, runs, session, tasks, uploads
 from reverie.server.security import App, Refused, guarded
 from reverie.server.service import Service
 from reverie.server.settings import Settings
@@ -36,7 +36,7 @@ def application(settings: Settings) -> FastAPI:
     )  # their pages load from outside
     own = (jobs.routes_of(settings), tasks.routes_of(settings))
     for routes in (
-        health.routes, session.routes, models.routes, *own, events.routes, artifacts.routes, uploads.routes,
+        health.routes, session.routes, runs.routes, models.routes, *own, events.routes, artifacts.routes, uploads.routes,
     ):  # fmt: skip
         app.include_router(routes)
     for kind, status in _STATUS.items():
@@ -54,7 +54,7 @@ def served(service: Service) -> App:
     """What a server runs."""
     app = application(service.settings)
     app.state.service = service
-    return guarded(app, service.settings, service.tokens)
+    return service.measures.counted(guarded(app, service.settings, service.tokens))
 
 
 def _said(status: int) -> Any:

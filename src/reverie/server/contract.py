@@ -53,3 +53,14 @@ class Runner(Protocol):
 
         A ReverieError that leaves it is told to the job's owner; any other exception has the job tried again, alone.
         """
+
+    def keep(self, model: str, load: bool) -> None:
+        """Have a model in memory before it is asked for, or let go of it; what cannot be is left, and logged."""
+
+    @property
+    def loaded(self) -> list[str]:
+        """Models that are in memory."""
+
+    @property
+    def evaluations(self) -> int:
+        """How often a network was evaluated, a batch at a time, since this runner was made."""

@@ -25,6 +25,10 @@ class Models:
 
     def __init__(self, runs: Path, device: str, threads: int | None, most: int) -> None:
         self.runs, self.device, self.threads, self.most = runs, device, threads, most
+        self.names: list[
+            str
+        ] = []  # those in memory, the least recently used first; made anew, as another thread reads it
+        self.evaluations = 0  # of all networks, a batch at a time
         self._kept: OrderedDict[str, Kept] = OrderedDict()
 
     def get(self, name: str) -> Kept:
@@ -36,13 +40,18 @@ class Models:
             while len(self._kept) >= self.most:  # before the new one is read, so that memory never holds more
                 self._kept.popitem(last=False)
             kept = Kept(api.load(folder, device=self.device, threads=self.threads), folder, stamp)
+            kept.model.denoiser.network.register_forward_pre_hook(self._count)
         self._kept[name] = kept
+        self.names = list(self._kept)
         return kept
 
-    @property
-    def names(self) -> list[str]:
-        """Those in memory, the least recently used first."""
-        return list(self._kept)
+    def drop(self, name: str) -> None:
+        """Let go of a model; nothing where it is not in memory."""
+        self._kept.pop(name, None)
+        self.names = list(self._kept)
+
+    def _count(self, network: object, given: object) -> None:
+        self.evaluations += 1
 
 
 def _stamp(folder: Path) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import time
 from collections.abc import Sequence
 from itertools import accumulate
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 
 from reverie.core.samplers import Step
+from reverie.errors import ReverieError
 from reverie.example import State, count, some_state, to_arrays
 from reverie.model import Model
 from reverie.server.contract import Canceled, Told
@@ -25,7 +27,7 @@ class AllCanceled(Exception):
 class Watch:
     """Watches a walk for several jobs whose rows lie one after the other, in batches of `batch`.
 
-    ids, rows: the jobs and how many rows each has. a_second: pictures of each at most.
+    ids, rows: the jobs and how many rows each has. a_second: pictures of each at most. most: seconds it may take.
     """
 
     def __init__(
@@ -36,16 +38,21 @@ class Watch:
         model: Model,
         a_second: float,
         batch: int | None = None,
+        most: float = math.inf,
     ) -> None:
         ends = list(accumulate(rows))
         self.told, self.model, self.live = told, model, dict.fromkeys(ids)
         self.rows = {id: slice(end - n, end) for id, n, end in zip(ids, rows, ends, strict=True)}
         self.batch, self.rounds = batch, -(-ends[-1] // batch) if batch else 1
         self.pause = 1 / a_second if a_second > 0 else None
-        self._next = 0.0
+        self.most, self._begun, self._next = most, time.monotonic(), 0.0
 
     def __call__(self, step: Step) -> None:
-        """Tell each job that is still wanted; raises AllCanceled where none is."""
+        """Tell each job that is still wanted; raises AllCanceled where none is, and ReverieError where it takes too long."""
+        if time.monotonic() - self._begun > self.most:
+            raise ReverieError(
+                f"This took longer than the {self.most:g} seconds that a job may take here. Ask for less."
+            )
         drawn = self.pause is not None and step.x0_hat is not None and time.monotonic() >= self._next
         for id in list(self.live):
             shown = self._shown(id, step) if drawn else None

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import and_, delete, func, select, text, update
+from sqlalchemy import and_, delete, func, select, text
 from sqlalchemy.orm import Session
 
 from reverie.errors import ReverieError
@@ -102,8 +102,7 @@ def submit(
     `inputs` maps names to ids of the owner's uploads or artifacts; at most `most` jobs may wait.
     Raises KeyReused, QueueFull, UnknownInput.
     """
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": SUBMITTING})
+    in_turn(session)
     asked = json.dumps([model, task, parameters, inputs], sort_keys=True)
     body = hashlib.sha256(asked.encode()).hexdigest()
     if key is not None:
@@ -165,9 +164,9 @@ def claim(session: Session, worker: str, lease: float, together: int = 1) -> lis
         alike = (Job.batch_key == first.batch_key, Job.model == first.model, Job.task == first.task)
         others = line.where(*alike, Job.alone.is_(False), Job.number != first.number)
         jobs += session.scalars(others.limit(together - 1)).all()
-    moment = _now(session)
+    begun = moment(session)
     for job in jobs:
-        job.state, job.worker, job.started, job.lease = PROCESSING, worker, moment, moment + lease
+        job.state, job.worker, job.started, job.lease = PROCESSING, worker, begun, begun + lease
         job.attempts += 1
         job.fence += 1
         job.progress = None
@@ -181,7 +180,7 @@ def claim(session: Session, worker: str, lease: float, together: int = 1) -> lis
 def beat(session: Session, claims: Sequence[Claim], lease: float) -> set[str]:
     """Hold claims for another `lease` seconds; returns the ids that are to stop: wished to be canceled, or lost."""
     jobs = _held(session, claims, hold=True)
-    until = _now(session) + lease
+    until = moment(session) + lease
     for job in jobs.values():
         job.lease = until
     return {c.id for c in claims if c.id not in jobs or jobs[c.id].cancel}
@@ -310,28 +309,20 @@ def expire(session: Session, older: float) -> list[str]:
     return [file.place for file in files if file.job not in kept] + [upload.place for upload in unused]
 
 
-def enlist(session: Session, worker: str, host: str, process: int) -> None:
-    """Note that a worker has begun."""
-    session.add(Worker(id=worker, host=host, process=process))
-
-
-def seen(session: Session, worker: str) -> None:
-    """Note that a worker lives."""
-    session.execute(update(Worker).where(Worker.id == worker).values(seen=now()))
-
-
-def forget(session: Session, unseen: float) -> None:
-    """Strike off workers that nobody has seen for `unseen` seconds: their machine was lost."""
-    session.execute(delete(Worker).where(Worker.seen < now() - unseen))
-
-
 def _in_use(session: Session) -> set[str]:
     """Ids of files that jobs which have not ended are given."""
     open_jobs = session.scalars(select(Job.inputs).where(Job.state.not_in(FINISHED)))
     return {id for inputs in open_jobs for id in inputs.values()}
 
 
-def _now(session: Session) -> float:
+def in_turn(session: Session) -> None:
+    """Wait for others who submit; SQLite's writers take turns anyway."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": SUBMITTING})
+
+
+def moment(session: Session) -> float:
+    """The time by the database's clock."""
     return session.scalars(select(now())).one()
 
 
@@ -351,7 +342,7 @@ def _mine(session: Session, claim: Claim) -> Job:
 
 
 def _end(session: Session, job: Job, state: str) -> None:
-    job.state, job.finished = state, _now(session)
+    job.state, job.finished = state, moment(session)
     job.worker = job.lease = job.preview = job.shown = None
 
 

@@ -5,6 +5,7 @@ A worker knows the protocol `Runner` alone; `runner(settings)` gives the real on
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from reverie.pictures import save_sheet
 from reverie.samples import picked
 from reverie.server import schemas
 from reverie.server.contract import Outcome, Runner, Told, Work
+from reverie.server.limits import check_walk
 from reverie.server.models import Kept, Models
 from reverie.server.previews import AllCanceled, Watch
 from reverie.server.settings import Settings
@@ -24,6 +26,9 @@ from reverie.tasks import Made
 from reverie.tasks.parts.options import Names
 from reverie.tasks.parts.provenance import read_made
 from reverie.tasks.parts.signature import Asked, asked_of
+from reverie.training.plan import seconds
+
+log = logging.getLogger(__name__)
 
 
 def runner(settings: Settings) -> Runner:
@@ -36,7 +41,28 @@ class Verbs:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._most = seconds(settings.most_time, "--most-time")
         self.models = Models(settings.runs, settings.device, settings.threads, settings.models_kept)
+
+    @property
+    def loaded(self) -> list[str]:
+        """See `Runner`."""
+        return self.models.names
+
+    @property
+    def evaluations(self) -> int:
+        """See `Runner`."""
+        return self.models.evaluations
+
+    def keep(self, model: str, load: bool) -> None:
+        """See `Runner`."""
+        if not load:
+            self.models.drop(model)
+            return
+        try:
+            self.models.get(model)
+        except ReverieError as error:
+            log.warning("%s was not loaded: %s", model, error)
 
     def run(self, work: list[Work], told: Told) -> list[Outcome]:
         """See `Runner`. What is wrong with one of a batch is its own error: the others are then computed without it."""
@@ -77,9 +103,15 @@ class Verbs:
             where = ".".join(str(part) for part in first["loc"])
             raise ReverieError(f"{where}: {first['msg']}.") from error
 
+    def _model(self, work: Work) -> Kept:
+        """The model of a job, whose walk is no longer than it may be."""
+        kept = self.models.get(work.model)
+        check_walk(work.parameters, kept.model.defaults.steps, self.settings.most_steps)
+        return kept
+
     def _called(self, work: Work, told: Told) -> Outcome:
         """A verb as the command line calls it."""
-        kept, task = self.models.get(work.model), schemas.task_named(work.task)
+        kept, task = self._model(work), schemas.task_named(work.task)
         values = {**work.parameters, **{name: str(path) for name, path in work.inputs.items()}}
         asked = asked_of(task.function)
         values = _pictures_told(kept, asked, _seeded(asked, values))
@@ -89,7 +121,7 @@ class Verbs:
         values.pop(schemas.DETERMINISTIC, None)
         if "run" in task.function.__annotations__:
             values["run"] = kept.folder
-        watch = Watch(told, [work.id], [1], kept.model, self.settings.previews)
+        watch = Watch(told, [work.id], [1], kept.model, self.settings.previews, most=self._most)
         made = task.function(kept.model, **values, on_step=watch)
         return _written(work, made, values)
 
@@ -97,7 +129,7 @@ class Verbs:
         """Several wishes as one batch, or one in a batch that is filled up."""
         for one in work:
             self._check(one)
-        kept, several = self.models.get(work[0].model), schemas.task_named(work[0].task).several
+        kept, several = self._model(work[0]), schemas.task_named(work[0].task).several
         assert several is not None
         wishes = []
         for one in work:
@@ -107,7 +139,7 @@ class Verbs:
         deterministic = bool(work[0].parameters.get(schemas.DETERMINISTIC))
         rows = [wish.get("n") or several.usual for wish in wishes]
         batch = self.settings.padded if deterministic else min(wishes[0].get("batch", 128), self.settings.most_batch)
-        watch = Watch(told, [one.id for one in work], rows, kept.model, self.settings.previews, batch)
+        watch = Watch(told, [one.id for one in work], rows, kept.model, self.settings.previews, batch, self._most)
         padded = self.settings.padded if deterministic else None
         wishes = [{**wish, "batch": batch} for wish in wishes]
         try:

@@ -6,21 +6,27 @@ from dataclasses import dataclass
 
 from reverie.server.database.engine import Database, default_url
 from reverie.server.database.migrate import migrate
+from reverie.server.measures import Measures
 from reverie.server.settings import Settings
 from reverie.server.store import Store
 from reverie.server.tokens import Caller, read_tokens
+from reverie.server.told import Plainly
 from reverie.server.watching import Watchers
 
 
 @dataclass(frozen=True)
 class Service:
-    """Settings, database and files of a server, whose tokens it takes (None: no token is asked for), and who watches jobs."""
+    """Settings, database and files of a server, whose tokens it takes (None: no token is asked for), who watches jobs, what is
+    counted, and how files are named to people.
+    """
 
     settings: Settings
     database: Database
     store: Store
     tokens: dict[str, Caller] | None
     watchers: Watchers
+    measures: Measures
+    plainly: Plainly
 
     @classmethod
     def open(cls, settings: Settings) -> Service:
@@ -30,7 +36,9 @@ class Service:
         store = Store(settings.folder)
         database = Database(url_of(settings))
         migrate(database)
-        return cls(settings, database, store, tokens, Watchers(database, settings.most_watchers))
+        watchers = Watchers(database, settings.most_watchers)
+        plainly = Plainly(settings.runs.resolve(), store.root)
+        return cls(settings, database, store, tokens, watchers, Measures(database, watchers), plainly)
 
 
 def url_of(settings: Settings) -> str:

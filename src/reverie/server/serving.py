@@ -34,6 +34,7 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
     Raises ReverieError for settings that cannot be, a port in use, and a database that does not answer.
     """
     logs.begin()
+    settings = dataclasses.replace(settings, runs=settings.runs.resolve())
     asked = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked.set())

@@ -40,6 +40,7 @@ class Settings:
     most_batch: Annotated[int, "Items computed at once at most."] = 256
     most_text: Annotated[int, "Characters of a parameter at most."] = 2_000
     most_watchers: Annotated[int, "Event streams and waiting requests that are open at once at most."] = 1_000
+    most_time: Annotated[str, "Time of a job that is no training at most."] = "1h"
     most_budget: Annotated[str, "Time of a training at most."] = "24h"
     patience: Annotated[float, "Seconds between two parts of a request's body at most."] = 20.0
     keep_days: Annotated[float, "Days after which uploads and artifacts of finished jobs are removed."] = 30.0

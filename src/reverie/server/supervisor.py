@@ -19,7 +19,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from types import TracebackType
 
-from reverie.server import queue, worker
+from reverie.server import queue, roll, worker
 from reverie.server.database.engine import Database
 from reverie.server.database.migrate import migrate
 from reverie.server.database.tables import new_id
@@ -166,7 +166,7 @@ class Supervisor:
         self._tidied = time.monotonic()
         with self.database.writing() as session:
             old = queue.expire(session, self.keep)
-            queue.forget(session, max(TIDY, 10 * self.pace.lease))
+            roll.forget(session, max(TIDY, 10 * self.pace.lease))
         self.store.remove(old)
         with self.database.reading() as session:
             self.store.sweep(session)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +22,19 @@ if TYPE_CHECKING:
     from reverie.server.contract import Work
 
 _OURS = "job.json"  # in a run folder: which job began it
+BORNE = (
+    1.05  # a budget is kept to within 5 %; and a run of steps or epochs ends, saved, behind as much of the longest one
+)
 _USUAL = "10m"  # the budget of who asks for none
 
 
 class Follower(Tracker):
     """Tells a job's watchers of every step, with the newest samples; asks the run to stop where nobody wants it any more."""
 
-    def __init__(self, told: Told, id: str, run: Path) -> None:
+    def __init__(self, told: Told, id: str, run: Path, most: float) -> None:
         self.told, self.id, self.run = told, id, run
-        self.canceled, self.total = False, 0
+        self.canceled, self.late, self.total = False, False, 0
+        self._until = time.monotonic() + most
 
     def tell(self, event: Event) -> None:
         """Take one event."""
@@ -37,12 +42,16 @@ class Follower(Tracker):
             files.write_json(self.run / _OURS, {"job": self.id})
             self.total = int(event.values["total"])
         preview = (self.run / event.values["ema"]).read_bytes() if event.kind == "samples" else None
-        if self.canceled or event.kind not in ("step", "samples"):  # in the loop, where a signal is a wish to stop
+        if (
+            self.canceled or self.late or event.kind not in ("step", "samples")
+        ):  # in the loop, where a signal is a wish to stop
             return
         try:
             self.told.step(self.id, event.step, int(event.values.get("total", self.total)), preview)
         except Canceled:
             self.canceled = True
+        self.late = not self.canceled and time.monotonic() > self._until
+        if self.canceled or self.late:
             signal.raise_signal(signal.SIGINT)  # as Ctrl-C does: the run ends after this step, saved
 
 
@@ -64,7 +73,7 @@ def train(work: Work, told: Told, settings: Settings) -> tuple[dict[str, Any], l
         raise ReverieError(f"There is no run {work.model!r} to go on with.")
     if ours and storage.is_model(run) and any(e["event"] == "done" for e in read_log(run / "metrics.jsonl")):
         return _result(work, run), []  # its worker died between the last step and saying so
-    follower = Follower(told, work.id, run)
+    follower = Follower(told, work.id, run, BORNE * seconds(settings.most_budget))
     try:
         if going_on:
             api.resume(run, data=data, tracker=follower)
@@ -72,6 +81,8 @@ def train(work: Work, told: Told, settings: Settings) -> tuple[dict[str, Any], l
             options = _checked(options, data, settings)
             api.train(data, run, tracker=follower, device=settings.device, threads=settings.threads, **options)
     except Interrupted:
+        if follower.late:
+            return _result(work, run, settings.most_budget), []
         if not follower.canceled:  # SIGTERM was meant for the worker, whose own way of stopping is back by now
             signal.raise_signal(signal.SIGTERM)
         return None
@@ -99,11 +110,11 @@ def _checked(options: dict[str, Any], data: Any, settings: Settings) -> dict[str
     return options
 
 
-def _result(work: Work, run: Path) -> dict[str, Any]:
-    """What is said of a finished run."""
-    done = [e for e in read_log(run / "metrics.jsonl") if e["event"] == "done"][-1]
-    return {
-        "lines": [f"trained {work.model}: {done['step']:,} steps"],
-        "parameters": work.parameters,
-        "steps": done["step"],
-    }
+def _result(work: Work, run: Path, most: str | None = None) -> dict[str, Any]:
+    """What is said of a finished run, or of one that was ended after the longest time there is."""
+    log = read_log(run / "metrics.jsonl")
+    steps = [e for e in log if e["event"] == ("done" if most is None else "checkpoint")][-1]["step"]
+    line = f"trained {work.model}: {steps:,} steps"
+    if most is not None:
+        line += f", ended after the {most} that this server trains for at most; all is kept, and can be gone on with"
+    return {"lines": [line], "parameters": work.parameters, "steps": steps}

@@ -10,7 +10,9 @@ import importlib
 import logging
 import os
 import platform
+import resource
 import signal
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -23,16 +25,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from reverie.errors import ReverieError
-from reverie.server import logs, queue
+from reverie.server import logs, queue, roll
 from reverie.server.contract import Canceled, Outcome, Runner, Work
 from reverie.server.database.engine import Database
 from reverie.server.queue import Claim, LostLease
 from reverie.server.settings import Settings
 from reverie.server.store import Store
+from reverie.server.told import Plainly
 
 log = logging.getLogger(__name__)
 TICK = 0.1  # seconds between looks of the heart: progress is as old as this at most
 LOOK = 0.02  # seconds between looks for a wish to cancel, where steps are shorter than that
+FACTS = 3.0  # seconds that what is told of a worker is old at most
 IDLE = 0.0  # the sign of a worker that has nothing to do
 
 
@@ -97,6 +101,11 @@ class Worker:
         self.held = Held()
         self.leaving: float | None = None  # since when
         self._looked = self._beaten = 0.0
+        self._counts = {"jobs": 0, "steps": 0, "step_seconds": 0.0}
+        self._last: tuple[int, float] | None = None  # the last step of what is worked on, and when it was
+        self._runner: Runner | None = None
+        self._heeded = 0  # the newest wish for models in memory that it knows of
+        self._plainly = Plainly(store.root.parent, store.root)
 
     def leave(self) -> None:
         """Claim no more, and end."""
@@ -104,10 +113,14 @@ class Worker:
 
     def work(self, runner: Runner) -> None:
         """Claim and run until told to leave."""
+        self._runner = runner
         with self.database.writing() as session:
-            queue.enlist(session, self.id, platform.node(), os.getpid())
+            roll.enlist(session, self.id, platform.node(), os.getpid())
+            roll.seen(session, self.id, self._facts())
+            self._heeded = roll.newest_wish(session)
         while self.leaving is None:
             self.sign.value = IDLE
+            self._heed(runner)
             if not self._claim():
                 time.sleep(self.pace.poll)
                 continue
@@ -117,6 +130,7 @@ class Worker:
         """What a runner is told with: see `contract.Told`."""
         self.sign.value = moment = time.monotonic()
         held = self.held
+        self._count(step, moment)
         eta = (moment - held.begun) * (total - step) / max(step, 1)
         before = held.news[id][1] if id in held.news else None
         held.news[id] = ({"step": step, "total": total, "eta": round(eta, 3)}, preview or before)
@@ -126,6 +140,33 @@ class Worker:
                 held.stops |= queue.stopped(session, held.claims)
         if id in held.stops:
             raise Canceled(id)
+
+    def _count(self, step: int, moment: float) -> None:
+        """Count a step once, though each job of a batch is told of it; the first pays for loading, and is not timed."""
+        if self._last is None:
+            self._counts["steps"] += 1
+        elif self._last[0] != step:
+            self._counts["steps"] += 1
+            self._counts["step_seconds"] += moment - self._last[1]
+        self._last = (step, moment)
+
+    def _facts(self) -> dict[str, Any]:
+        """How it does, for others to read."""
+        runner = self._runner
+        own = {"models": runner.loaded, "evaluations": runner.evaluations} if runner is not None else {}
+        return {**self._counts, **own, "memory": memory(), "host": platform.node(), "busy": bool(self.held.claims)}
+
+    def _heed(self, runner: Runner) -> None:
+        """Read models into memory, or let go of them, as was wished since the last look."""
+        with self.database.reading() as session:
+            wishes = roll.wishes(session, self._heeded)
+        for wish in wishes:
+            self.sign.value = time.monotonic()
+            runner.keep(wish.model, wish.load)
+            self._heeded = wish.number
+        if wishes:
+            with self.database.writing() as session:
+                roll.seen(session, self.id, self._facts())
 
     def heart(self) -> None:
         """Beat while the process lives."""
@@ -146,13 +187,13 @@ class Worker:
 
     def _beat(self) -> None:
         held = self.held
-        due = time.monotonic() - self._beaten >= self.pace.lease / 3
+        due = time.monotonic() - self._beaten >= min(self.pace.lease / 3, FACTS)
         news = {id: told for id, told in list(held.news.items()) if held.noted.get(id) is not told}
         if not due and not news:
             return
         with self.database.writing() as session:
             if due:
-                queue.seen(session, self.id)
+                roll.seen(session, self.id, self._facts())
                 held.stops |= queue.beat(session, held.claims, self.pace.lease)
             for claim in held.claims:
                 if claim.id in news and claim.id not in held.stops:
@@ -189,6 +230,8 @@ class Worker:
             claims = queue.claim(session, self.id, self.pace.lease, self.pace.together)
         self._beaten = self.sign.value = moment = time.monotonic()
         self.held = Held(claims, begun=moment)
+        self._last = None
+        self._counts["jobs"] += len(claims)
         return bool(claims)
 
     def _run(self, runner: Runner) -> None:
@@ -222,13 +265,15 @@ class Worker:
             return self._succeed(claim, outcome)
         with self.database.writing() as session:
             if outcome is not None and outcome.error is not None:
-                queue.fail(session, claim, outcome.error, again=False)
+                queue.fail(session, claim, self._plainly.text(outcome.error), again=False)
             elif isinstance(raised, Canceled) or claim.id in self.held.stops:
                 queue.give_back(session, claim)
             elif isinstance(raised, ReverieError):
-                queue.fail(session, claim, str(raised), again=len(self.held.claims) > 1)  # whose fault was it?
+                queue.fail(
+                    session, claim, self._plainly.text(str(raised)), again=len(self.held.claims) > 1
+                )  # whose fault was it?
             else:
-                queue.fail(session, claim, _told(raised), again=True)
+                queue.fail(session, claim, self._plainly.text(_told(raised)), again=True)
         return False
 
     def _succeed(self, claim: Claim, outcome: Outcome) -> bool:
@@ -237,12 +282,12 @@ class Worker:
         except (OSError, ReverieError) as error:
             log.exception("worker %s: %s", self.id, claim.id)
             with self.database.writing() as session:
-                queue.fail(session, claim, f"its files could not be kept: {error}", again=True)
+                queue.fail(session, claim, self._plainly.text(f"its files could not be kept: {error}"), again=True)
             return False
         with self.database.writing() as session:
             if claim.id in self.held.news:
                 queue.tell(session, claim, self.held.news[claim.id][0])
-            queue.succeed(session, claim, outcome.result, made)
+            queue.succeed(session, claim, self._plainly.json(outcome.result), made)
         return True
 
 
@@ -252,3 +297,16 @@ def _told(raised: Exception | None) -> str:
     if isinstance(raised, MemoryError):
         return "it asked for more memory than there is"
     return f"{type(raised).__name__}: {raised}"
+
+
+def memory() -> dict[str, int]:
+    """Bytes that this process has in memory, and on an accelerator that it has begun to use."""
+    torch = sys.modules.get("torch")  # a worker that computes nothing has not imported it
+    card = torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized()
+    on_card = {"accelerator": int(torch.cuda.memory_allocated())} if torch is not None and card else {}
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return {"resident": pages * os.sysconf("SC_PAGE_SIZE"), **on_card}
+    except OSError:  # no Linux: the most that it ever had
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return {"resident": peak * (1 if sys.platform == "darwin" else 1024), **on_card}

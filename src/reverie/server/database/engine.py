@@ -41,7 +41,7 @@ class Database:
         except OperationalError as error:
             told = make_url(url).render_as_string(hide_password=True)
             raise ReverieError(
-                f"The database {told} does not answer: {str(error.orig).strip()}. Is it there and running?"
+                f"The database {told} does not answer: {' '.join(str(error.orig).split())}. Is it there and running?"
             ) from error
 
     @contextmanager

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection, text
@@ -42,3 +44,14 @@ def migrate(database: Database, to: str = "head") -> None:
             raise ReverieError(
                 f"The database is of another version of Reverie ({error}). Install that version, or give another --database."
             ) from error
+
+
+def at_head(database: Database) -> bool:
+    """Whether the tables are those of this version."""
+    with database.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision() == _head()
+
+
+@functools.cache
+def _head() -> str | None:
+    return ScriptDirectory.from_config(configuration()).get_current_head()

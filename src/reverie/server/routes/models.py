@@ -9,8 +9,10 @@ from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse
 
 from reverie import files, storage
+from reverie.server import roll
 from reverie.server.places import NoModel, model_at, models
 from reverie.server.routes.parts import Here
+from reverie.server.service import Service
 
 routes = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -22,8 +24,9 @@ def listed(
     most: Annotated[int, Query(ge=1, le=500, description="How many at most.")] = 100,
 ) -> dict[str, Any]:
     """Every model and run, in the order of their names."""
-    names = list(models(here.settings.runs))
-    return {"total": len(names), "models": [_short(here.settings.runs, name) for name in names[first : first + most]]}
+    names, loaded = list(models(here.settings.runs)), _loaded(here)
+    found = [{**_short(here.settings.runs, name), "loaded": name in loaded} for name in names[first : first + most]]
+    return {"total": len(names), "models": found}
 
 
 @routes.get("/{name:path}:picture", response_class=FileResponse, responses={200: {"content": {"image/png": {}}}})
@@ -55,7 +58,15 @@ def one(here: Here, name: str) -> dict[str, Any]:
         "training": {k: v for k, v in about["training"].items() if k != "settings"},
         "card": card.read_text(encoding="utf-8") if card.is_file() else "",
         "picture": any((folder / "samples").glob("*-ema.png")),
+        "loaded": name in _loaded(here),
     }
+
+
+def _loaded(here: Service) -> set[str]:
+    """Models that a worker has in memory."""
+    with here.database.reading() as session:
+        workers = roll.alive(session, here.settings.lease)
+    return {name for worker in workers for name in (worker.facts or {}).get("models", [])}
 
 
 def _short(runs: Path, name: str) -> dict[str, Any]:
