@@ -52,6 +52,17 @@ def post(app, path, value, headers=None):
     return ask(app, "POST", path, headers, json.dumps(value).encode())
 
 
+def every_route(app):
+    """Methods and path of every route that an application or router has, whatever it is included by."""
+    for route in app.routes:
+        if inner := getattr(route, "original_router", None):
+            yield from every_route(inner)
+        elif methods := getattr(route, "methods", None):
+            yield from ((method, route.path) for method in sorted(methods))
+        else:  # what is mounted
+            yield "GET", route.path + "/{rest}"
+
+
 class Stream:
     """A request whose answer comes bit by bit, within a running loop; leaving the block is the client going away."""
 
