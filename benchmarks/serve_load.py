@@ -6,7 +6,7 @@
 together  16 clients ask for one picture at a time, each when it has its last, and wait for it in one request (`Prefer: wait`).
           Beside it, in turn, round by round: `model.sample(16)` and its files, a plain loop of `model.sample(1)` and its files,
           in this process with as many threads as the worker has; and one job of 16 over HTTP. Pictures a second, the time of a
-          request (p50, p99), and processor time a picture: of the benchmark for the first two, of web process and worker for the others.
+          request (p50, p99), and processor time a picture: of this process, or of web process and worker.
 queue     8 clients submit 1,000 jobs as fast as they are taken, while the worker works: the time of a submission (p50, p99);
           then all are waited for, and counted.
 soak      4 clients ask, watch events, fetch files, upload, cancel and list for some minutes: memory and open files of web process
@@ -94,7 +94,7 @@ class Server:
     def __init__(self, runs: Path, database: str | None, threads: int, log: Path) -> None:
         at = [] if database is None else ["--database", database]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "reverie", "serve", str(runs), "--port", "0", "--threads", str(threads), "--device", "cpu", *at],
+            [sys.executable, "-m", "reverie", "serve", runs, "--port", "0", "--threads", str(threads), "--device", "cpu", *at],
             stdout=subprocess.PIPE, stderr=log.open("w"), text=True,
         )  # fmt: skip
         assert self.process.stdout is not None
@@ -161,7 +161,8 @@ def spread(values: list[float]) -> dict[str, float]:
 
 def times(seconds: list[float]) -> dict[str, float]:
     """p50 and p99 in milliseconds."""
-    return {"n": len(seconds), "p50_ms": 1e3 * float(np.quantile(seconds, 0.5)), "p99_ms": 1e3 * float(np.quantile(seconds, 0.99))}
+    p50, p99 = np.quantile(seconds, (0.5, 0.99))
+    return {"n": len(seconds), "p50_ms": 1e3 * float(p50), "p99_ms": 1e3 * float(p99)}
 
 
 def clocked(do: Callable[[], Any]) -> float:
@@ -174,7 +175,9 @@ def clocked(do: Callable[[], Any]) -> float:
 def together(asked: argparse.Namespace, runs: Path, name: str) -> dict[str, Any]:
     """Part one: 16 clients beside one batch of 16, a loop, and one job of 16."""
     model = reverie.load(runs / name, device="cpu", threads=asked.threads)
-    ways: dict[str, list[tuple[float, float, list[float]]]] = {}  # seconds and processor seconds a picture, seconds of requests
+    ways: dict[
+        str, list[tuple[float, float, list[float]]]
+    ] = {}  # seconds and processor seconds a picture, seconds of requests
 
     def note(way: str, pictures: int, do: Callable[[], list[float]], clock: Callable[[], float]) -> None:
         before, begun = clock(), time.perf_counter()
@@ -189,14 +192,20 @@ def together(asked: argparse.Namespace, runs: Path, name: str) -> dict[str, Any]
             return [clocked(lambda: model.sample(AT_ONCE, seed=seed).save(Path(place) / f"batch{seed}"))]
 
         def loop(seed: int) -> list[float]:
-            return [clocked(lambda k=k: model.sample(1, seed=k).save(Path(place) / f"loop{seed}-{k}")) for k in range(AT_ONCE)]
+            return [
+                clocked(lambda k=k: model.sample(1, seed=k).save(Path(place) / f"loop{seed}-{k}"))
+                for k in range(AT_ONCE)
+            ]
 
         def one_job(seed: int) -> list[float]:
             return [clocked(lambda: succeeded(clients[0].job(name, 60, n=AT_ONCE, seed=seed)))]
 
         def concurrent(seed: int) -> list[float]:
             def person(k: int) -> list[float]:
-                return [clocked(lambda e=e: succeeded(clients[k].job(name, 60, n=1, seed=seed * 10_000 + e * AT_ONCE + k))) for e in range(asked.each)]
+                return [
+                    clocked(lambda e=e: succeeded(clients[k].job(name, 60, n=1, seed=seed * 10_000 + e * AT_ONCE + k)))
+                    for e in range(asked.each)
+                ]
 
             return [s for found in pool.map(person, range(AT_ONCE)) for s in found]
 
@@ -225,8 +234,8 @@ def compared(ways: dict[str, list[tuple[float, float, list[float]]]]) -> dict[st
         requests = times([s for _, _, seconds in noted for s in seconds])
         found[way] = {"pictures_per_second": rate, "processor_ms": worked, "requests": requests}
         print(
-            f"  {way:24s} {rate['median']:8.1f} [{rate['min']:6.1f}, {rate['max']:6.1f}] {requests['p50_ms']:8.0f} {requests['p99_ms']:8.0f} "
-            f"{worked['median']:10.1f} [{worked['min']:6.1f}, {worked['max']:6.1f}]"
+            f"  {way:24s} {rate['median']:8.1f} [{rate['min']:6.1f}, {rate['max']:6.1f}] {requests['p50_ms']:8.0f} "
+            f"{requests['p99_ms']:8.0f} {worked['median']:10.1f} [{worked['min']:6.1f}, {worked['max']:6.1f}]"
         )
     ours = ways["16 concurrent requests"]
     for other in ("one batch of 16", "a plain loop", "one job of 16"):
@@ -260,7 +269,12 @@ def queued(asked: argparse.Namespace, runs: Path, name: str) -> dict[str, Any]:
             if bad := states["failed"] + states["canceled"]:
                 raise RuntimeError(f"{bad} jobs did not succeed")
         whole = time.perf_counter() - begun
-    found = {"clients": people, "submissions_per_second": len(seconds) / took, **times(seconds), "max_ms": 1e3 * max(seconds)}
+    found = {
+        "clients": people,
+        "submissions_per_second": len(seconds) / took,
+        **times(seconds),
+        "max_ms": 1e3 * max(seconds),
+    }
     print(
         f"  {len(seconds)} submissions by {people} clients in {took:.1f} s: {found['submissions_per_second']:.0f} a second, "
         f"p50 {found['p50_ms']:.0f} ms, p99 {found['p99_ms']:.0f} ms, max {found['max_ms']:.0f} ms (promised: p99 under 250 ms); "
@@ -309,7 +323,10 @@ def soak(asked: argparse.Namespace, runs: Path, name: str) -> dict[str, Any]:
             [one.join() for one in people]
         if wrong:
             raise RuntimeError(wrong[0])
-    slopes = {key: slope([(at["s"], at[key]) for at in looks[len(looks) // 2 :]]) for key in ("web_mb", "web_files", "workers_mb", "workers_files")}
+    slopes = {
+        key: slope([(at["s"], at[key]) for at in looks[len(looks) // 2 :]])
+        for key in ("web_mb", "web_files", "workers_mb", "workers_files")
+    }
     print("  slope an hour over the second half: " + ", ".join(f"{key} {value:+.1f}" for key, value in slopes.items()))
     return {"minutes": asked.minutes, "visits": sum(done), "looks": looks, "slope_per_hour": slopes}
 
@@ -375,7 +392,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="reverie-load-") as place:
         runs, name = Path(place) / "runs", "digits" if asked.model is None else asked.model.name
         if asked.model is None:
-            reverie.train("digits", steps=asked.steps, size=asked.size, threads=asked.threads, device="cpu").save(runs / name)
+            reverie.train("digits", steps=asked.steps, size=asked.size, threads=asked.threads, device="cpu").save(
+                runs / name
+            )
         else:
             shutil.copytree(asked.model, runs / name)
         result: dict[str, Any] = {
