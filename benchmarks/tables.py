@@ -63,6 +63,9 @@ def main() -> None:
     words.add_argument("--seeds", default="0,1,2")
     words.add_argument("--splits", default="0")
     words.add_argument("--seconds", type=float, default=60)
+    words.add_argument(
+        "--steps", type=int, help="of Reverie, where the machine is too busy to tell what the time holds"
+    )
     words.add_argument("--contenders", default="reverie,copula,ctgan,forest")
     words.add_argument("--defaults", action="store_true")
     words.add_argument("--python", type=Path, default=PEER_PYTHON)
@@ -83,7 +86,7 @@ def main() -> None:
         for seed in map(int, asked.seeds.split(",")):
             for contender in asked.contenders.split(","):
                 made, took, about = (
-                    ours(train, count, asked.seconds, seed, asked.threads)
+                    ours(train, count, asked.seconds, seed, asked.threads, asked.steps)
                     if contender == "reverie"
                     else theirs(asked, contender, train, count, seed)
                 )
@@ -103,8 +106,10 @@ def table(name: str, islp: Path) -> tuple[pd.DataFrame, str]:
     return getattr(datasets, f"load_{name}")(as_frame=True).frame, "target"
 
 
-def ours(train: pd.DataFrame, n: int, seconds: float, seed: int, threads: int) -> tuple[pd.DataFrame, float, dict]:
-    """Rows drawn from a model of Reverie's, at its defaults, of as many steps as the time holds, by short runs."""
+def ours(
+    train: pd.DataFrame, n: int, seconds: float, seed: int, threads: int, steps: int | None = None
+) -> tuple[pd.DataFrame, float, dict]:
+    """Rows drawn from a model of Reverie's, at its defaults, of so many steps, or as many as the time holds by short runs."""
     names = [f"row {k}" for k in range(len(train))]
     data = Data(Rows(train), names, kind="table", source="train", held_out=0.1)
 
@@ -113,9 +118,10 @@ def ours(train: pd.DataFrame, n: int, seconds: float, seed: int, threads: int) -
         return reverie.train(data, steps=steps, seed=seed, threads=threads), time.process_time() - started
 
     trained(2)  # what is imported and allocated once
-    (_, few), (_, more) = trained(FEW), trained(4 * FEW)
-    each = (more - few) / (3 * FEW)
-    model, took = trained(max(int((seconds - few) / each) + FEW, 1))
+    if steps is None:
+        (_, few), (_, more) = trained(FEW), trained(4 * FEW)
+        steps = max(int((seconds - few) / ((more - few) / (3 * FEW))) + FEW, 1)
+    model, took = trained(steps)
     return model.sample(n, seed=seed, batch=1024).items.frame, took, {"steps": model.record["step"]}
 
 

@@ -6,14 +6,18 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import httpx
 import pytest
+import uvicorn
 
 from reverie import cli
 from reverie.errors import ReverieError
+from reverie.server.connections import patient
+from reverie.server.serving import listening
 from reverie.server.settings import Settings
 from reverie.server.tokens import add_token, caller_of, read_tokens
 
@@ -48,6 +52,44 @@ def ended(process, how=signal.SIGTERM):
     assert time.monotonic() - begun < 10
     assert process.returncode == 0
     return [json.loads(line) for line in log.splitlines()]
+
+
+def test_stops_clients_that_never_end_their_request(tmp_path):
+    """Nothing, half a line, and half a second request: each connection is closed, while others are answered."""
+    web, place, thread = web_half(tmp_path, patience=0.3)
+    try:
+        for before, sent in ((b"", b""), (b"", b"GET /heal"), (b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n", b"GET /")):
+            with socket.create_connection(place) as slow:
+                if before:
+                    slow.sendall(before)
+                    assert slow.recv(10_000).startswith(b"HTTP/1.1 200")
+                slow.sendall(sent)
+                assert httpx.get(f"http://127.0.0.1:{place[1]}/healthz", trust_env=False).status_code == 200
+                slow.settimeout(10)
+                with suppress(ConnectionResetError):
+                    while slow.recv(10_000):
+                        pass
+    finally:
+        web.should_exit = True
+        thread.join(10)
+    assert not thread.is_alive()
+
+
+def web_half(folder, patience):
+    """A web server of echoes in a thread, with our connections."""
+
+    async def answer(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    place = listening(Settings(runs=folder, port=0))
+    config = uvicorn.Config(answer, http=patient(patience), lifespan="off", log_config=None, timeout_keep_alive=60)
+    web = uvicorn.Server(config)
+    thread = threading.Thread(target=web.run, kwargs={"sockets": [place]}, daemon=True)
+    thread.start()
+    while not web.started:
+        time.sleep(0.01)
+    return web, place.getsockname(), thread
 
 
 def sample(**parameters):
