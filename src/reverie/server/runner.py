@@ -13,10 +13,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from reverie.errors import ReverieError
-from reverie.pictures import save_sheet
 from reverie.samples import picked
 from reverie.server import schemas
 from reverie.server.contract import Outcome, Runner, Told, Work
+from reverie.server.given import check_files
 from reverie.server.limits import check_walk
 from reverie.server.models import Kept, Models
 from reverie.server.previews import AllCanceled, Watch
@@ -91,7 +91,7 @@ class Verbs:
             return [Outcome(work.id, error=str(error))]
 
     def _check(self, work: Work) -> None:
-        """Hold parameters against today's limits again: the server that took them may have had others."""
+        """Hold parameters against today's limits again, as the server that took them may have had others; and files."""
         told = {k.removeprefix(schemas.TOLD): "0" * 32 for k in work.inputs if k.startswith(schemas.TOLD)}
         inputs: dict[str, Any] = {k: "0" * 32 for k in work.inputs if not k.startswith(schemas.TOLD)}
         given = {**inputs, **({"told": told} if told else {})}
@@ -102,6 +102,7 @@ class Verbs:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             raise ReverieError(f"{where}: {first['msg']}.") from error
+        check_files(list(work.inputs.values()), self.settings)
 
     def _model(self, work: Work) -> Kept:
         """The model of a job, whose walk is no longer than it may be."""
@@ -154,7 +155,7 @@ def _written(work: Work, made: Made, values: dict[str, Any]) -> Outcome:
     """A verb's result as files in the job's folder, and what is said of it."""
     paths = made.save(work.folder / "made", {"model": work.model})
     if (sheet := made.sheet()) is not None:
-        save_sheet(sheet, work.folder / "sheet.png")
+        sheet.save(work.folder / "sheet.png")  # put safe on disk with the rest, when it is sealed
     others = sorted(path for path in work.folder.rglob("*") if path.is_file() and path not in paths)
     settings = {k: v for k, v in values.items() if k in work.parameters or k == "seed"}
     if settings.get("seed", 0) is None:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from reverie.errors import ReverieError
-from reverie.server.database.tables import STARTING, Artifact, Job, Upload
+from reverie.server.database.tables import STARTING, SUCCEEDED, Artifact, Job, Upload
 from reverie.server.tokens import Caller
 
 
@@ -97,10 +97,12 @@ def upload_of(session: Session, id: str, caller: Caller) -> Upload:
 def jobs_told(session: Session, jobs: Sequence[Job]) -> list[JobTold]:
     """Jobs with their files and places in the queue."""
     files: dict[str, list[ArtifactTold]] = {job.id: [] for job in jobs}
-    wanted = select(Artifact).where(Artifact.job.in_(files)).order_by(Artifact.job, Artifact.rank)
-    for file in session.scalars(wanted):
+    ended = [job.id for job in jobs if job.state == SUCCEEDED]  # others have none
+    wanted = select(Artifact).where(Artifact.job.in_(ended)).order_by(Artifact.job, Artifact.rank)
+    for file in session.scalars(wanted) if ended else ():
         files[file.job].append(artifact_told(file))
-    return [_job_told(job, files[job.id], _ahead(session, job)) for job in jobs]
+    waiting = _waiting(session, jobs)
+    return [_job_told(job, files[job.id], waiting.get(job.number)) for job in jobs]
 
 
 def preview_at(id: str, shown: int | None) -> str | None:
@@ -130,11 +132,13 @@ def _job_told(job: Job, artifacts: list[ArtifactTold], ahead: int | None) -> Job
     )  # fmt: skip
 
 
-def _ahead(session: Session, job: Job) -> int | None:
-    if job.state != STARTING:
-        return None
-    before = select(func.count()).select_from(Job).where(Job.state == STARTING, Job.number < job.number)
-    return session.scalar(before)
+def _waiting(session: Session, jobs: Sequence[Job]) -> dict[int, int]:
+    """Of those of these jobs that wait, by their numbers: how many wait before them."""
+    mine = [job.number for job in jobs if job.state == STARTING]
+    if not mine:
+        return {}
+    queued = select(Job.number).where(Job.state == STARTING, Job.number <= max(mine)).order_by(Job.number)
+    return {number: place for place, number in enumerate(session.scalars(queued))}
 
 
 def _may_see(owner: str, caller: Caller) -> bool:
