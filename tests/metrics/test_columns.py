@@ -68,9 +68,36 @@ def test_ties_are_those_of_pandas_and_scipy(sides):
     )
     assert np.isnan(correlations(real)[2]).all()
     tie = ColumnPairTrends().pairs(*sides).real
-    assert tie[2, 3] == pytest.approx(association(pd.crosstab(frame.c, frame.d), "cramer"), abs=1e-9)
+    assert tie[2, 3] == pytest.approx(corrected(pd.crosstab(frame.c, frame.d)), abs=1e-9)
     binned = np.digitize(frame.a, np.histogram_bin_edges(frame.a, 10)[1:-1])
-    assert tie[0, 5] == pytest.approx(association(pd.crosstab(binned, frame.f), "cramer"), abs=1e-9)
+    assert tie[0, 5] == pytest.approx(corrected(pd.crosstab(binned, frame.f)), abs=1e-9)
+
+
+def corrected(table):
+    """Scipy's Cramer's V, corrected as Bergsma 2013 does."""
+    n, (k, ell) = table.to_numpy().sum(), table.shape
+    phi2 = association(table, "cramer") ** 2 * (min(k, ell) - 1)
+    less = max(phi2 - (k - 1) * (ell - 1) / (n - 1), 0)
+    return (less / (min(k - (k - 1) ** 2 / (n - 1), ell - (ell - 1) ** 2 / (n - 1)) - 1)) ** 0.5
+
+
+def test_columns_of_many_classes_that_have_nothing_to_do_with_each_other_do_not_seem_to():
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(20):
+        a, b = rng.integers(0, 200, 400), rng.integers(0, 30, 400)
+        records = np.rec.fromarrays([a, b], names="a,b")
+        found.append(ColumnPairTrends().pairs(records, records).real[0, 1])
+    assert association(pd.crosstab(a, b), "cramer") > 0.6, "what it was without the correction"
+    assert np.mean(found) < 0.1
+    same = np.rec.fromarrays([b, b], names="a,b")
+    assert ColumnPairTrends().pairs(same, same).real[0, 1] == pytest.approx(1, abs=0.02)
+
+
+def test_numbers_whose_range_is_beyond_all_numbers_are_binned():
+    x = 1.7e308 * np.random.default_rng(0).uniform(-1, 1, 300)
+    records = np.rec.fromarrays([x, (x > 0).astype(int)], names="a,b")
+    assert ColumnPairTrends().pairs(records, records).real[0, 1] > 0.9
 
 
 def test_a_copy_is_perfect_and_a_shuffled_column_shows_in_its_pairs_alone(sides):

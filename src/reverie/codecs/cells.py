@@ -124,6 +124,8 @@ class Number(Cells):
         if self.format is not None:
             dates = pd.to_datetime(series, format=None if series.dtype.kind == "M" else self.format, errors="coerce")
             refuse(series, (dates.isna() & series.notna()).to_numpy(), source, f"is no date written {self.format}")
+            if dates.dt.tz is not None:
+                dates = dates.dt.tz_convert(None)  # the instant, in UTC
             seconds = dates.astype("datetime64[s]").astype("int64").to_numpy() / self.unit
             return np.where(dates.isna(), np.nan, seconds)
         found = pd.to_numeric(series, errors="coerce")
@@ -235,6 +237,8 @@ class Number(Cells):
             return plain.astype(self.dtype)
         dates = pd.Series(x * self.unit, name=self.name).round().astype("Int64")
         dates = pd.to_datetime(dates, unit="s")
+        if self.dtype.startswith("datetime") and "," in self.dtype:  # with a time zone
+            return dates.dt.tz_localize("UTC").astype(self.dtype)
         return dates.astype(self.dtype) if self.dtype.startswith("datetime") else dates.dt.strftime(self.format)
 
 
@@ -375,9 +379,7 @@ def _decimals(seen: np.ndarray) -> int | None:
     """The fewest decimals, up to 6, that all values have; None where they have more, or are too large to tell."""
     if not np.abs(seen).max() < 1e9:
         return 0 if (np.abs(seen).max() < 2**53 and (seen == np.round(seen)).all()) else None
-    return next(
-        (d for d in range(7) if (np.abs(np.round(seen, d) - seen) <= 1e-12 * np.maximum(1, np.abs(seen))).all()), None
-    )
+    return next((d for d in range(7) if (np.abs(np.round(seen, d) - seen) <= 1e-12 * np.abs(seen)).all()), None)
 
 
 def refuse(series: pd.Series, wrong: np.ndarray, source: str, what: str) -> None:

@@ -32,6 +32,7 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "UTF-16",
 }
 _COMMA = r"-?[\d.]*\d,\d+"  # a number as much of Europe writes it
+_THOUSANDS = r"-?\d{1,3}(,\d{3})+(\.\d+)?"  # or as much of the world writes a large one
 _ZERO = re.compile(r"(?:^|[,;\t|\"])0\d", re.MULTILINE)
 
 
@@ -74,6 +75,7 @@ class Rows(Collection):
             raise ReverieError(f"{path} cannot be read as a table ({error}).") from error
         frame.columns = [str(c) for c in frame.columns]
         _check_names(frame.columns, path)
+        _check_cells(frame, path)
         if not len(frame):
             raise ReverieError(f"{path} has no rows. Fill it.")
         return cls(frame.reset_index(drop=True), str(path))
@@ -174,9 +176,21 @@ def marked(data: bytes) -> str | None:
 def _read_text(path: Path) -> pd.DataFrame:
     """A CSV: UTF-8, any of four separators, every row as long as the header; digits after a leading zero stay letters."""
     frame = _parsed(path, low_memory=False)
+    truths = [c for c in frame.columns if frame[c].dtype.kind in "bO" and frame[c].map(type).eq(bool).any()]
+    if truths:  # true, TRUE, True: they are written back as they were
+        letters = _parsed(path, dtype=str)[truths]
+        for c in truths:
+            if not letters[c].dropna().isin(["True", "False"]).all():
+                frame[c] = letters[c]
     for name in frame.columns[[frame[c].dtype.kind == "O" or str(frame[c].dtype) == "str" for c in frame.columns]]:
         words = frame[name].dropna().astype(str)
         commas = words.str.fullmatch(_COMMA)
+        if len(words) and words.str.fullmatch(_THOUSANDS + r"|-?\d{1,3}").mean() > 0.9 and commas.any():
+            k = int(commas[commas].index[0])
+            raise ReverieError(
+                f"{path}, row {k + 2}: column '{name}' has commas between thousands ('{words[k]}'), or three decimals. "
+                "Take the commas out, or write points for them."
+            )
         if len(words) and commas.mean() > 0.9:
             k = int(commas[commas].index[0])
             raise ReverieError(
@@ -228,6 +242,18 @@ def _check_rows(text: str, separator: str, path: Path) -> list[str]:
                 "around a cell that holds the separator."
             )
     return [header[k] for k in sorted(padded)]
+
+
+def _check_cells(frame: pd.DataFrame, path: Path) -> None:
+    """Refuse cells that hold several values, as those of Parquet may."""
+    for name in (c for c, kind in zip(frame.columns, frame.dtypes, strict=True) if kind == "object"):
+        several = frame[name].map(lambda cell: isinstance(cell, list | dict | np.ndarray))
+        if several.any():
+            k = int(several.argmax())
+            raise ReverieError(
+                f"{path}, row {k + 1}: column '{name}' holds several values in a cell ({frame[name].iloc[k]}). Make a column of "
+                "each, or leave it out."
+            )
 
 
 def _check_names(names: Iterable[str], path: Path) -> None:

@@ -19,11 +19,14 @@ _CELL = 48  # small pictures are enlarged, by a whole factor, to about this many
 
 @lru_cache
 def font(size: int) -> FreeTypeFont:
-    """DejaVu Sans, which has the letters of all of Europe and comes with matplotlib."""
+    """DejaVu Sans, which has the letters of all of Europe and comes with matplotlib; a box stands for a letter that it lacks.
+
+    Laid out letter by letter: Raqm, where Pillow has it, fails at some that it lacks.
+    """
     from matplotlib import get_data_path
     from PIL import ImageFont
 
-    return ImageFont.truetype(f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf", size)
+    return ImageFont.truetype(f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf", size, layout_engine=ImageFont.Layout.BASIC)
 
 
 def grid(

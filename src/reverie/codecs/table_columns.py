@@ -64,7 +64,8 @@ def fitted(series: pd.Series, source: str = "the table") -> tuple[Cells | None, 
             whole and distinct <= MOST_LEVELS and distinct <= len(seen) / 5
         ):  # of others a value between two may yet come
             return _category(name, dtype, seen, series), ""
-        return Number.fit(name, dtype, values), ""
+        long = whole and np.nanmax(np.abs(values)) > 2**53
+        return Number.fit(name, dtype, values), "integers of over 15 digits, drawn to about 15" * bool(long)
     if kind == "M":
         return _dates(name, dtype, series, "%Y-%m-%d %H:%M:%S"), ""
     words = seen.astype(str)

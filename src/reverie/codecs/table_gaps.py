@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -156,11 +157,16 @@ def given(codec: TableCodec, text: str, n: int, seed: int, first: int = 0) -> Ta
     import pandas as pd
 
     try:
-        words = dict(word.split("=", 1) for word in shlex.split(text))
+        said = [word.split("=", 1) for word in shlex.split(text)]
+        words = dict(said)
     except ValueError as error:
         raise ReverieError(
             f"--given {text}: write column=value or column=low..high, and spaces between several."
         ) from error
+    if not words:
+        raise ReverieError("--given says nothing: write column=value or column=low..high, and spaces between several.")
+    if twice := [name for name, count in Counter(name for name, _ in said).items() if count > 1]:
+        raise ReverieError(f"--given {text}: '{twice[0]}' is given twice. Write {twice[0]}=one|another, or a range.")
     known = {c.name: c for c in codec.cells}
     if told := [c for c in codec.cells if isinstance(c, Told) and c.name in words]:
         raise ReverieError(
@@ -206,6 +212,10 @@ def _number_given(column: Number, text: str, u: np.ndarray) -> np.ndarray:
         raise ReverieError(
             f"--given {column.name}={text}: the range is the wrong way round. Write {column.name}={high}..{low}."
         )
+    if column.decimals is not None and not dots and ends[0] != np.round(ends[0], column.decimals):
+        raise ReverieError(
+            f"--given {column.name}={text}: this column has {column.decimals or 'no'} decimals. Round it, or give a range."
+        )
     one = None if column.unseen(np.array(ends[:1])).any() else np.full(len(u), ends[0])
     found = column.between(ends[0], ends[1], u) if dots else one
     if found is None:
@@ -236,6 +246,8 @@ def _values_given(column: Category, text: str) -> list[Any]:
         found = [v for v in column.values if ends[0] <= v <= ends[1]]
     else:
         parts = [text] if text in words else text.split("|")
+        if parts == [""]:
+            raise ReverieError(f"--given {column.name}=: an empty cell cannot be asked for. Leave the column out.")
         if odd := [w for w in parts if w not in words]:
             raise ReverieError(
                 f"--given {column.name}={text}: training had no '{odd[0]}'. The nearest of its {len(words)} values: "

@@ -22,6 +22,7 @@ def drawn(frame: pd.DataFrame) -> np.ndarray:
 
     shown = frame.iloc[:_ROWS, :_COLUMNS]
     columns = [[str(name), *map(cell, shown[name])] for name in shown.columns]
+    columns = [[" ".join(text.split()) for text in column] for column in columns]  # on one line
     columns = [[text if len(text) <= _LETTERS else text[: _LETTERS - 1] + "…" for text in column] for column in columns]
     letters = font(10)
     widths = [math.ceil(max(map(letters.getlength, column))) + _GAP for column in columns]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -45,8 +46,31 @@ def guess(place: Path, told: str | None = None) -> Guess | None:
 
 def _series(found: Guess) -> Guess:
     """A table whose rows or columns follow each other in time is series."""
-    why = None if (head := _first_rows(found.place)) is None else series_files.reason(head)
-    return found if why is None else Guess("series", found.place, f"{found.why}; {why}")
+    if (head := _first_rows(found.place)) is None:
+        return found
+    if (why := series_files.reason(head)) is None:
+        return found._replace(why="; ".join([found.why, *_names_odd(head)]))
+    return Guess("series", found.place, f"{found.why}; {why}")
+
+
+def _names_odd(head: pd.DataFrame) -> list[str]:
+    """What is odd about the names of a table's columns, by its first rows."""
+    said = []
+    if lost := [name for name in head if re.fullmatch(r"Unnamed: \d+", name)]:
+        said.append(f"a column without a name is called {', '.join(map(repr, lost[:3]))} here")
+    numbers = [name for name in head if head[name].dtype.kind in "if"]
+    words = [name for name in head if name not in numbers]
+    if all(_is_number(name) for name in numbers) and all((head[name].astype(str) == name).any() for name in words):
+        said.append(f"its first row looks like data ({', '.join(map(str, head.columns[:4]))}): write a header above it")
+    return said
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _first_rows(path: Path) -> pd.DataFrame | None:
@@ -114,7 +138,11 @@ def _in_archive(path: Path) -> Guess | None:
     try:
         with zipfile.ZipFile(path) as archive:
             if "xl/workbook.xml" in archive.namelist():
-                return Guess("table", path, "an Excel workbook")
+                sheets = re.findall(
+                    r'<sheet [^>]*?name="([^"]*)"', archive.read("xl/workbook.xml").decode("utf-8", "replace")
+                )
+                more = f", of whose {len(sheets)} sheets the first, '{sheets[0]}', is read" if len(sheets) > 1 else ""
+                return Guess("table", path, f"an Excel workbook{more}")
     except (OSError, zipfile.BadZipFile):
         return None
     if path.suffix.lower() == ".npz" and (named := series_arrays.says_series(path)):

@@ -105,6 +105,10 @@ def read(
     if (found := guess(place, kind)) is not None:
         if found.kind == "series":
             return read_series(found, label_from, condition, window)
+        if window is not None:
+            raise ReverieError(
+                f"--window cuts time series, and {place} is a table ({found.why}). Leave it out, or give --kind series."
+            )
         return read_table(found, label_from, condition)
     wishes = parse(condition)
     if place.is_dir():

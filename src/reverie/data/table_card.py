@@ -80,11 +80,15 @@ def rows(card: dict[str, Any]) -> list[tuple[str, str]]:
         _duplicate_row(card["duplicates"]),
     ]  # fmt: skip
     if card["pairs"]:
-        made.append(
-            ("together", lines([f"{p['a']} and {p['b']}: {p['measure']} {p['tie']:+.2f}" for p in card["pairs"]]))
-        )
+        made.append(("together", lines([_tied(p) for p in card["pairs"]])))
     made.append(("split", split_words(card["split"])))
     return made + ([("notes", "\n".join(card["notes"]))] if card["notes"] else [])
+
+
+def _tied(pair: dict[str, Any]) -> str:
+    """A pair of columns, and how they hang together: only a correlation has a sign."""
+    tie = f"{pair['tie']:+.2f}" if pair["measure"].startswith("Pearson") else f"{pair['tie']:.2f}"
+    return f"{pair['a']} and {pair['b']}: {pair['measure']} {tie}"
 
 
 def _columns(frame: pd.DataFrame) -> tuple[list[Cells], list[dict[str, Any]]]:

@@ -59,7 +59,7 @@ class ColumnShapes(ColumnMetric):
 class Pairs(NamedTuple):
     """How columns hang together: (C, C) of real and of generated records, and of how alike the two are, NaN on the diagonal.
 
-    Pearson's r between numbers, in [-1, 1]; Cramer's V where either is of classes, in [0, 1], numbers in ten bins.
+    Pearson's r between numbers, in [-1, 1]; Cramer's V, less its bias, where either is of classes, in [0, 1], with ten bins.
     """
 
     real: np.ndarray
@@ -107,7 +107,7 @@ class ColumnPairTrends(ColumnMetric):
             apart = _blocks(np.abs(tables[0] - tables[1]), rows, starts)
             alike[classes], alike[:, classes] = 1 - apart / 2, 1 - apart.T / 2
             for tie, table, x in zip(ties, tables, both, strict=True):
-                v = cramer(table, x.mean(0)[mine], x.mean(0), rows, starts)
+                v = cramer(table, x.mean(0)[mine], x.mean(0), rows, starts, len(x))
                 tie[classes], tie[:, classes] = v, v.T
         for found in (*ties, alike):
             np.fill_diagonal(found, np.nan)
@@ -147,18 +147,23 @@ def correlations(records: np.ndarray) -> np.ndarray:
     return found
 
 
-def cramer(table: np.ndarray, p: np.ndarray, q: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Cramer's V of contingency tables laid out in one: V^2 = (sum_ij p_ij^2 / (p_i q_j) - 1) / (min(k, l) - 1).
+def cramer(
+    table: np.ndarray, p: np.ndarray, q: np.ndarray, rows: np.ndarray, columns: np.ndarray, n: int
+) -> np.ndarray:
+    """Cramer's V of contingency tables of n rows laid out in one, less what chance gives: V^2 = f / (min(k', l') - 1).
 
-    table: (K, L) of shares, p (K,) and q (L,) their margins, rows and columns: where each begins; k, l: classes that occur. In
-    [0, 1], 0 where one of them has a single class. Source: Cramer 1946 (Mathematical Methods of Statistics), section 21.9.
+    f = max(sum_ij p_ij^2 / (p_i q_j) - 1 - (k - 1)(l - 1) / (n - 1), 0), k' = k - (k - 1)^2 / (n - 1) and l' likewise, of k and l
+    classes that occur: else columns of many classes seem to hang together in few rows. table: (K, L) of shares, p (K,) and q (L,)
+    their margins, rows and columns: where each begins. In [0, 1], 0 where one of them has a single class. Source: Bergsma 2013 (A
+    bias-correction for Cramer's V and Tschuprow's T), section 2.
     """
     expected = np.outer(p, q)
     terms = np.divide(table * table, expected, out=np.zeros_like(table), where=expected > 0)
-    k, ell = (np.add.reduceat((share > 0).astype(np.int64), at) for share, at in ((p, rows), (q, columns)))
-    fewer = np.minimum(k[:, None], ell) - 1
-    phi2 = _blocks(terms, rows, columns) - 1
-    return np.sqrt(np.clip(np.divide(phi2, fewer, out=np.zeros(phi2.shape), where=fewer > 0), 0, 1))
+    k, ell = (np.add.reduceat((share > 0).astype(np.float64), at) for share, at in ((p, rows), (q, columns)))
+    chance = max(n - 1, 1)
+    phi2 = np.maximum(_blocks(terms, rows, columns) - 1 - np.outer(k - 1, ell - 1) / chance, 0)
+    fewer = np.minimum((k - (k - 1) ** 2 / chance)[:, None], ell - (ell - 1) ** 2 / chance) - 1
+    return np.sqrt(np.clip(np.divide(phi2, fewer, out=np.zeros(phi2.shape), where=fewer > 1e-9), 0, 1))
 
 
 def _blocks(x: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -182,5 +187,6 @@ def _binned(real: np.ndarray, generated: np.ndarray) -> list[np.ndarray]:
     if real.dtype.kind != "f":
         return [real, generated]
     seen = real[~np.isnan(real)]
-    edges = np.histogram_bin_edges(seen, BINS)
-    return [np.where(np.isnan(x), BINS, np.digitize(x, edges[1:-1])) for x in (real, generated)]
+    scale = 1.0 if np.isfinite(np.ptp(seen)) else 0.25  # of numbers so large that their range is none
+    edges = np.histogram_bin_edges(scale * seen, BINS)
+    return [np.where(np.isnan(x), BINS, np.digitize(scale * x, edges[1:-1])) for x in (real, generated)]
