@@ -17,13 +17,14 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import and_, delete, func, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, load_only
 
 from reverie.errors import ReverieError
+from reverie.server.claims import Claim, Done, LostLease, Made, News
 from reverie.server.database.clock import now
 from reverie.server.database.tables import (
     CANCELED,
@@ -40,6 +41,7 @@ from reverie.server.database.tables import (
 )
 
 ATTEMPTS = 3
+_HELD = load_only(Job.id, Job.owner, Job.state, Job.worker, Job.fence, Job.attempts, Job.cancel)  # of a job in hand
 SUBMITTING = 7_265_766_573  # of PostgreSQL's advisory locks: submissions take turns, so limits and keys are exact
 
 
@@ -61,36 +63,6 @@ class UnknownInput(ReverieError):
 
 class StillNeeded(ReverieError):
     """What is to be removed is in use."""
-
-
-class LostLease(Exception):
-    """The job is another's by now, or nobody's: what was done for it does not count."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A job that a worker holds, as long as its lease."""
-
-    id: str
-    fence: int
-    worker: str
-    owner: str
-    model: str
-    task: str
-    parameters: dict[str, Any]
-    inputs: dict[str, str]
-    attempt: int
-
-
-@dataclass(frozen=True)
-class Made:
-    """A file that is whole and in its last place, to be announced: `name` within its job, `size` in bytes."""
-
-    place: str
-    name: str
-    media: str
-    size: int
-    sha256: str
 
 
 def submit(
@@ -179,7 +151,7 @@ def claim(session: Session, worker: str, lease: float, together: int = 1) -> lis
 
 def beat(session: Session, claims: Sequence[Claim], lease: float) -> set[str]:
     """Hold claims for another `lease` seconds; returns the ids that are to stop: wished to be canceled, or lost."""
-    jobs = _held(session, claims, hold=True)
+    jobs = _held(session, claims)
     until = moment(session) + lease
     for job in jobs.values():
         job.lease = until
@@ -188,25 +160,50 @@ def beat(session: Session, claims: Sequence[Claim], lease: float) -> set[str]:
 
 def stopped(session: Session, claims: Sequence[Claim]) -> set[str]:
     """Which of these are to stop, as `beat` says it, but only looking."""
-    jobs = _held(session, claims, hold=False)
-    return {c.id for c in claims if c.id not in jobs or jobs[c.id].cancel}
+    jobs, wanted = (
+        Job.__table__.c,
+        set[tuple[str, int]](),
+    )  # asked at every step: of the table, which costs less than of objects
+    for worker in {claim.worker for claim in claims}:
+        held = (jobs.worker == worker, jobs.state == PROCESSING, jobs.cancel.is_(False))
+        wanted |= {(id, fence) for id, fence in session.execute(select(jobs.id, jobs.fence).where(*held))}
+    return {claim.id for claim in claims if (claim.id, claim.fence) not in wanted}
 
 
 def tell(session: Session, claim: Claim, progress: dict[str, Any], preview: bytes | None = None) -> None:
     """Note how far a job is, and how it looks (a PNG; None leaves the last one). Raises LostLease."""
-    job = _mine(session, claim)
-    job.progress = progress
-    if preview is not None:
-        job.preview, job.shown = preview, progress["step"]
+    if tell_all(session, [News(claim, progress, preview)]):
+        raise LostLease(claim)
+
+
+def tell_all(session: Session, news: Sequence[News]) -> set[str]:
+    """`tell` of several jobs, in one statement each way; returns ids of those that are lost, of which nothing is noted."""
+    jobs = _held(session, [one.claim for one in news])
+    for one in news:
+        if (job := jobs.get(one.claim.id)) is not None:
+            job.progress = one.progress
+            if one.preview is not None:
+                job.preview, job.shown = one.preview, one.progress["step"]
+    return {one.claim.id for one in news} - set(jobs)
 
 
 def succeed(session: Session, claim: Claim, result: dict[str, Any], artifacts: Sequence[Made]) -> None:
     """End a job well and announce its files, both or neither; a wish to cancel came too late. Raises LostLease."""
-    job = _mine(session, claim)
-    job.result = result
-    _end(session, job, SUCCEEDED)
-    for rank, made in enumerate(artifacts):
-        session.add(Artifact(job=job.id, owner=job.owner, rank=rank, **asdict(made)))
+    if succeed_all(session, [Done(claim, result, artifacts)]):
+        raise LostLease(claim)
+
+
+def succeed_all(session: Session, done: Sequence[Done]) -> set[str]:
+    """`succeed` of several jobs, in one statement each way; returns ids of those that are lost, of which nothing is announced."""
+    jobs = _held(session, [one.claim for one in done])
+    time = moment(session)
+    for one in done:
+        if (job := jobs.get(one.claim.id)) is not None:
+            job.result, job.progress = one.result, one.progress or job.progress
+            _end(job, SUCCEEDED, time)
+            for rank, made in enumerate(one.artifacts):
+                session.add(Artifact(job=job.id, owner=job.owner, rank=rank, **asdict(made)))
+    return {one.claim.id for one in done} - set(jobs)
 
 
 def fail(session: Session, claim: Claim, error: str, again: bool) -> None:
@@ -216,7 +213,7 @@ def fail(session: Session, claim: Claim, error: str, again: bool) -> None:
         _retry(session, job, error)
     else:
         job.error = error
-        _end(session, job, FAILED)
+        _end(job, FAILED, moment(session))
 
 
 def give_back(session: Session, claim: Claim) -> None:
@@ -235,7 +232,7 @@ def cancel(session: Session, id: str) -> Job | None:
     if job is not None and job.state not in FINISHED:
         job.cancel = True
         if job.state == STARTING:
-            _end(session, job, CANCELED)
+            _end(job, CANCELED, moment(session))
     return job
 
 
@@ -326,30 +323,30 @@ def moment(session: Session) -> float:
     return session.scalars(select(now())).one()
 
 
-def _held(session: Session, claims: Sequence[Claim], hold: bool) -> dict[str, Job]:
-    """Jobs by id, of those claims that still hold."""
+def _held(session: Session, claims: Sequence[Claim]) -> dict[str, Job]:
+    """Jobs by id, of those claims that still hold; they stay as they are till the transaction's end."""
     fences = {claim.id: (claim.fence, claim.worker) for claim in claims}
     found = select(Job).where(Job.id.in_(fences), Job.state == PROCESSING).order_by(Job.number)
-    jobs = session.scalars(found.with_for_update() if hold else found)
+    jobs = session.scalars(found.options(_HELD).with_for_update())
     return {job.id: job for job in jobs if (job.fence, job.worker) == fences[job.id]}
 
 
 def _mine(session: Session, claim: Claim) -> Job:
     try:
-        return _held(session, [claim], hold=True)[claim.id]
+        return _held(session, [claim])[claim.id]
     except KeyError:
-        raise LostLease(f"job {claim.id}, claim {claim.fence} of worker {claim.worker}") from None
+        raise LostLease(claim) from None
 
 
-def _end(session: Session, job: Job, state: str) -> None:
-    job.state, job.finished = state, moment(session)
+def _end(job: Job, state: str, time: float) -> None:
+    job.state, job.finished = state, time
     job.worker = job.lease = job.preview = job.shown = None
 
 
 def _wait(session: Session, job: Job) -> None:
     """Back to its place in the line, or out of it where that was wished."""
     if job.cancel:
-        _end(session, job, CANCELED)
+        _end(job, CANCELED, moment(session))
         return
     job.state = STARTING
     job.worker = job.lease = job.progress = job.preview = job.shown = None
@@ -359,7 +356,7 @@ def _retry(session: Session, job: Job, why: str) -> None:
     job.alone = True
     if job.attempts >= ATTEMPTS and not job.cancel:
         job.error = f"Given up after {ATTEMPTS} attempts: {why}."
-        _end(session, job, FAILED)
+        _end(job, FAILED, moment(session))
     else:
         _wait(session, job)
 

@@ -13,7 +13,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from reverie.errors import ReverieError
-from reverie.pictures import save_sheet
 from reverie.samples import picked
 from reverie.server import schemas
 from reverie.server.contract import Outcome, Runner, Told, Work
@@ -156,7 +155,7 @@ def _written(work: Work, made: Made, values: dict[str, Any]) -> Outcome:
     """A verb's result as files in the job's folder, and what is said of it."""
     paths = made.save(work.folder / "made", {"model": work.model})
     if (sheet := made.sheet()) is not None:
-        save_sheet(sheet, work.folder / "sheet.png")
+        sheet.save(work.folder / "sheet.png")  # put safe on disk with the rest, when it is sealed
     others = sorted(path for path in work.folder.rglob("*") if path.is_file() and path not in paths)
     settings = {k: v for k, v in values.items() if k in work.parameters or k == "seed"}
     if settings.get("seed", 0) is None:

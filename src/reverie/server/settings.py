@@ -63,6 +63,11 @@ class Settings:
                 f"--host {self.host} is open to other machines, and anybody there could use every model. Say who may: "
                 "--token-file FILE; or stay on this machine with --host 127.0.0.1."
             )
+        if self.token_file is None and self.names is not None:
+            raise ReverieError(
+                f"--names {self.names}: who calls this server so may come from elsewhere, by way of a proxy, and anybody there "
+                "could use every model. Say who may: --token-file FILE."
+            )
 
     @property
     def loopback(self) -> bool:

@@ -25,8 +25,8 @@ from sqlalchemy.orm import Session
 
 from reverie.errors import ReverieError
 from reverie.files import sha256, sync_folder, told_plainly
+from reverie.server.claims import Claim, Made
 from reverie.server.database.tables import PROCESSING, Artifact, Job, Upload, new_id
-from reverie.server.queue import Claim, Made
 
 SUFFIX = re.compile(r"(\.[a-z0-9]{1,8}){0,2}")
 ABANDONED = 3600.0  # seconds after which an upload that no one announced is taken for the leavings of a killed process

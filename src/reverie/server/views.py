@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from reverie.errors import ReverieError
-from reverie.server.database.tables import STARTING, Artifact, Job, Upload
+from reverie.server.database.tables import STARTING, SUCCEEDED, Artifact, Job, Upload
 from reverie.server.tokens import Caller
 
 
@@ -97,8 +97,9 @@ def upload_of(session: Session, id: str, caller: Caller) -> Upload:
 def jobs_told(session: Session, jobs: Sequence[Job]) -> list[JobTold]:
     """Jobs with their files and places in the queue."""
     files: dict[str, list[ArtifactTold]] = {job.id: [] for job in jobs}
-    wanted = select(Artifact).where(Artifact.job.in_(files)).order_by(Artifact.job, Artifact.rank)
-    for file in session.scalars(wanted):
+    ended = [job.id for job in jobs if job.state == SUCCEEDED]  # others have none
+    wanted = select(Artifact).where(Artifact.job.in_(ended)).order_by(Artifact.job, Artifact.rank)
+    for file in session.scalars(wanted) if ended else ():
         files[file.job].append(artifact_told(file))
     waiting = _waiting(session, jobs)
     return [_job_told(job, files[job.id], waiting.get(job.number)) for job in jobs]

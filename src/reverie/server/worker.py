@@ -16,19 +16,20 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import connection, parent_process
 from pathlib import Path
 from typing import Any, Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 
 from reverie.errors import ReverieError
 from reverie.server import logs, queue, roll
+from reverie.server.claims import Claim, Done, LostLease, Made, News
 from reverie.server.contract import Canceled, Outcome, Runner, Work
 from reverie.server.database.engine import Database
-from reverie.server.queue import Claim, LostLease
 from reverie.server.settings import Settings
 from reverie.server.store import Store
 from reverie.server.told import Plainly
@@ -37,7 +38,10 @@ log = logging.getLogger(__name__)
 TICK = 0.1  # seconds between looks of the heart: progress is as old as this at most
 LOOK = 0.02  # seconds between looks for a wish to cancel, where steps are shorter than that
 FACTS = 3.0  # seconds that what is told of a worker is old at most
-LINGERS = 10  # of its moments that a worker waits for more jobs of a batch, at most
+SOON = 0.02  # seconds between looks for work just after there was some; later they are a tenth of the time without
+SHARE = 10  # news are told of a tenth of the time: where the database is slow, more rarely
+LINGERS = 4  # times that others are lingered for, at most
+AGAIN = 0.3  # seconds of lingering, at most, after several were computed together: a tenth of what that took
 IDLE = 0.0  # the sign of a worker that has nothing to do
 
 
@@ -47,10 +51,10 @@ class Pace:
 
     lease: float = 30.0  # a job whose worker has not been heard of for so long is another's; heartbeat at a third
     hang: float = 300.0  # a worker that has made no step for so long is killed
-    poll: float = 0.2  # between looks for work, while there is none
+    poll: float = 0.2  # between looks for work, at most, while there is none
     grace: float = 5.0  # what a job is given to end in when its worker is told to leave
     together: int = 1  # jobs of one batch key that are claimed at once, at most
-    linger: float = 0.02  # waited before claiming, where several may be claimed, for others to come
+    linger: float = 0.03  # waited for others to come, where several may be claimed, and again while they come
 
 
 class Sign(Protocol):
@@ -93,6 +97,11 @@ class Held:
     noted: dict[str, tuple[dict[str, Any], bytes | None]] = field(default_factory=dict)  # news that the database has
     begun: float = 0.0
 
+    def told(self, claim: Claim, progress: dict[str, Any], preview: bytes | None) -> News:
+        """News as the queue takes them: without a picture that it has."""
+        before = self.noted.get(claim.id)
+        return News(claim, progress, None if before and before[1] is preview else preview)
+
 
 class Worker:
     """The state that the two threads share."""
@@ -101,7 +110,8 @@ class Worker:
         self.id, self.database, self.store, self.pace, self.sign = id, database, store, pace, sign
         self.held = Held()
         self.leaving: float | None = None  # since when
-        self._looked = self._beaten = 0.0
+        self._looked = self._beaten = self._quiet = 0.0
+        self._linger = pace.linger
         self._counts = {"jobs": 0, "steps": 0, "step_seconds": 0.0}
         self._last: tuple[int, float] | None = None  # the last step of what is worked on, and when it was
         self._runner: Runner | None = None
@@ -119,13 +129,15 @@ class Worker:
             roll.enlist(session, self.id, platform.node(), os.getpid())
             roll.seen(session, self.id, self._facts())
             self._heeded = roll.newest_wish(session)
+        ended = time.monotonic()
         while self.leaving is None:
             self.sign.value = IDLE
             self._heed(runner)
             if not self._claim():
-                time.sleep(self.pace.poll)
+                time.sleep(min(self.pace.poll, max(SOON, (time.monotonic() - ended) / 10)))
                 continue
             self._run(runner)
+            ended = time.monotonic()
 
     def step(self, id: str, step: int, total: int, preview: bytes | None = None) -> None:
         """What a runner is told with: see `contract.Told`."""
@@ -187,29 +199,22 @@ class Worker:
                 log.warning("worker %s: the database did not take a heartbeat: %s", self.id, error)
 
     def _beat(self) -> None:
-        held = self.held
-        due = time.monotonic() - self._beaten >= min(self.pace.lease / 3, FACTS)
+        held, begun = self.held, time.monotonic()
+        due = begun - self._beaten >= min(self.pace.lease / 3, FACTS)
         news = {id: told for id, told in list(held.news.items()) if held.noted.get(id) is not told}
-        if not due and not news:
+        if not due and (not news or begun < self._quiet):
             return
         with self.database.writing() as session:
             if due:
                 roll.seen(session, self.id, self._facts())
                 held.stops |= queue.beat(session, held.claims, self.pace.lease)
-            for claim in held.claims:
-                if claim.id in news and claim.id not in held.stops:
-                    self._note(session, held, claim, news[claim.id])
+            claims = [claim for claim in held.claims if claim.id in news and claim.id not in held.stops]
+            held.stops |= queue.tell_all(session, [held.told(claim, *news[claim.id]) for claim in claims])
         held.noted |= news
+        ended = time.monotonic()
+        self._quiet = ended + (SHARE - 1) * (ended - begun)
         if due:
-            self._beaten = time.monotonic()
-
-    def _note(self, session: Session, held: Held, claim: Claim, told: tuple[dict[str, Any], bytes | None]) -> None:
-        progress, preview = told
-        before = held.noted.get(claim.id)
-        try:
-            queue.tell(session, claim, progress, None if before and before[1] is preview else preview)
-        except LostLease:
-            held.stops.add(claim.id)
+            self._beaten = ended
 
     def _abandon(self) -> None:
         for claim in self.held.claims:
@@ -222,7 +227,11 @@ class Worker:
         os._exit(0)
 
     def _claim(self) -> bool:
-        if not self._gathered():
+        many, before, longest = self._waiting(), 0, time.monotonic() + LINGERS * self._linger
+        while before < many < self.pace.together and time.monotonic() < longest:
+            time.sleep(self._linger)
+            many, before = self._waiting(), many
+        if not many:
             return False
         with self.database.writing() as session:
             claims = queue.claim(session, self.id, self.pace.lease, self.pace.together)
@@ -231,17 +240,6 @@ class Worker:
         self._last = None
         self._counts["jobs"] += len(claims)
         return bool(claims)
-
-    def _gathered(self) -> int:
-        """How many jobs wait; where several may be claimed, once no more have come for a moment, or there are enough."""
-        waiting = self._waiting()
-        for _ in range(LINGERS if waiting and self.pace.together > 1 else 0):
-            before = waiting
-            time.sleep(self.pace.linger)
-            waiting = self._waiting()
-            if waiting <= before or waiting >= self.pace.together:
-                break
-        return waiting
 
     def _waiting(self) -> int:
         with self.database.reading() as session:
@@ -257,26 +255,54 @@ class Worker:
         except Exception as error:
             log.exception("worker %s: %s", self.id, ", ".join(claim.id for claim in self.held.claims))
             raised = error
+        good = [claim for claim in self.held.claims if claim.id in outcomes and outcomes[claim.id].error is None]
+        announced = self._announce(good, outcomes)
         for claim in self.held.claims:
-            announced = False
-            try:
-                announced = self._finish(claim, outcomes.get(claim.id), raised)
-            except LostLease as lost:
-                log.warning("too late: %s", lost)
-            self.store.discard(claim, announced)
+            if claim not in good:
+                self._undone(claim, outcomes.get(claim.id), raised)
+            self.store.discard(claim, claim.id in announced)
+        self._linger = self.pace.linger
+        if len(self.held.claims) > 1:  # who asked together may ask again, and is not there at once
+            self._linger = max(self._linger, min(AGAIN, (time.monotonic() - self.held.begun) / SHARE))
         self.held = Held()
 
     def _work(self, claim: Claim) -> Work:
-        with self.database.reading() as session:
-            places = queue.places(session, list(claim.inputs.values()), claim.owner)
-        inputs = {name: self.store.path(places[id]) for name, id in claim.inputs.items()}
+        inputs = {}
+        if claim.inputs:
+            with self.database.reading() as session:
+                places = queue.places(session, list(claim.inputs.values()), claim.owner)
+            inputs = {name: self.store.path(places[id]) for name, id in claim.inputs.items()}
         return Work(claim.id, claim.model, claim.task, claim.parameters, inputs, self.store.stage(claim))
 
-    def _finish(self, claim: Claim, outcome: Outcome | None, raised: Exception | None) -> bool:
-        """End one job as its outcome, or what was raised, asks; returns whether files were announced."""
-        if outcome is not None and outcome.error is None:
-            return self._succeed(claim, outcome)
+    def _announce(self, good: Sequence[Claim], outcomes: dict[str, Outcome]) -> set[str]:
+        """End jobs well, in one transaction; returns ids of those whose files were announced."""
+        with ThreadPoolExecutor(max(1, len(good))) as threads:  # a disk is quicker with what it is asked for at once
+            kept = list(threads.map(lambda claim: self._sealed(claim, outcomes[claim.id]), good))
+        done = [
+            Done(claim, self._plainly.json(outcomes[claim.id].result), made, self.held.news.get(claim.id, (None,))[0])
+            for claim, made in zip(good, kept, strict=True)
+            if made is not None
+        ]
         with self.database.writing() as session:
+            lost = queue.succeed_all(session, done)
+        if lost:
+            log.warning("worker %s was too late with %s", self.id, ", ".join(sorted(lost)))
+        return {one.claim.id for one in done} - lost
+
+    def _sealed(self, claim: Claim, outcome: Outcome) -> list[Made] | None:
+        """A job's files in their last place; None where that cannot be, and the job is to be tried again."""
+        try:
+            return self.store.seal(claim, outcome.files)
+        except (OSError, ReverieError) as error:
+            log.exception("worker %s: %s", self.id, claim.id)
+            why = self._plainly.text(f"its files could not be kept: {error}")
+        with suppress(LostLease), self.database.writing() as session:
+            queue.fail(session, claim, why, again=True)
+        return None
+
+    def _undone(self, claim: Claim, outcome: Outcome | None, raised: Exception | None) -> None:
+        """End a job, or have it wait again, as its outcome or what was raised asks."""
+        with suppress(LostLease), self.database.writing() as session:
             if outcome is not None and outcome.error is not None:
                 queue.fail(session, claim, self._plainly.text(outcome.error), again=False)
             elif (
@@ -291,21 +317,6 @@ class Worker:
                 )  # whose fault was it?
             else:
                 queue.fail(session, claim, self._plainly.text(_told(raised)), again=True)
-        return False
-
-    def _succeed(self, claim: Claim, outcome: Outcome) -> bool:
-        try:
-            made = self.store.seal(claim, outcome.files)
-        except (OSError, ReverieError) as error:
-            log.exception("worker %s: %s", self.id, claim.id)
-            with self.database.writing() as session:
-                queue.fail(session, claim, self._plainly.text(f"its files could not be kept: {error}"), again=True)
-            return False
-        with self.database.writing() as session:
-            if claim.id in self.held.news:
-                queue.tell(session, claim, self.held.news[claim.id][0])
-            queue.succeed(session, claim, self._plainly.json(outcome.result), made)
-        return True
 
 
 def _told(raised: Exception | None) -> str:

@@ -153,6 +153,7 @@ def _submitted(here: Service, asker: Caller, asked: schemas.Request, key: str | 
             session, owner=asker.owner, model=asked.model, task=task, parameters=parameters, inputs=inputs,
             batch_key=schemas.batch_key(asked.model, task, words), key=key, most=here.settings.most_queued,
         )  # fmt: skip
+    with here.database.reading() as session:  # not while others wait to write
         return jobs_told(session, [job])[0]
 
 
