@@ -100,12 +100,13 @@ class Look:
     """A page, and what it asked for and complained of."""
 
     def __init__(self, browser, address, **context):
-        self.address, self.outside, self.errors = address, [], []
+        self.address, self.outside, self.errors, self.refused = address, [], [], []
         self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce", **context})
         self.context.route("**/*", self._asked)
         self.page = self.context.new_page()
         self.page.set_default_timeout(60_000)
         self.page.on("console", lambda said: self.errors.append(said.text) if said.type in ("error", "warning") else None)
+        self.page.on("response", lambda said: self.refused.append(f"{said.status} {said.url}") if said.status >= 400 else None)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
 
     def _asked(self, route):
@@ -158,7 +159,7 @@ class Look:
         self.outside.clear()
         self.errors.clear()
         assert not outside, outside
-        assert not errors, errors
+        assert not errors, (errors, self.refused)
 
 
 def pixels(content):

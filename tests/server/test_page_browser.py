@@ -369,12 +369,11 @@ def test_data_is_uploaded_trained_on_stopped_and_gone_on_with(look, place):
     page.fill("#run-name", "mine")
     look.upload("data", zipped(place / "train.zip"))
     page.select_option("[data-field=size] select", "tiny")
-    look.give("steps", 500)
+    look.give("steps", 3000)
     look.give("batch", 8)
     page.click(".submit .is-main")
-    page.wait_for_selector("text=/step [0-9,]+ of 500/")
+    page.wait_for_selector("text=/step [0-9,]+ of 3,000/")
     page.wait_for_selector(".chart path.line >> nth=2", state="attached")
-    page.wait_for_selector(".learned img")
     page.click("text=Stop")
     page.wait_for_selector("text=Stopped. All that was learned is kept.")
     reached = steps(look)
@@ -385,7 +384,26 @@ def test_data_is_uploaded_trained_on_stopped_and_gone_on_with(look, place):
         assert time.monotonic() < until, "it does not go on"
         time.sleep(0.2)
     page.click("text=Stop")
-    page.wait_for_selector("text=Use the model")
+    page.click("text=Use the model")
+    page.wait_for_selector(".form")
+
+
+def test_a_run_ends_with_samples_and_a_curve(look, place):
+    page = look.go("train", ".form")
+    page.fill("#run-name", "short")
+    look.upload("data", zipped(place / "train.zip"))
+    page.select_option("[data-field=size] select", "tiny")
+    look.give("steps", 12)
+    look.give("batch", 8)
+    page.click(".submit .is-main")
+    page.wait_for_selector("text=Finished.")
+    page.wait_for_selector(".learned img")
+    looks = [event for event in look.json("/v1/models/short:history")["events"] if event["event"] == "validation"]
+    path = page.locator(".chart path.line").last.get_attribute("d")  # of held-out items
+    heights = [float(pair.split()[1]) for pair in path[1:].split("L")]
+    held = [one["held_out"] for one in looks]
+    assert len(heights) == len(held) > 2
+    assert np.corrcoef(heights, held)[0, 1] < -0.999, "less loss is drawn lower, that is at a larger y"
 
 
 def steps(look):
