@@ -4,10 +4,11 @@
     pip download --no-deps ISLP && unzip the wheel somewhere                                                  (once)
     .venv/bin/python benchmarks/tables.py --islp FOLDER/ISLP/data [--only iris,wine] [--seeds 0,1,2] [--seconds 60]
 
-Of each table a fifth of the rows is held out (seed 0). Reverie trains for --seconds of processor time on one thread, so that what
-else the machine does counts for nothing; the peers for as long, and with --defaults as long as they are made for. Then each makes
-as many rows as training has, 2,000 at most unless more are held out. Scores, all against the held-out rows, the real training
-rows' own beside them; c2st and coverage on as many rows made as are held out, the others on all of them:
+Of each table a fifth of the rows is held out (--splits 0: by which seeds; several where a fifth of few rows says little). Reverie
+trains for --seconds of processor time on one thread, so that what else the machine does counts for nothing, the peers as long,
+and with --defaults as long as they are made for. Then each makes as many rows as training has, 2,000 at most unless more are held
+out. Scores, all against the held-out rows, the real training rows' own beside them; c2st and coverage on as many rows made as are
+held out, the others on all of them:
 
   shapes, trends    column shapes and column pair trends (reverie.metrics.columns, which agree with sdmetrics)
   c2st              AUC of a gradient-boosted classifier that tells samples from held-out rows, 5 folds: 0.5 is best
@@ -21,6 +22,7 @@ rows' own beside them; c2st and coverage on as many rows made as are held out, t
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
@@ -59,7 +61,11 @@ def main() -> None:
     words.add_argument("--islp", type=Path, required=True)
     words.add_argument("--only", default=",".join([*SKLEARN, *ISLP]))
     words.add_argument("--seeds", default="0,1,2")
+    words.add_argument("--splits", default="0")
     words.add_argument("--seconds", type=float, default=60)
+    words.add_argument(
+        "--steps", type=int, help="of Reverie, where the machine is too busy to tell what the time holds"
+    )
     words.add_argument("--contenders", default="reverie,copula,ctgan,forest")
     words.add_argument("--defaults", action="store_true")
     words.add_argument("--python", type=Path, default=PEER_PYTHON)
@@ -68,26 +74,26 @@ def main() -> None:
     words.add_argument("--json", type=Path)
     asked = words.parse_args()
     found = []
-    for name in asked.only.split(","):
+    for name, split in itertools.product(asked.only.split(","), map(int, asked.splits.split(","))):
         frame, target = table(name, asked.islp)
-        order = np.random.default_rng(0).permutation(len(frame))
+        order = np.random.default_rng(split).permutation(len(frame))
         cut = len(frame) // 5
         count = min(len(frame) - cut, max(cut, MOST))
         held, train = (frame.iloc[part].reset_index(drop=True) for part in (order[:cut], order[cut:]))
         judge = Judge(train, held, target)
         again = train.iloc[np.random.default_rng(1).permutation(len(train))[:count]].reset_index(drop=True)
-        found.append(say(name, "real rows", 0, 0.0, judge(again), {}))
+        found.append(say(name, "real rows", 0, 0.0, judge(again), {"split": split}))
         for seed in map(int, asked.seeds.split(",")):
             for contender in asked.contenders.split(","):
                 made, took, about = (
-                    ours(train, count, asked.seconds, seed, asked.threads)
+                    ours(train, count, asked.seconds, seed, asked.threads, asked.steps)
                     if contender == "reverie"
                     else theirs(asked, contender, train, count, seed)
                 )
                 if made is None:
                     print(f"{name:14s} {contender:10s} seed {seed}  not done within {took:g} s", flush=True)
                     continue
-                found.append(say(name, contender, seed, took, judge(made), about))
+                found.append(say(name, contender, seed, took, judge(made), {**about, "split": split}))
                 if asked.json:
                     asked.json.write_text(json.dumps(found, indent=1))
     summary(found)
@@ -100,8 +106,10 @@ def table(name: str, islp: Path) -> tuple[pd.DataFrame, str]:
     return getattr(datasets, f"load_{name}")(as_frame=True).frame, "target"
 
 
-def ours(train: pd.DataFrame, n: int, seconds: float, seed: int, threads: int) -> tuple[pd.DataFrame, float, dict]:
-    """Rows drawn from a model of Reverie's, at its defaults, of as many steps as the time holds, by short runs."""
+def ours(
+    train: pd.DataFrame, n: int, seconds: float, seed: int, threads: int, steps: int | None = None
+) -> tuple[pd.DataFrame, float, dict]:
+    """Rows drawn from a model of Reverie's, at its defaults, of so many steps, or as many as the time holds by short runs."""
     names = [f"row {k}" for k in range(len(train))]
     data = Data(Rows(train), names, kind="table", source="train", held_out=0.1)
 
@@ -110,9 +118,10 @@ def ours(train: pd.DataFrame, n: int, seconds: float, seed: int, threads: int) -
         return reverie.train(data, steps=steps, seed=seed, threads=threads), time.process_time() - started
 
     trained(2)  # what is imported and allocated once
-    (_, few), (_, more) = trained(FEW), trained(4 * FEW)
-    each = (more - few) / (3 * FEW)
-    model, took = trained(max(int((seconds - few) / each) + FEW, 1))
+    if steps is None:
+        (_, few), (_, more) = trained(FEW), trained(4 * FEW)
+        steps = max(int((seconds - few) / ((more - few) / (3 * FEW))) + FEW, 1)
+    model, took = trained(steps)
     return model.sample(n, seed=seed, batch=1024).items.frame, took, {"steps": model.record["step"]}
 
 

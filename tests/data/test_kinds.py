@@ -143,3 +143,20 @@ def test_another_encoding_is_named_by_its_mark(tmp_path, name, encoding):
         ReverieError, match=f"{name} is written in {encoding.upper()}.*iconv -f {encoding.upper()} -t UTF-8"
     ):
         read(place)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet", "a.xlsx", "a.dat", "a"])
+@pytest.mark.parametrize("form", ["to_csv", "to_parquet", "to_excel"])
+def test_a_file_is_what_is_in_it_whatever_it_is_called(tmp_path, form, name):
+    days = pd.date_range("2024-01-01", periods=60, freq="D")
+    frame = pd.DataFrame({"time": days, "x": np.arange(60.0)})
+    place = tmp_path / {"to_csv": "w.csv", "to_parquet": "w.parquet", "to_excel": "w.xlsx"}[form]
+    getattr(frame, form)(place, index=False)
+    place = place.rename(tmp_path / name)
+    if form == "to_csv" and name in ("a.parquet", "a.xlsx"):
+        with pytest.raises(ReverieError, match=f"{name} cannot be read"):
+            read(place)
+        return
+    assert guess(place).kind == "series"
+    (found,) = read(place).items
+    assert found.values[:, 0].tolist() == frame["x"].tolist()

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,14 @@ pytest.importorskip("sqlalchemy", reason="the server's packages are not installe
 from sqlalchemy import text
 
 from reverie.pictures import save_sheet
+from reverie.server.app import served
 from reverie.server.database.engine import Database
 from reverie.server.database.migrate import migrate
+from reverie.server.service import Service
+from reverie.server.settings import Settings
 from reverie.server.store import Store
+from reverie.server.tokens import new_token
+from reverie.server.told import Plainly
 from reverie.training.settings import TrainSettings
 from reverie.training.setup import prepare
 from tests.toy import data
@@ -112,7 +118,7 @@ def url(request, tmp_path):
         return f"sqlite:///{tmp_path / 'server.db'}"
     made = request.getfixturevalue("postgresql_with_tables")
     with made.engine.begin() as connection:
-        connection.execute(text("truncate job, artifact, upload, token, worker"))
+        connection.execute(text("truncate job, artifact, upload, token, worker, wish"))
     return made.url
 
 
@@ -147,3 +153,45 @@ def runs(tmp_path_factory):
     model.save(place / "toy")
     save_sheet(model.sample(3, steps=1).sheet(), place / "toy" / "samples" / "00000004-ema.png")
     return place
+
+
+PEOPLE = {"ann": "user", "ben": "user", "eve": "admin"}
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory):
+    """A token file, and the headers with which each person asks."""
+    made = {name: new_token(name, scope) for name, scope in PEOPLE.items()}
+    path = tmp_path_factory.mktemp("people") / "tokens"
+    path.write_text("".join(line + "\n" for _, line in made.values()))
+    return path, {name: {"authorization": f"Bearer {token}"} for name, (token, _) in made.items()}
+
+
+@pytest.fixture
+def service(url, runs, tmp_path, people):
+    """A service over the test's database, whose files are its own; nobody works for it."""
+    settings = Settings(runs=runs, database=url, token_file=people[0], most_upload=2_000_000, most_body=100_000)
+    opened = Service.open(settings)
+    store = Store(tmp_path / "store")
+    yield replace(opened, store=store, plainly=Plainly(runs.resolve(), store.root))
+    opened.database.close()
+
+
+@pytest.fixture
+def app(service):
+    return served(service)
+
+
+@pytest.fixture
+def ann(people):
+    return people[1]["ann"]
+
+
+@pytest.fixture
+def ben(people):
+    return people[1]["ben"]
+
+
+@pytest.fixture
+def eve(people):
+    return people[1]["eve"]

@@ -110,6 +110,18 @@ def test_a_sample_is_drawn_again_by_its_file_and_says_its_seed(verbs, tmp_path):
     assert (pixels(again)[0] == pixels(first)[0]).all()
 
 
+def test_models_are_kept_and_dropped_on_wish_and_evaluations_are_counted(runs, tmp_path):
+    own = runner(Settings(runs=runs, device="cpu", threads=1))
+    own.keep("toy", True)
+    own.keep("none", True)  # is not there: nobody is hurt
+    assert own.loaded == ["toy"]
+    assert own.evaluations == 0
+    own.run([job(tmp_path, "a", n=2, steps=4, sampler="heun")], Heard())
+    assert own.evaluations == 7  # Heun's: two a step, one in the last
+    own.keep("toy", False)
+    assert own.loaded == []
+
+
 @pytest.mark.parametrize(
     ("task", "parameters", "word"),
     [

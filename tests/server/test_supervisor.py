@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from reverie.server import queue
+from reverie.server import queue, roll
 from reverie.server.database.tables import FINISHED, Artifact, Job, Upload
 from reverie.server.supervisor import Supervisor
 from reverie.server.worker import Pace
@@ -130,6 +130,36 @@ def test_progress_and_preview_are_there_while_it_works(serve, database):
         assert preview.startswith(b"picture ")
         with database.writing() as session:
             queue.cancel(session, id)
+
+
+def test_workers_heed_wishes_and_say_how_they_do(serve, database):
+    def facts():
+        with database.reading() as session:
+            return [worker.facts for worker in roll.alive(session, 60.0) if worker.facts]
+
+    def wish(load):
+        with database.writing() as session:
+            roll.wish(session, "digits", load)
+
+    wish(True)  # of before they began: it may be what they died of
+    with serve(workers=2):
+        until(lambda: len(facts()) == 2)
+        assert [one["models"] for one in facts()] == [[], []]
+        wish(True)
+        until(lambda: [one["models"] for one in facts()] == [["digits"], ["digits"]])
+        wish(False)
+        until(lambda: [one["models"] for one in facts()] == [[], []])
+        ended(database, ask(database, steps=5, seconds=0.01))
+        until(lambda: sum(one["steps"] for one in facts()) == 5)
+        assert sum(one["jobs"] for one in facts()) == 1
+        assert sum(one["step_seconds"] for one in facts()) >= 0.04  # of four steps: the first pays for other things
+        assert all(one["memory"]["resident"] > 1e6 for one in facts())
+
+
+def test_what_a_job_says_names_no_folder_of_the_servers(serve, database, tmp_path):
+    with serve(workers=1):
+        [job] = ended(database, ask(database, do="point", at=str(tmp_path / "store" / "uploads" / "x.png")))
+    assert (job.state, job.error) == ("failed", "x.png is no picture.")
 
 
 @pytest.mark.slow

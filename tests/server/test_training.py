@@ -81,3 +81,16 @@ def test_what_cannot_be_trained_leaves_no_folder(verbs, place, model, parameters
     assert word in made.error
     assert not (place / "runs" / "new").exists()
     assert not (place / "out").exists()
+
+
+def test_a_run_of_steps_ends_saved_behind_the_longest_budget_there_is(place):
+    hasty = runner(Settings(runs=place / "runs", device="cpu", threads=1, most_budget="2s"))
+    (made,) = hasty.run([training(place, "long", "long", **OPTIONS | {"steps": "1000000"})], Heard())
+    assert made.error is None
+    assert "2s" in made.result["lines"][0]
+    assert 0 < made.result["steps"] < 1_000_000
+    (drawn,) = hasty.run([job(place / "jobs", "long-draw", model="long", n=1, steps=2)], Heard())
+    assert drawn.error is None
+    heard = Heard({"long-on": 1})
+    assert hasty.run([training(place, "long-on", "long", resume=True)], heard) == []  # it goes on from there
+    assert heard.steps[0][1] == made.result["steps"] + 1

@@ -32,6 +32,8 @@ class Toy:
             if asked.get("trace"):
                 with Path(asked["trace"]).open("a") as file:
                     file.write(f"{job.id} {step + 1} {company}\n")
+        if asked.get("do") == "point":
+            raise ReverieError(f"{asked['at']} is no picture.")
         DEEDS[asked.get("do", "work")]()
         text = content(asked)
         parts = [text[: len(text) // 2], text[len(text) // 2 :]]

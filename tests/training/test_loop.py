@@ -9,9 +9,11 @@ import torch
 
 import reverie
 from reverie.conditions import Knowledge
+from reverie.data.dataset import Data
 from reverie.data.loader import Loader
 from reverie.errors import ReverieError
-from reverie.training.setup import moments
+from reverie.training.settings import TrainSettings
+from reverie.training.setup import moments, prepare
 from reverie.training.trackers import Memory, read_log
 from tests.toy import StopAt, bars, data, tiny
 
@@ -260,3 +262,12 @@ def test_a_short_run_is_not_mostly_looks_and_pictures(tmp_path):
     kinds = [e.kind for e in memory.events]
     assert kinds.count("samples") == 1
     assert all(e.values["items"] <= 16 for e in memory.events if e.kind == "validation")
+
+
+def test_the_first_few_of_the_items_looked_at_are_from_all_over_data_that_is_in_order():
+    """A table sorted by class, looked at in its first 16 rows, had one class alone among them, and its error said nothing."""
+    items, labels = bars(90)
+    order = np.argsort(labels, kind="stable")
+    job = prepare(Data.from_arrays(items[order], labels[order], name="sorted"), TrainSettings.of({"batch": 8}), tiny())
+    for looked in (job.training, job.held_out):
+        assert set(looked.first(9).cond["label"].value.tolist()) == {0, 1, 2}

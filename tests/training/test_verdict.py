@@ -282,6 +282,20 @@ def test_sample_facts_tell_copies_from_unseen_items_and_measure_a_shift():
     assert validation.sample_facts(2 * train, held, train)["spread"] == pytest.approx(2)
 
 
+def test_a_rare_word_that_none_of_the_items_compared_with_has_is_no_drift():
+    """One of 48 drawn rows has what 200 of 200,000 rows have and none of those looked at: it was 4e10 standard deviations."""
+    train, held = items(200, 0), items(64, 1)
+    drawn = items(48, 2)
+    for one in (train, held, drawn):
+        one[:, 1] = 0
+    drawn[7, 1] = 1
+    facts = validation.sample_facts(drawn, held, train)
+    assert facts["shift"] < 0.25
+    assert facts["shift_z"] < 3.5
+    drawn[:, 1] = 1
+    assert validation.sample_facts(drawn, held, train)["shift_z"] > 1e6, "what all are and no item of the data is"
+
+
 class Naming(nn.Module):
     """Answers by the label alone, so that what each telling should cost is known."""
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 INSTALL = "pip install 'reverie[table]'"
 SEPARATORS = ",;\t|"
+_FORMS = {b"PAR1": "parquet", b"PK\x03\x04": "excel", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "excel"}
 _MARKS = {
     codecs.BOM_UTF32_LE: "UTF-32",  # begins as UTF-16's does: the longer marks first
     codecs.BOM_UTF32_BE: "UTF-32",
@@ -55,14 +56,14 @@ class Rows(Collection):
 
     @classmethod
     def read(cls, path: Path) -> Rows:
-        """Read .csv, .tsv, .parquet or .xlsx; ReverieError names file, row and what to do."""
+        """Read text, Parquet or Excel, whatever the file is called; ReverieError names file, row and what to do."""
         pd, path = pandas(), Path(path)
         try:
-            if path.suffix.lower() == ".parquet":
+            if (form := format_of(path)) == "parquet":
                 frame = pd.read_parquet(path)
                 if frame.index.names != [None] or isinstance(frame.index, pd.DatetimeIndex):
                     frame = frame.reset_index()  # it is a column: often the dates of a series
-            elif path.suffix.lower() in (".xlsx", ".xls"):
+            elif form == "excel":
                 frame = pd.read_excel(path, dtype=object).infer_objects()  # cells of text stay text, whatever it spells
                 _check_names(pd.read_excel(path, header=None, nrows=1).iloc[0].dropna().astype(str), path)
             else:
@@ -123,7 +124,7 @@ class Rows(Collection):
     def letters(self) -> pd.DataFrame | None:
         """The cells of the text file that these rows were read from, as they stand there; None where there is no such file."""
         path = Path(self.source)
-        if path.suffix.lower() in (".parquet", ".xlsx", ".xls") or not path.is_file():
+        if not path.is_file() or format_of(path) != "text":
             return None
         found = _parsed(path, dtype=str, keep_default_na=False)
         return found if found.shape == self.frame.shape else None
@@ -153,6 +154,16 @@ def pandas() -> Any:
         return pandas
     except ImportError as error:
         raise ReverieError(f"Tables need pandas, which is not installed: {INSTALL}.") from error
+
+
+def format_of(path: Path) -> str:
+    """parquet, excel or text, by how a file begins; one that begins otherwise, as a damaged one does, is what it is called."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    called = {".parquet": "parquet", ".xlsx": "excel", ".xls": "excel"}
+    return next(
+        (form for mark, form in _FORMS.items() if head.startswith(mark)), called.get(path.suffix.lower(), "text")
+    )
 
 
 def marked(data: bytes) -> str | None:

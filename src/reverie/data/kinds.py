@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from reverie.codecs import files, series_arrays, series_files
-from reverie.codecs.rows import SEPARATORS, marked
+from reverie.codecs.rows import SEPARATORS, format_of, marked
 from reverie.errors import ReverieError
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ def _first_rows(path: Path) -> pd.DataFrame | None:
     try:
         import pandas as pd
 
-        if path.suffix.lower() in (".xlsx", ".xls"):
+        if (form := format_of(path)) == "excel":
             head = pd.read_excel(path, nrows=series_files.HEAD)
-        elif path.suffix.lower() == ".parquet":
+        elif form == "parquet":
             from pyarrow.parquet import ParquetFile
 
             head = next(ParquetFile(path).iter_batches(series_files.HEAD)).to_pandas()

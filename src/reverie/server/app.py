@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
 from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
 
@@ -29,10 +30,25 @@ _STATUS = {
 }  # fmt: skip
 
 
+class Problem(BaseModel):
+    """One thing that does not fit."""
+
+    where: str = Field(description="Which part of the request, as body.sample.parameters.n.")
+    what: str
+
+
+class Said(BaseModel):
+    """What a person is to read where a request is not answered."""
+
+    error: str
+    problems: list[Problem] = []
+
+
 def application(settings: Settings) -> FastAPI:
     """The routes of a server, unguarded; they need `app.state.service` to answer."""
+    said: dict[int | str, dict[str, Any]] = {status: {"model": Said} for status in (422, "4XX", 503)}
     app = FastAPI(
-        title="Reverie", version=reverie.__version__, docs_url=None, redoc_url=None
+        title="Reverie", version=reverie.__version__, docs_url=None, redoc_url=None, responses=said
     )  # their pages load from outside
     own = (jobs.routes_of(settings), tasks.routes_of(settings))
     for routes in (

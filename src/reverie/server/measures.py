@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import func, select
@@ -17,6 +17,7 @@ from reverie.server.database.tables import STARTING, Job, Worker
 from reverie.server.security import App, Message, Receive, Scope, Send
 from reverie.server.watching import Watchers
 
+disable_created_metrics()  # a line more for each figure, of which nobody asks
 RECENT = 500  # jobs whose waiting is told
 _METHODS = ("GET", "HEAD", "POST", "DELETE", "OPTIONS")
 _SHARES = (0.5, 0.9, 0.99)

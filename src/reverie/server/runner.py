@@ -17,6 +17,7 @@ from reverie.pictures import save_sheet
 from reverie.samples import picked
 from reverie.server import schemas
 from reverie.server.contract import Outcome, Runner, Told, Work
+from reverie.server.given import check_files
 from reverie.server.limits import check_walk
 from reverie.server.models import Kept, Models
 from reverie.server.previews import AllCanceled, Watch
@@ -91,7 +92,7 @@ class Verbs:
             return [Outcome(work.id, error=str(error))]
 
     def _check(self, work: Work) -> None:
-        """Hold parameters against today's limits again: the server that took them may have had others."""
+        """Hold parameters against today's limits again, as the server that took them may have had others; and files."""
         told = {k.removeprefix(schemas.TOLD): "0" * 32 for k in work.inputs if k.startswith(schemas.TOLD)}
         inputs: dict[str, Any] = {k: "0" * 32 for k in work.inputs if not k.startswith(schemas.TOLD)}
         given = {**inputs, **({"told": told} if told else {})}
@@ -102,6 +103,7 @@ class Verbs:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             raise ReverieError(f"{where}: {first['msg']}.") from error
+        check_files(list(work.inputs.values()), self.settings)
 
     def _model(self, work: Work) -> Kept:
         """The model of a job, whose walk is no longer than it may be."""

@@ -15,6 +15,7 @@ import uvicorn
 from reverie.errors import ReverieError
 from reverie.server import logs
 from reverie.server.app import served
+from reverie.server.connections import patient
 from reverie.server.service import Service, url_of
 from reverie.server.settings import Settings
 from reverie.server.supervisor import Supervisor
@@ -42,7 +43,8 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
     with listening(settings) as place:
         web = uvicorn.Server(
             uvicorn.Config(
-                served(service), log_config=None, access_log=False, server_header=False, lifespan="off",
+                served(service), http=patient(settings.patience),
+                log_config=None, access_log=False, server_header=False, lifespan="off",
                 timeout_graceful_shutdown=FAREWELL, timeout_keep_alive=KEPT,
                 h11_max_incomplete_event_size=65_536,
             )

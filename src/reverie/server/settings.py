@@ -35,6 +35,9 @@ class Settings:
     most_queued: Annotated[int, "Jobs that wait at most; more are refused with 429."] = 10_000
     most_body: Annotated[int, "Bytes of a request's JSON at most."] = 1_000_000
     most_upload: Annotated[int, "Bytes of an upload at most."] = 1_000_000_000
+    most_unpacked: Annotated[int, "Bytes that a zip, .npz, .xlsx or .parquet may unpack to."] = 4_000_000_000
+    most_pixels: Annotated[int, "Pixels of a picture at most."] = 50_000_000
+    most_rows: Annotated[int, "Rows of a table at most."] = 10_000_000
     most_steps: Annotated[int, "Steps of a sampler at most."] = 1_000
     most_items: Annotated[int, "Samples, draws or frames of a job at most."] = 1_024
     most_batch: Annotated[int, "Items computed at once at most."] = 256

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,11 @@ def rows_of(path: Path, first: int, most: int) -> Rows:
 
 def _series(path: Path, first: int, most: int) -> Rows:
     """Series (N, T, C) as rows of series, step or time, and channels."""
-    with np.load(path, allow_pickle=False) as archive:
-        found = {name: archive[name] for name in archive.files}
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            found = {name: archive[name] for name in archive.files}
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:  # objects, which could run code, among them
+        raise ReverieError("This .npz cannot be read as plain arrays.") from error
     if (values := found.get("values")) is None or values.ndim not in (2, 3):
         raise ReverieError("This .npz holds no series: it has no 'values' of shape (series, steps, channels).")
     values = values if values.ndim == 3 else values[:, :, None]

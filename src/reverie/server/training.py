@@ -99,11 +99,10 @@ def _checked(options: dict[str, Any], data: Any, settings: Settings) -> dict[str
         raise ReverieError(f"data: {data!r} cannot be had here; upload the file, and give its id among the inputs.")
     if any(wish.kind == "image" for wish in parse(options.get("condition"))):
         raise ReverieError("condition: pictures in a folder cannot be told here; they would be the server's own.")
-    given = [k for k in ("budget", "steps", "epochs") if options.get(k) is not None]
-    budget = options.get("budget") or _USUAL
-    if not given:
-        options["budget"] = budget
-    if seconds(budget) > seconds(settings.most_budget):
+    if all(options.get(k) is None for k in ("budget", "steps", "epochs")):
+        options["budget"] = min(_USUAL, settings.most_budget, key=seconds)
+    budget = options.get("budget")
+    if budget is not None and seconds(budget) > seconds(settings.most_budget):
         raise ReverieError(f"budget {budget}: this server trains for {settings.most_budget} at most.")
     if (start := options.get("init_from")) is not None:
         options["init_from"] = str(model_at(settings.runs, start))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from reverie.errors import ReverieError
@@ -100,7 +100,8 @@ def jobs_told(session: Session, jobs: Sequence[Job]) -> list[JobTold]:
     wanted = select(Artifact).where(Artifact.job.in_(files)).order_by(Artifact.job, Artifact.rank)
     for file in session.scalars(wanted):
         files[file.job].append(artifact_told(file))
-    return [_job_told(job, files[job.id], _ahead(session, job)) for job in jobs]
+    waiting = _waiting(session, jobs)
+    return [_job_told(job, files[job.id], waiting.get(job.number)) for job in jobs]
 
 
 def preview_at(id: str, shown: int | None) -> str | None:
@@ -130,11 +131,13 @@ def _job_told(job: Job, artifacts: list[ArtifactTold], ahead: int | None) -> Job
     )  # fmt: skip
 
 
-def _ahead(session: Session, job: Job) -> int | None:
-    if job.state != STARTING:
-        return None
-    before = select(func.count()).select_from(Job).where(Job.state == STARTING, Job.number < job.number)
-    return session.scalar(before)
+def _waiting(session: Session, jobs: Sequence[Job]) -> dict[int, int]:
+    """Of those of these jobs that wait, by their numbers: how many wait before them."""
+    mine = [job.number for job in jobs if job.state == STARTING]
+    if not mine:
+        return {}
+    queued = select(Job.number).where(Job.state == STARTING, Job.number <= max(mine)).order_by(Job.number)
+    return {number: place for place, number in enumerate(session.scalars(queued))}
 
 
 def _may_see(owner: str, caller: Caller) -> bool:

@@ -36,6 +36,7 @@ from reverie.server.told import Plainly
 log = logging.getLogger(__name__)
 TICK = 0.1  # seconds between looks of the heart: progress is as old as this at most
 LOOK = 0.02  # seconds between looks for a wish to cancel, where steps are shorter than that
+FACTS = 3.0  # seconds that what is told of a worker is old at most
 IDLE = 0.0  # the sign of a worker that has nothing to do
 
 
@@ -186,7 +187,7 @@ class Worker:
 
     def _beat(self) -> None:
         held = self.held
-        due = time.monotonic() - self._beaten >= self.pace.lease / 3
+        due = time.monotonic() - self._beaten >= min(self.pace.lease / 3, FACTS)
         news = {id: told for id, told in list(held.news.items()) if held.noted.get(id) is not told}
         if not due and not news:
             return

@@ -106,16 +106,17 @@ def _of_another(cond: Conditions, count: int) -> torch.Tensor | None:
 def sample_facts(drawn: np.ndarray, held_out: np.ndarray, training: np.ndarray) -> dict[str, float]:
     """How drawn items compare with held-out ones and with those trained on, all as numbers (N, C, *).
 
-    shift: the largest difference of a channel's mean from the training items', in standard deviations of that channel.
-    shift_z: the same in standard errors of the means of N items. spread: standard deviation over the training items'.
+    shift: the largest difference of a channel's mean from the training items', in standard deviations of that channel, theirs
+    or the drawn items', whichever is larger (a rare word may be in none of those compared with). shift_z: the same in standard
+    errors of the means of N items. spread: standard deviation over the training items'.
     near: median distance to the nearest training item over that of held-out items (1 for as near as unseen ones are, 0 for
     copies). copies: share of the drawn that lie nearer to a training item than the lowest twentieth of the held-out do.
     """
     flat = {k: v.reshape(*v.shape[:2], -1).astype(np.float64) for k, v in (("drawn", drawn), ("data", training))}
     own = {k: v.mean(2) for k, v in flat.items()}  # an item's mean of each channel
-    sd = flat["data"].std((0, 2)) + 1e-12
+    sd = np.maximum(*(v.std((0, 2)) for v in flat.values())) + 1e-12
     difference = np.abs(own["drawn"].mean(0) - own["data"].mean(0))
-    standard = own["data"].std(0) * np.sqrt(1 / len(drawn) + 1 / len(training)) + 1e-12
+    standard = np.maximum(*(v.std(0) for v in own.values())) * np.sqrt(1 / len(drawn) + 1 / len(training)) + 1e-12
     rows = [v.reshape(len(v), -1) for v in (drawn, held_out, training)]
     made, unseen = (nearest(r, rows[2], 1)[0][:, 0] for r in rows[:2])
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
@@ -16,7 +17,6 @@ from reverie.server.routes.parts import Asker, Here, Id
 from reverie.server.service import Service
 from reverie.server.tokens import Caller
 from reverie.server.views import JobTold, preview_at
-from reverie.server.watching import Seen
 
 BEAT = 10.0  # seconds without news after which a comment says that the stream lives
 routes = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -49,7 +49,8 @@ async def _stream(here: Service, asker: Caller, told: JobTold) -> AsyncIterator[
                 if seen is None:
                     return
                 if seen.standing == (told.state, told.cancel, told.attempts):
-                    yield _event("progress", _progress(told.id, seen))
+                    if seen.progress is not None:
+                        yield _event("progress", _progress(told.id, seen.progress, seen.shown))
                     continue
                 told = await run_in_threadpool(look, here, told.id, asker)
                 yield _event("job", told.model_dump_json())
@@ -57,9 +58,8 @@ async def _stream(here: Service, asker: Caller, told: JobTold) -> AsyncIterator[
         return
 
 
-def _progress(id: str, seen: Seen) -> str:
-    empty = {"step": None, "total": None, "eta": None}
-    return json.dumps({**empty, **(seen.progress or {}), "preview": preview_at(id, seen.shown)})
+def _progress(id: str, progress: dict[str, Any], shown: int | None) -> str:
+    return json.dumps({**progress, "preview": preview_at(id, shown)})
 
 
 def _event(name: str, data: str) -> str:

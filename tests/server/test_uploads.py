@@ -1,0 +1,87 @@
+"""Uploads: whole or not at all, under names that the server makes."""
+
+import pytest
+
+from tests.server.asking import ask, told
+from tests.server.hands import submit
+
+RAW = {"content-type": "application/octet-stream"}
+
+
+def form(content, name="photo.png", field="file", more=b""):
+    disposition = f'content-disposition: form-data; name="{field}"; filename="{name}"\r\n\r\n'.encode()
+    return b"--b\r\n" + disposition + content + b"\r\n" + more + b"--b--\r\n"
+
+
+FORM = {"content-type": "multipart/form-data; boundary=b"}
+
+
+def kept(service):
+    return sorted(
+        (p.relative_to(service.store.root), p.read_bytes()) for p in service.store.root.rglob("*") if p.is_file()
+    )
+
+
+def test_a_body_and_a_form_are_kept_alike(app, service, ann):
+    content = bytes(range(256)) * 6_000  # more than one part that is written at once
+    raw = told(ask(app, "POST", "/v1/uploads?name=a.photo.PNG", {**ann, **RAW}, [content[:700_000], content[700_000:]]))
+    sent = told(ask(app, "POST", "/v1/uploads", {**ann, **FORM}, form(content, "../../etc/my.tar.gz")))
+    assert (raw["name"], sent["name"]) == ("a.photo.PNG", "my.tar.gz")
+    assert raw["size"] == sent["size"] == len(content)
+    files = kept(service)
+    assert sorted(str(place) for place, _ in files) == sorted(
+        [f"uploads/{raw['id']}.png", f"uploads/{sent['id']}.tar.gz"]
+    )
+    assert {held for _, held in files} == {content}
+    assert told(ask(app, "GET", f"/v1/uploads/{raw['id']}", ann)) == raw
+    assert {one["id"] for one in told(ask(app, "GET", "/v1/uploads", ann))["uploads"]} == {raw["id"], sent["id"]}
+
+
+def test_an_upload_goes_where_its_job_can_find_it_and_stays_while_it_is_needed(app, service, ann):
+    one = told(ask(app, "POST", "/v1/uploads", {**ann, **RAW}, b"x"))["id"]
+    job = submit(app, ann, {"model": "toy", "task": "denoise", "inputs": {"items": one}})
+    assert ask(app, "DELETE", f"/v1/uploads/{one}", ann)[0] == 409
+    ask(app, "POST", f"/v1/jobs/{job}:cancel", ann, b"{}")
+    assert ask(app, "DELETE", f"/v1/uploads/{one}", ann)[0] == 204
+    assert kept(service) == []
+    assert ask(app, "GET", f"/v1/uploads/{one}", ann)[0] == 404
+
+
+def test_pages_of_uploads_list_each_once(app, ann):
+    ids = [told(ask(app, "POST", "/v1/uploads", {**ann, **RAW}, b"x"))["id"] for _ in range(5)]
+    seen, before = [], ""
+    while before is not None:
+        page = told(ask(app, "GET", f"/v1/uploads?most=2{before and '&before=' + before}", ann))
+        seen += [one["id"] for one in page["uploads"]]
+        before = page["next"]
+    assert sorted(seen) == sorted(ids)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status"),
+    [
+        (RAW, [b"x" * 1_500_000, b"x" * 1_500_000], 413),
+        (FORM, [form(b"x" * 3_000_000)], 413),
+        (FORM, form(b"x", field="other"), 400),
+        (FORM, b"--b\r\nno form", 400),
+        (FORM, b"", 400),
+        (FORM, form(b"x")[:-12], 400),
+        (FORM, b'--b\r\ncontent-disposition: form-data; name="file"\r\n\r\ntext\r\n--b--\r\n', 400),
+        (FORM, form(b"x", more=form(b"y")[:-7]), 400),
+    ],
+)
+def test_what_is_too_long_or_no_form_leaves_nothing(app, service, ann, headers, body, status):
+    answer = ask(app, "POST", "/v1/uploads", {**ann, **headers}, body)
+    assert answer[0] == status, answer[2]
+    assert kept(service) == []
+    assert told(ask(app, "GET", "/v1/uploads", ann))["uploads"] == []
+
+
+def test_stops_slow_uploads_and_what_they_left(app, service, ann, monkeypatch):
+    from dataclasses import replace
+
+    from reverie.server.app import served
+
+    hasty = served(replace(service, settings=replace(service.settings, patience=0.05)))
+    assert ask(hasty, "POST", "/v1/uploads", {**ann, **RAW}, [b"a", b"b"], pause=0.5)[0] == 408
+    assert kept(service) == []
