@@ -1,5 +1,7 @@
-"""The page in a browser: every verb clicked through, by pointer and by keys, on a wide screen and a phone; nothing is asked of any
-other host, and the console stays empty."""
+"""The page in a browser: every verb clicked through, by pointer and by keys, on a wide screen and a phone.
+
+Nothing is asked of any other host, and the console stays empty: `Look` hears of both, and each test ends with asking it.
+"""
 
 import json
 import shutil
@@ -29,8 +31,8 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not installed(), reason=f"there is no {CHROMIUM}: apt-get install chromium"),
 ]
-VIEWS = ["models", "gallery", "train", "queue", "run/pictures", "model/pictures/sample", "model/pictures/complete", "model/people/sample",
-         "model/weather/complete"]  # fmt: skip
+VIEWS = ["models", "gallery", "train", "queue", "run/people"]
+VIEWS += [f"model/{name}" for name in ("pictures/sample", "pictures/complete", "people/sample", "weather/complete")]
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +82,9 @@ def test_pictures_are_sampled_as_the_form_says(look):
     page.keyboard.press("Escape")
 
 
-@pytest.mark.parametrize("task", ["denoise", "restyle", "detect", "augment", "interpolate", "upscale", "encode", "decode"])
+@pytest.mark.parametrize(
+    "task", ["denoise", "restyle", "detect", "augment", "interpolate", "upscale", "encode", "decode"]
+)
 def test_every_other_verb_of_pictures(look, place, task):
     one, two, small = picture(place / "one.png"), picture(place / "two.png", 4), picture(place / "small.png", 3, 4)
     page = look.go(f"model/pictures/{task}", ".form")
@@ -95,7 +99,10 @@ def test_every_other_verb_of_pictures(look, place, task):
         page.locator(".pick", has_text="latents").first.click()
         assert latents["task"] == "encode"
     else:
-        look.upload("items", small if task == "upscale" else zipped(place / "data.zip") if task in ("detect", "augment") else one)
+        look.upload(
+            "items",
+            small if task == "upscale" else zipped(place / "data.zip") if task in ("detect", "augment") else one,
+        )
     if task == "detect":
         look.upload("normal", place / "data.zip")
         look.give("fpr", 0.2)
@@ -148,7 +155,9 @@ def test_every_verb_of_tables_shows_rows(look, place, task):
     np.testing.assert_allclose(tall, 22 * counted / counted.max(), atol=1e-6)
 
 
-@pytest.mark.parametrize("task", ["sample", "complete", "denoise", "restyle", "interpolate", "detect", "augment", "encode"])
+@pytest.mark.parametrize(
+    "task", ["sample", "complete", "denoise", "restyle", "interpolate", "detect", "augment", "encode"]
+)
 def test_every_verb_of_series_draws_lines(look, place, task):
     page = look.go(f"model/weather/{task}", ".form")
     file = hours(place / "recent.csv", 40)

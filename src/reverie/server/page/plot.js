@@ -98,6 +98,7 @@ function tick(value) {
 /** A time on an axis that spans so many milliseconds; files' clocks are read as they stand. */
 function moment(x, span) {
   const day = 86_400_000;
-  const form = span > 300 * day ? { year: "numeric", month: "short" } : span > 3 * day ? { day: "numeric", month: "short" } : { hour: "2-digit", minute: "2-digit", hour12: false };
+  const clock = { hour: "2-digit", minute: "2-digit", hour12: false };
+  const form = span > 300 * day ? { year: "numeric", month: "short" } : span > 3 * day ? { day: "numeric", month: "short" } : clock;
   return new Date(x).toLocaleString("en", { ...form, timeZone: "UTC" });
 }
