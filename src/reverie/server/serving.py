@@ -21,11 +21,13 @@ from reverie.server.settings import Settings
 from reverie.server.supervisor import Supervisor
 from reverie.server.worker import Pace
 
+log = logging.getLogger("reverie.server")
 RUNNER = "reverie.server.runner:runner"
 TICK = 0.1  # seconds between looks for a wish to end
+POLL = 0.05  # seconds between looks for work, as people wait for it
+LINGER = 0.05  # seconds without another request after which a batch is begun
 KEPT = 5  # seconds that a connection stays open for a next request
 FAREWELL = 2  # seconds that open answers are given when it ends
-log = logging.getLogger("reverie.server")
 
 
 def serve(settings: Settings, told: Callable[[str], None]) -> None:
@@ -63,13 +65,14 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
                 raise ReverieError("The web half of the server ended by itself; the log tells why.")
         thread.join(FAREWELL)
     service.database.close()
+    log.info("ended")
 
 
 def supervisor(settings: Settings) -> Supervisor:
     """The workers of a server."""
     each = settings.threads or (None if settings.workers == 1 else max(1, (os.cpu_count() or 1) // settings.workers))
     settings = dataclasses.replace(settings, threads=each)
-    pace = Pace(lease=settings.lease, hang=settings.hang, together=settings.together)
+    pace = Pace(lease=settings.lease, hang=settings.hang, poll=POLL, together=settings.together, linger=LINGER)
     keep = settings.keep_days * 86_400
     return Supervisor(
         url_of(settings), settings.folder, RUNNER, settings, workers=settings.workers, pace=pace, keep=keep

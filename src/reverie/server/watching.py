@@ -18,7 +18,7 @@ from reverie.errors import ReverieError
 from reverie.server.database.engine import Database
 from reverie.server.database.tables import FINISHED, Job
 
-LOOK = 0.2  # seconds between looks at the database
+LOOK = 0.1  # seconds between looks at the database
 _AT_ONCE = 500  # jobs asked after in one statement
 
 

@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 TICK = 0.1  # seconds between looks of the heart: progress is as old as this at most
 LOOK = 0.02  # seconds between looks for a wish to cancel, where steps are shorter than that
 FACTS = 3.0  # seconds that what is told of a worker is old at most
+LINGERS = 10  # of its moments that a worker waits for more jobs of a batch, at most
 IDLE = 0.0  # the sign of a worker that has nothing to do
 
 
@@ -221,11 +222,8 @@ class Worker:
         os._exit(0)
 
     def _claim(self) -> bool:
-        with self.database.reading() as session:
-            if not queue.waiting(session):
-                return False
-        if self.pace.together > 1:
-            time.sleep(self.pace.linger)
+        if not self._gathered():
+            return False
         with self.database.writing() as session:
             claims = queue.claim(session, self.id, self.pace.lease, self.pace.together)
         self._beaten = self.sign.value = moment = time.monotonic()
@@ -233,6 +231,21 @@ class Worker:
         self._last = None
         self._counts["jobs"] += len(claims)
         return bool(claims)
+
+    def _gathered(self) -> int:
+        """How many jobs wait; where several may be claimed, once no more have come for a moment, or there are enough."""
+        waiting = self._waiting()
+        for _ in range(LINGERS if waiting and self.pace.together > 1 else 0):
+            before = waiting
+            time.sleep(self.pace.linger)
+            waiting = self._waiting()
+            if waiting <= before or waiting >= self.pace.together:
+                break
+        return waiting
+
+    def _waiting(self) -> int:
+        with self.database.reading() as session:
+            return queue.waiting(session)
 
     def _run(self, runner: Runner) -> None:
         outcomes: dict[str, Outcome] = {}
@@ -266,7 +279,7 @@ class Worker:
         with self.database.writing() as session:
             if outcome is not None and outcome.error is not None:
                 queue.fail(session, claim, self._plainly.text(outcome.error), again=False)
-            elif isinstance(raised, Canceled) or claim.id in self.held.stops:
+            elif isinstance(raised, Canceled) or claim.id in self.held.stops or (raised is None and self.leaving is not None):
                 queue.give_back(session, claim)
             elif isinstance(raised, ReverieError):
                 queue.fail(
