@@ -284,6 +284,7 @@ def test_by_keys_alone(browser, address):
     assert page.inner_text("dialog h2") != first
     page.keyboard.press("Escape")
     assert page.evaluate("document.activeElement.className") == "tile", "the focus comes back"
+    found.context.close()
     found.check()
 
 
@@ -304,6 +305,7 @@ def test_no_view_scrolls_sideways_on_a_small_phone(browser, address, theme):
         assert page.evaluate("document.documentElement.scrollWidth") <= 320, view
         unnamed = page.evaluate(NAMELESS)
         assert not unnamed, (view, unnamed)
+    found.context.close()
     found.check()
 
 
@@ -436,6 +438,7 @@ def test_who_has_a_token_is_let_in(browser, place, address):
         assert page.is_visible("#out")
         page.reload()
         page.wait_for_selector(".card")
+        found.context.close()
         found.errors = [one for one in found.errors if "401" not in one]
         found.check()
 
