@@ -53,7 +53,9 @@ def hours(path, steps):
     rng = np.random.default_rng(0)
     values = 10 + np.cumsum(rng.standard_normal(steps)).round(3)
     stamps = np.datetime64("2026-01-01T00") + np.arange(steps)
-    path.write_text("\n".join(["time,wind", *(f"{t}:00:00,{v:.3f}" for t, v in zip(stamps, values, strict=True))]) + "\n")
+    path.write_text(
+        "\n".join(["time,wind", *(f"{t}:00:00,{v:.3f}" for t, v in zip(stamps, values, strict=True))]) + "\n"
+    )
     return path
 
 
@@ -100,12 +102,19 @@ class Look:
     """A page, and what it asked for and complained of."""
 
     def __init__(self, browser, address, **context):
-        self.address, self.outside, self.errors = address, [], []
-        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce", **context})
+        self.address, self.outside, self.errors, self.refused = address, [], [], []
+        self.context = browser.new_context(
+            **{"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce", **context}
+        )
         self.context.route("**/*", self._asked)
         self.page = self.context.new_page()
         self.page.set_default_timeout(60_000)
-        self.page.on("console", lambda said: self.errors.append(said.text) if said.type in ("error", "warning") else None)
+        self.page.on(
+            "console", lambda said: self.errors.append(said.text) if said.type in ("error", "warning") else None
+        )
+        self.page.on(
+            "response", lambda said: self.refused.append(f"{said.status} {said.url}") if said.status >= 400 else None
+        )
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
 
     def _asked(self, route):
@@ -158,7 +167,7 @@ class Look:
         self.outside.clear()
         self.errors.clear()
         assert not outside, outside
-        assert not errors, errors
+        assert not errors, (errors, self.refused)
 
 
 def pixels(content):

@@ -41,7 +41,7 @@ def test_each_change_of_state_and_each_step_is_told_and_the_end_ends_it(app, ser
     at = f"/v1/jobs/{id}/preview?step=1"
     steps = [told for name, told in found if name == "progress"]
     assert steps == [{"step": k, "total": 2, "eta": 1.5, "preview": at} for k in (1, 2)]
-    assert ask_preview()[0] == 404  # there is a picture while it is processing
+    assert ask_preview()[0] == 204  # there is a picture while it is processing
 
 
 def test_an_ended_job_is_told_once_and_a_quiet_one_shows_that_the_stream_lives(app, service, ann, monkeypatch):

@@ -1,5 +1,7 @@
-"""The page in a browser: every verb clicked through, by pointer and by keys, on a wide screen and a phone; nothing is asked of any
-other host, and the console stays empty."""
+"""The page in a browser: every verb clicked through, by pointer and by keys, on a wide screen and a phone.
+
+Nothing is asked of any other host, and the console stays empty: `Look` hears of both, and each test ends with asking it.
+"""
 
 import json
 import shutil
@@ -29,8 +31,8 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not installed(), reason=f"there is no {CHROMIUM}: apt-get install chromium"),
 ]
-VIEWS = ["models", "gallery", "train", "queue", "run/pictures", "model/pictures/sample", "model/pictures/complete", "model/people/sample",
-         "model/weather/complete"]  # fmt: skip
+VIEWS = ["models", "gallery", "train", "queue", "run/people"]
+VIEWS += [f"model/{name}" for name in ("pictures/sample", "pictures/complete", "people/sample", "weather/complete")]
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +82,9 @@ def test_pictures_are_sampled_as_the_form_says(look):
     page.keyboard.press("Escape")
 
 
-@pytest.mark.parametrize("task", ["denoise", "restyle", "detect", "augment", "interpolate", "upscale", "encode", "decode"])
+@pytest.mark.parametrize(
+    "task", ["denoise", "restyle", "detect", "augment", "interpolate", "upscale", "encode", "decode"]
+)
 def test_every_other_verb_of_pictures(look, place, task):
     one, two, small = picture(place / "one.png"), picture(place / "two.png", 4), picture(place / "small.png", 3, 4)
     page = look.go(f"model/pictures/{task}", ".form")
@@ -95,7 +99,10 @@ def test_every_other_verb_of_pictures(look, place, task):
         page.locator(".pick", has_text="latents").first.click()
         assert latents["task"] == "encode"
     else:
-        look.upload("items", small if task == "upscale" else zipped(place / "data.zip") if task in ("detect", "augment") else one)
+        look.upload(
+            "items",
+            small if task == "upscale" else zipped(place / "data.zip") if task in ("detect", "augment") else one,
+        )
     if task == "detect":
         look.upload("normal", place / "data.zip")
         look.give("fpr", 0.2)
@@ -148,7 +155,9 @@ def test_every_verb_of_tables_shows_rows(look, place, task):
     np.testing.assert_allclose(tall, 22 * counted / counted.max(), atol=1e-6)
 
 
-@pytest.mark.parametrize("task", ["sample", "complete", "denoise", "restyle", "interpolate", "detect", "augment", "encode"])
+@pytest.mark.parametrize(
+    "task", ["sample", "complete", "denoise", "restyle", "interpolate", "detect", "augment", "encode"]
+)
 def test_every_verb_of_series_draws_lines(look, place, task):
     page = look.go(f"model/weather/{task}", ".form")
     file = hours(place / "recent.csv", 40)
@@ -275,6 +284,7 @@ def test_by_keys_alone(browser, address):
     assert page.inner_text("dialog h2") != first
     page.keyboard.press("Escape")
     assert page.evaluate("document.activeElement.className") == "tile", "the focus comes back"
+    found.context.close()
     found.check()
 
 
@@ -295,6 +305,7 @@ def test_no_view_scrolls_sideways_on_a_small_phone(browser, address, theme):
         assert page.evaluate("document.documentElement.scrollWidth") <= 320, view
         unnamed = page.evaluate(NAMELESS)
         assert not unnamed, (view, unnamed)
+    found.context.close()
     found.check()
 
 
@@ -369,12 +380,11 @@ def test_data_is_uploaded_trained_on_stopped_and_gone_on_with(look, place):
     page.fill("#run-name", "mine")
     look.upload("data", zipped(place / "train.zip"))
     page.select_option("[data-field=size] select", "tiny")
-    look.give("steps", 500)
+    look.give("steps", 3000)
     look.give("batch", 8)
     page.click(".submit .is-main")
-    page.wait_for_selector("text=/step [0-9,]+ of 500/")
+    page.wait_for_selector("text=/step [0-9,]+ of 3,000/")
     page.wait_for_selector(".chart path.line >> nth=2", state="attached")
-    page.wait_for_selector(".learned img")
     page.click("text=Stop")
     page.wait_for_selector("text=Stopped. All that was learned is kept.")
     reached = steps(look)
@@ -385,7 +395,26 @@ def test_data_is_uploaded_trained_on_stopped_and_gone_on_with(look, place):
         assert time.monotonic() < until, "it does not go on"
         time.sleep(0.2)
     page.click("text=Stop")
-    page.wait_for_selector("text=Use the model")
+    page.click("text=Use the model")
+    page.wait_for_selector(".form")
+
+
+def test_a_run_ends_with_samples_and_a_curve(look, place):
+    page = look.go("train", ".form")
+    page.fill("#run-name", "short")
+    look.upload("data", zipped(place / "train.zip"))
+    page.select_option("[data-field=size] select", "tiny")
+    look.give("steps", 12)
+    look.give("batch", 8)
+    page.click(".submit .is-main")
+    page.wait_for_selector("text=Finished.")
+    page.wait_for_selector(".learned img")
+    looks = [event for event in look.json("/v1/models/short:history")["events"] if event["event"] == "validation"]
+    path = page.locator(".chart path.line").last.get_attribute("d")  # of held-out items
+    heights = [float(pair.split()[1]) for pair in path[1:].split("L")]
+    held = [one["held_out"] for one in looks]
+    assert len(heights) == len(held) > 2
+    assert np.corrcoef(heights, held)[0, 1] < -0.999, "less loss is drawn lower, that is at a larger y"
 
 
 def steps(look):
@@ -409,6 +438,7 @@ def test_who_has_a_token_is_let_in(browser, place, address):
         assert page.is_visible("#out")
         page.reload()
         page.wait_for_selector(".card")
+        found.context.close()
         found.errors = [one for one in found.errors if "401" not in one]
         found.check()
 

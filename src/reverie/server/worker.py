@@ -330,7 +330,10 @@ def _told(raised: Exception | None) -> str:
 def memory() -> dict[str, int]:
     """Bytes that this process has in memory, and on an accelerator that it has begun to use."""
     torch = sys.modules.get("torch")  # a worker that computes nothing has not imported it
-    card = torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized()
+    try:
+        card = torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized()
+    except AttributeError:  # another thread is importing it at this moment
+        card = False
     on_card = {"accelerator": int(torch.cuda.memory_allocated())} if torch is not None and card else {}
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])

@@ -52,6 +52,7 @@ export const modelAt = (name, of = "") => `/v1/models/${name.split("/").map(enco
 
 /** Tell of a job as it goes, until it has ended or `signal` says that nobody looks. */
 export function follow(id, { onJob, onProgress }, signal) {
+  if (signal.aborted) return;
   const source = new EventSource(`/v1/jobs/${id}/events`);
   const stop = () => source.close();
   signal.addEventListener("abort", stop);

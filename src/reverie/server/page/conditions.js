@@ -11,7 +11,7 @@ export function labelControl(field, known) {
   const classes = chooser(known.classes);
   const set = (value) => classes.set(value ? value.split(",").map((one) => one.trim()) : []);
   const get = () => classes.get().join(",") || undefined;
-  return framed({ ...field, meaning: field.meaning }, { id: classes.id, controls: classes.element, get, set, group: classes.group });
+  return framed(field, { id: classes.id, controls: classes.element, get, set, group: classes.group });
 }
 
 /** The controls of everything else that a model is told; together they are the text of `condition`, and files by name. */
@@ -57,8 +57,14 @@ function amount(name, known) {
     rail.value = value ?? (known.low + known.high) / 2;
     show();
   };
-  box.addEventListener("input", () => (rail.value = box.value, show()));
-  rail.addEventListener("input", () => (box.value = Number(Number(rail.value).toPrecision(4)), show()));
+  box.addEventListener("input", () => {
+    rail.value = box.value;
+    show();
+  });
+  rail.addEventListener("input", () => {
+    box.value = Number(Number(rail.value).toPrecision(4));
+    show();
+  });
   set(null);
   const field = { name, place: "words", meaning: `From ${short(known.low)} to ${short(known.high)} in training; empty leaves it to chance.` };
   return framed(field, { id, controls: h("div", { class: "row" }, rail, box), get: () => box.value || undefined, set });

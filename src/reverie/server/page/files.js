@@ -6,14 +6,13 @@ import { pickArtifact } from "./pick.js";
 import { fitted, png } from "./png.js";
 import { fieldName } from "./words.js";
 
-const WORDS = { mask: "right:0.5", a: "seed:1", b: "seed:2", items: "digits", data: "digits", normal: "digits" };
 const PICTURE = /\.(png|jpe?g|webp|gif|bmp)$/i;
 
 /**
  * The control of a file. size(): {width, height, channels, dtype} that a picture must have, or null where it does not matter.
- * changed(given): called when what is given is another.
+ * changed(given): called when what is given is another. word: an example of what may stand in its place.
  */
-export function fileControl(field, { size = () => null, changed = () => {}, word = WORDS[field.name] } = {}) {
+export function fileControl(field, { size = () => null, changed = () => {}, word = "" } = {}) {
   const id = newId();
   let given = null; // {id, name, size, url}
   const chooser = h("input", { id, type: "file", class: "unseen", "aria-describedby": `${id}-help ${id}-wrong`,
@@ -57,7 +56,9 @@ export function fileControl(field, { size = () => null, changed = () => {}, word
   }
 
   function pressed(event) {
-    if (event.key === "Enter" || event.key === " ") (event.preventDefault(), chooser.click());
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    chooser.click();
   }
 
   async function fromGallery() {
@@ -95,7 +96,10 @@ export function fileControl(field, { size = () => null, changed = () => {}, word
   }
 
   for (const kind of ["dragover", "dragenter"]) {
-    place.addEventListener(kind, (event) => (event.preventDefault(), place.classList.add("is-over")));
+    place.addEventListener(kind, (event) => {
+      event.preventDefault();
+      place.classList.add("is-over");
+    });
   }
   place.addEventListener("dragleave", () => place.classList.remove("is-over"));
   place.addEventListener("drop", (event) => {

@@ -55,7 +55,7 @@ export function formOf({ task, request, model, label, send, before = [] }) {
     for (const one of controls) {
       const id = job.inputs[one.place === "told" ? `told.${one.name}` : one.name];
       if (one.place === "parameters") one.set(parameters[one.name] ?? null);
-      else one.set(id ? { id, url: pictureAt(id) } : parameters[one.name] ? { word: parameters[one.name] } : null);
+      else one.set(id ? { id } : parameters[one.name] ? { word: parameters[one.name] } : null);
     }
   }
 
@@ -82,22 +82,26 @@ export function formOf({ task, request, model, label, send, before = [] }) {
   return { element, values, recall, problems };
 }
 
-/** A result can be shown again; what was uploaded is the server's alone. */
-const pictureAt = () => null;
-
 function controlsOf(field, task, model, controls) {
   const known = model?.conditions ?? {};
   if (field.name === "label" && known.label) return [labelControl(field, known.label)];
   if (field.name === "condition" && model) return conditionControls(field, known);
   if (field.type !== "file") return [controlOf(field)];
   const picture = model?.kind === "image";
-  if (field.name === "mask" && picture) return [maskControl(field)];
-  const word = field.name === "mask" ? (model?.kind === "series" ? "future:24" : "") : undefined;
+  const word = wordFor(field.name, model?.kind);
+  if (field.name === "mask" && picture) return [maskControl(field, word)];
   const size = () => (picture && field.name !== "latents" ? smaller(model.codec, task, controls) : null);
   const changed = (given) => {
     if (field.name === "items") controls.find((one) => one.name === "mask")?.show?.(given?.url);
   };
   return [fileControl(field, { size, changed, word })];
+}
+
+/** A word that may stand in a file's place, as an example. */
+function wordFor(name, kind) {
+  if (name === "mask") return { series: "future:24", image: "right:0.5" }[kind] ?? "";
+  if (name === "a" || name === "b") return `seed:${name === "a" ? 1 : 2}`;
+  return kind === "image" || kind === undefined ? "digits" : ""; // the packaged data set
 }
 
 /** The size that a picture must have: the model's, or for upscale a part of it. */
@@ -116,7 +120,9 @@ function listenForFiles(element, controls) {
   const paste = (event) => {
     if (!element.isConnected) return document.removeEventListener("paste", paste);
     const file = event.clipboardData?.files[0];
-    if (file) (event.preventDefault(), take(file));
+    if (!file) return;
+    event.preventDefault();
+    take(file);
   };
   document.addEventListener("paste", paste);
   element.addEventListener("dragover", (event) => event.preventDefault());

@@ -72,7 +72,10 @@ function shot(job, signal, choose) {
 async function small(job) {
   const kind = (await card(job.model))?.kind ?? "image";
   const pictures = picturesOf(job, kind);
-  if (pictures.length) return h("span", { class: `quads of-${Math.min(pictures.length, 4)}` }, pictures.slice(0, 4).map((file) => h("img", { src: file.url, alt: "", class: "pixels" })));
+  if (pictures.length) {
+    const four = pictures.slice(0, 4).map((file) => h("img", { src: file.url, alt: "", class: "pixels" }));
+    return h("span", { class: `quads of-${four.length}` }, four);
+  }
   const [table] = tablesOf(job);
   if (!table) return icon("file");
   if (kind === "series" && job.task !== "detect") {

@@ -12,7 +12,7 @@ export function look(pictures, k, job) {
   const about = h("div", { class: "look-facts" });
   const keep = h("a", { class: "button" }, icon("download"), "Download");
   const step = (by) => show((k + by + pictures.length) % pictures.length);
-  const recall = h("button", { type: "button", class: "button", onclick: () => (dialog.close(), go(["model", job.model, job.task], { from: job.id })) },
+  const recall = h("button", { type: "button", class: "button", onclick: recalled },
     icon("recall"), "Recall settings");
   const dialog = h("dialog", { class: "dialog look", "aria-label": "Result",
     onkeydown: (event) => {
@@ -25,6 +25,11 @@ export function look(pictures, k, job) {
   pictures.length > 1 && h("div", { class: "row look-steps" },
     h("button", { type: "button", class: "tool", "aria-label": "Picture before", onclick: () => step(-1) }, icon("left")),
     h("button", { type: "button", class: "tool", "aria-label": "Picture after", onclick: () => step(1) }, icon("right"))));
+
+  function recalled() {
+    dialog.close();
+    go(["model", job.model, job.task], { from: job.id });
+  }
 
   async function show(at) {
     k = at;

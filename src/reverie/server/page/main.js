@@ -1,5 +1,5 @@
 /** The page: which view is shown where, what is on every page, and what is remembered. */
-import { get, onUnknown, remove } from "./api.js";
+import { get, onUnknown, Refusal, remove } from "./api.js";
 import { announce, h, put } from "./dom.js";
 import { compare } from "./compare.js";
 import { gallery } from "./gallery.js";
@@ -89,6 +89,11 @@ async function depth() {
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault(); // the address after # is where a person is
   main.focus();
+});
+addEventListener("unhandledrejection", (event) => {
+  if (!(event.reason instanceof Refusal)) return;
+  event.preventDefault(); // it is said to the person instead
+  main.querySelector(".view")?.prepend(trouble(event.reason.message));
 });
 onUnknown(askForToken);
 theme();

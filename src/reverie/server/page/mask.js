@@ -10,8 +10,8 @@ const SIDE = 416; // of the canvas on the screen, in CSS pixels, at most
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /** The control of `mask` for a model of pictures: painted, or a file or a word as for any other. `show(url)` gives the picture. */
-export function maskControl(field) {
-  const other = fileControl(field);
+export function maskControl(field, word) {
+  const other = fileControl(field, { word });
   let painter = null;
   const place = h("div", { class: "painter-place" }, hint());
   const controls = h("div", {}, place, h("details", { class: "more" }, h("summary", {}, "Or give the mask as a file or a word"),
@@ -32,7 +32,9 @@ export function maskControl(field) {
   }
 
   function show(url) {
-    if (!url) return (painter = null, put(place, hint()));
+    painter = null;
+    put(place, hint());
+    if (!url) return;
     const image = h("img", { src: url, alt: "" });
     image.addEventListener("load", () => {
       painter = paintOver(image);
@@ -104,22 +106,27 @@ function paintOver(image) {
     draw();
   });
   canvas.addEventListener("keydown", (event) => {
-    if (keyed(event)) event.preventDefault();
+    const what = deedOf(event);
+    if (!what) return;
+    event.preventDefault();
+    what();
   });
 
-  function keyed(event) {
-    const arrow = ARROWS[event.key];
-    if (event.ctrlKey || event.metaKey) {
-      if (event.key.toLowerCase() === "z") return (event.shiftKey ? layer.redo() : layer.undo(), draw(), true);
-      return false;
-    }
-    if (arrow) return (move(arrow, event.shiftKey ? 5 : 1), true);
-    if (event.key === " " || event.key === "Enter") return (press(), true);
-    if (event.key === "+" || event.key === "-") return (resize(state.size + (event.key === "+" ? 1 : -1)), true);
-    const tool = { b: "brush", e: "eraser", r: "rectangle" }[event.key.toLowerCase()];
-    if (tool) return (choose(tool), true);
-    if (event.key.toLowerCase() === "i") return (change(() => layer.invert()), true);
-    return false;
+  /** What a key does, if it does anything here. */
+  function deedOf({ key, ctrlKey, metaKey, shiftKey }) {
+    const letter = key.toLowerCase();
+    if (ctrlKey || metaKey) return letter === "z" ? () => back(shiftKey) : null;
+    if (ARROWS[key]) return () => move(ARROWS[key], shiftKey ? 5 : 1);
+    return {
+      " ": press, enter: press, "+": () => resize(state.size + 1), "-": () => resize(state.size - 1), b: () => choose("brush"),
+      e: () => choose("eraser"), r: () => choose("rectangle"), i: () => change(() => layer.invert()),
+    }[letter] ?? null;
+  }
+
+  function back(again) {
+    if (again) layer.redo();
+    else layer.undo();
+    draw();
   }
 
   function move([dx, dy], by) {
@@ -131,12 +138,17 @@ function paintOver(image) {
   }
 
   function press() {
-    if (!state.cursor) return move([0, 0], 0);
-    if (state.tool !== "rectangle") return change(() => layer.dab(state.cursor.x, state.cursor.y, state.size, value()));
-    if (!state.corner) return (state.corner = state.cursor, announce("first corner"), draw());
-    change(() => layer.rectangle(state.corner, state.cursor, 1));
-    state.corner = null;
-    draw();
+    const { cursor, corner } = state;
+    if (!cursor) move([0, 0], 0);
+    else if (state.tool !== "rectangle") change(() => layer.dab(cursor.x, cursor.y, state.size, value()));
+    else if (corner) {
+      state.corner = null;
+      change(() => layer.rectangle(corner, cursor, 1));
+    } else {
+      state.corner = cursor;
+      announce("first corner");
+      draw();
+    }
   }
 
   function resize(size) {
@@ -159,7 +171,7 @@ function paintOver(image) {
   const reset = () => change(() => layer.clear());
   const bar = h("div", { class: "tools", role: "toolbar", "aria-label": "Mask tools" }, tools,
     deed("invert", "Swap what is filled and what is kept", () => change(() => layer.invert())),
-    deed("undo", "Undo", () => (layer.undo(), draw())), deed("redo", "Redo", () => (layer.redo(), draw())), deed("close", "Clear", reset), h("label", {}, "Size", rail));
+    deed("undo", "Undo", () => back(false)), deed("redo", "Redo", () => back(true)), deed("close", "Clear", reset), h("label", {}, "Size", rail));
   resize(state.size);
   draw();
   return { element: h("div", { class: "painter" }, bar, canvas, covered), layer, reset };
@@ -171,7 +183,10 @@ function paintLayer(pen, layer, zoom) {
   for (let y = 0; y < layer.height; y++) {
     for (let x = 0, run = 0; x <= layer.width; x++) {
       if (x < layer.width && layer.pixels[y * layer.width + x]) run++;
-      else if (run) (pen.fillRect((x - run) * zoom, y * zoom, run * zoom, zoom), (run = 0));
+      else if (run) {
+        pen.fillRect((x - run) * zoom, y * zoom, run * zoom, zoom);
+        run = 0;
+      }
     }
   }
 }

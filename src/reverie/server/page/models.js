@@ -14,20 +14,26 @@ export async function models(main, { query }) {
   const said = h("p", { class: "quiet", role: "status" });
   let room = PART;
 
-  function show() {
+  function show(further = 0) {
+    room += further;
     const words = state.text.toLowerCase().split(/\s+/).filter(Boolean);
     const chosen = found.filter((one) => words.every((word) => one.name.toLowerCase().includes(word)) &&
       (!state.kind || one.kind === state.kind) && (!state.finished || one.finished === (state.finished === "finished")));
     said.textContent = chosen.length === found.length ? `${count(total)} in all` : `${count(chosen.length)} of ${count(total)}`;
     put(grid, chosen.slice(0, room).map(cardOf), chosen.length > room &&
-      h("li", {}, h("button", { type: "button", class: "button", onclick: () => ((room += PART), show()) }, "Show more")));
+      h("li", {}, h("button", { type: "button", class: "button", onclick: () => show(PART) }, "Show more")));
     if (!chosen.length) put(grid, h("li", { class: "empty" }, "No model is called so. Take a word away."));
     roving(grid, ".card");
   }
 
+  function choose(name, value) {
+    state[name] = value;
+    show();
+  }
+
   const search = h("input", { type: "search", id: "search", placeholder: "Search models", value: state.text, "aria-label": "Search models",
-    oninput: () => ((state.text = search.value), show()) });
-  const pick = (name, label, options) => h("select", { "aria-label": label, value: state[name], onchange: (event) => ((state[name] = event.target.value), show()) },
+    oninput: () => choose("text", search.value) });
+  const pick = (name, label, options) => h("select", { "aria-label": label, value: state[name], onchange: (event) => choose(name, event.target.value) },
     options.map(([value, text]) => h("option", { value, selected: value === state[name] }, text)));
   const head = h("div", { class: "head" }, h("h1", {}, "Models"),
     h("a", { class: "button is-main", href: to(["train"]) }, icon("plus"), "Train a model"));

@@ -9,7 +9,7 @@ const BARE = { left: 2, right: 2, top: 4, bottom: 4 };
  * time: whether x are milliseconds since 1970. kind: a class of the style sheet. bare: the lines alone, for a small picture.
  */
 export function chart({ title, lines, bands = [], time = false, tall = 220, bare = false }) {
-  const figure = h("figure", { class: "chart", "aria-label": title });
+  const figure = h("figure", { class: "chart", "aria-label": title || null });
   let drawn = 0;
   new ResizeObserver(([entry]) => {
     const wide = Math.round(entry.contentRect.width);
@@ -39,7 +39,8 @@ function picture({ title, lines, bands, time, tall, bare, wide }) {
     const anchor = k === 0 && px(x) < margin.left + 20 ? "start" : k === marks.length - 1 && px(x) > right - 20 ? "end" : "middle";
     return s("text", { class: "tick", x: px(x), y: tall - 6, "text-anchor": anchor }, time ? moment(x, x1 - x0) : tick(x));
   });
-  return s("svg", { viewBox: `0 0 ${wide} ${tall}`, width: wide, height: tall, role: "img", "aria-label": title }, across, along,
+  const named = bare ? { "aria-hidden": "true" } : { role: "img", "aria-label": title };
+  return s("svg", { viewBox: `0 0 ${wide} ${tall}`, width: wide, height: tall, ...named }, across, along,
     bands.map((band) => s("path", { class: `band ${band.kind ?? ""}`, d: area(band, px, py) })),
     lines.map((line) => s("path", { class: `line ${line.kind ?? ""}`, d: path(line.x, line.y, px, py) }, s("title", {}, line.name))));
 }
@@ -98,6 +99,7 @@ function tick(value) {
 /** A time on an axis that spans so many milliseconds; files' clocks are read as they stand. */
 function moment(x, span) {
   const day = 86_400_000;
-  const form = span > 300 * day ? { year: "numeric", month: "short" } : span > 3 * day ? { day: "numeric", month: "short" } : { hour: "2-digit", minute: "2-digit", hour12: false };
+  const clock = { hour: "2-digit", minute: "2-digit", hour12: false };
+  const form = span > 300 * day ? { year: "numeric", month: "short" } : span > 3 * day ? { day: "numeric", month: "short" } : clock;
   return new Date(x).toLocaleString("en", { ...form, timeZone: "UTC" });
 }

@@ -23,7 +23,8 @@ export async function queue(main, _, signal) {
 
 function parts(jobs) {
   const of = (...states) => jobs.filter((job) => states.includes(job.state));
-  const groups = [["Running", of("processing")], ["Waiting", of("starting").toReversed()], ["Failed", of("failed")], ["Done", of("succeeded", "canceled").slice(0, 20)]];
+  const groups = [["Running", of("processing")], ["Waiting", of("starting").toReversed()], ["Failed", of("failed")],
+    ["Done", of("succeeded", "canceled").slice(0, 20)]];
   if (!jobs.length) {
     return h("div", { class: "empty" }, icon("queue"), h("h2", {}, "Nothing waits"), h("p", {}, "Jobs that wait, run or failed are listed here."),
       h("a", { class: "button is-main", href: to(["models"]) }, "Choose a model"));

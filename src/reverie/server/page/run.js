@@ -89,16 +89,23 @@ function statusOf({ job, events }, name, { stop, goOn }) {
   const going = job && !ended(job);
   const progress = job?.progress;
   const learned = done || events.some((event) => event.event === "checkpoint");
-  const words = going ? goingWords(job, progress) : done ? "Finished." : learned ? "Stopped. All that was learned is kept." : job ? `${stateName(job.state)}, before it had learned anything.` : "There is no log of its training here.";
+  const words = going ? goingWords(job, progress) : endedWords(job, done, learned);
   const use = h("a", { class: "button", href: to(["model", name]) }, "Use the model");
   const halt = going && h("button", { type: "button", class: "button", onclick: (event) => stop(event.currentTarget) }, icon("stop"), "Stop");
-  const again = !going && !learned && job && h("a", { class: "button is-main", href: to(["train"], { from: job.id }) }, icon("recall"), "Change and try again");
+  const again = !going && !learned && job &&
+    h("a", { class: "button is-main", href: to(["train"], { from: job.id }) }, icon("recall"), "Change and try again");
   const on = !going && !done && learned && h("button", { type: "button", class: "button is-main", onclick: (event) => goOn(event.currentTarget) }, icon("play"), "Go on");
   return [
     going && h("progress", { max: progress?.total ?? 1, value: progress?.step ?? 0, "aria-label": "Training" }),
     h("div", { class: "row is-apart" }, h("p", { role: "status" }, words), h("div", { class: "row" }, halt, on, again, learned && use)),
     job?.state === "failed" && trouble(job.error ?? "It failed."),
   ];
+}
+
+function endedWords(job, done, learned) {
+  if (done) return "Finished.";
+  if (learned) return "Stopped. All that was learned is kept.";
+  return job ? `${stateName(job.state)}, before it had learned anything.` : "There is no log of its training here.";
 }
 
 function goingWords(job, progress) {
@@ -122,7 +129,8 @@ function lossOf(events) {
   const figure = chart({ title: "Loss by step", lines, tall: 260 });
   figure.append(h("figcaption", { class: "legend" }, h("i", { class: "key-line" }), "held-out items", h("i", { class: "key-second" }), "training items",
     h("i", { class: "key-quiet" }), "each step, averaged"));
-  const said = last && `At step ${count(last.step)}: ${last.held_out.toFixed(4)} on held-out items, ${last.train.toFixed(4)} on training items. Lower is better; when the two part, it learns by heart.`;
+  const said = last && `At step ${count(last.step)}: ${last.held_out.toFixed(4)} on held-out items, ${last.train.toFixed(4)} on ` +
+    "training items. Lower is better; when the two part, it learns by heart.";
   return [figure, said && h("p", { class: "quiet" }, said)];
 }
 

@@ -53,5 +53,6 @@ function aside() {
   return h("aside", { class: "panel is-plain" }, h("h2", {}, "What to bring"),
     h("dl", { class: "facts is-wide" }, one("Pictures", "a zip of them; folders in it become labels"), one("A table", ".csv, .parquet or .xlsx, a row for each record"),
       one("Time series", ".csv with a column of times, or one for each series"), one("Nothing yet", "write digits: 1,797 handwritten ones come along")),
-    h("p", { class: "quiet" }, "A part of the data is kept out of training, so that the curve on the next page tells learning from memorising. You can stop at any time; all that was learned is kept."));
+    h("p", { class: "quiet" }, "A part of the data is kept out of training, so that the curve on the next page tells learning from ",
+      "memorising. You can stop at any time; all that was learned is kept."));
 }

@@ -20,7 +20,7 @@ from reverie.server.routes.parts import Asker, Here, Id
 from reverie.server.service import Service
 from reverie.server.settings import Settings
 from reverie.server.tokens import Caller
-from reverie.server.views import JobTold, NotThere, job_of, jobs_told
+from reverie.server.views import JobTold, job_of, jobs_told
 
 LONGEST = 60  # seconds that an answer is waited for
 _ENDED = ("succeeded", "failed", "canceled")
@@ -60,7 +60,8 @@ def routes_of(settings: Settings) -> APIRouter:
     routes.get("/{id}")(one)
     routes.post("/{id}:cancel")(cancel)
     routes.delete("/{id}", status_code=204, response_class=Response)(remove)
-    routes.get("/{id}/preview", response_class=Response, responses={200: {"content": {"image/png": {}}}})(preview)
+    pictured: Any = {200: {"content": {"image/png": {}}}, 204: {"description": "There is none now."}}
+    routes.get("/{id}/preview", response_class=Response, responses=pictured)(preview)
     return routes
 
 
@@ -128,11 +129,11 @@ def remove(here: Here, asker: Asker, id: Id) -> Response:
 
 
 def preview(here: Here, asker: Asker, id: Id) -> Response:
-    """The newest picture of a job in progress, a PNG."""
+    """The newest picture of a job in progress, a PNG; 204 where it has none."""
     with here.database.reading() as session:
         picture = job_of(session, id, asker).preview
     if picture is None:
-        raise NotThere("There is no picture of this job now.")
+        return Response(status_code=204)  # none yet, or it ended since its address was told
     return Response(picture, media_type="image/png")
 
 
