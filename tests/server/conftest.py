@@ -18,7 +18,7 @@ pytest.importorskip("sqlalchemy", reason="the server's packages are not installe
 from sqlalchemy import text
 
 from reverie.pictures import save_sheet
-from reverie.server.app import served
+from reverie.server.app import application, behind
 from reverie.server.database.engine import Database
 from reverie.server.database.migrate import migrate
 from reverie.server.service import Service
@@ -177,9 +177,15 @@ def service(url, runs, tmp_path, people):
     opened.database.close()
 
 
+@pytest.fixture(scope="session")
+def routes_alone():
+    """The application, made once: its service is given to it by each test."""
+    return application(Settings(runs="runs"))
+
+
 @pytest.fixture
-def app(service):
-    return served(service)
+def app(service, routes_alone):
+    return behind(routes_alone, service)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import json
 import pytest
 from PIL import Image
 
-from reverie.server.app import application, served
+from reverie.server.app import application, behind
 from reverie.server.service import Service
 from reverie.server.settings import Settings
 from reverie.tasks import tasks
@@ -14,9 +14,9 @@ from tests.server.asking import ask, told
 
 
 @pytest.fixture(scope="module")
-def app(runs):
+def app(runs, routes_alone):
     service = Service.open(Settings(runs=runs))
-    yield served(service)
+    yield behind(routes_alone, service)
     service.database.close()
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reverie.server.app import application, served
+from reverie.server.app import behind
 from reverie.server.runner import runner
 from reverie.server.service import Service
 from reverie.server.settings import Settings
@@ -29,30 +29,31 @@ WORDS = (b"root:", b"Traceback", b"SQLite format", b"weights.safetensors")
 
 
 @pytest.fixture(scope="module")
-def open_app(runs, tmp_path_factory):
+def open_app(runs, routes_alone, tmp_path_factory):
     """An application without tokens: nothing but its routes themselves refuses what is asked."""
     outside = tmp_path_factory.mktemp("outside")
     shutil.copytree(runs / "toy", outside / "toy")
     (runs / "out").symlink_to(outside)
     service = Service.open(Settings(runs=runs))
-    yield served(service)
+    yield behind(routes_alone, service)
     service.database.close()
     (runs / "out").unlink()
 
 
-def routes():
-    return every_route(application(Settings(runs="runs")))
+@pytest.fixture(scope="module")
+def routes(routes_alone):
+    return list(every_route(routes_alone))
 
 
-def test_every_route_is_seen(open_app):
-    known = {path for _, path in routes()}
+def test_every_route_is_seen(open_app, routes):
+    known = {path for _, path in routes}
     assert {"/v1/jobs/{id}", "/v1/models/{name:path}:sample", "/v1/artifacts/{id}:rows", "/v1/uploads/{id}"} <= known
     assert ask(open_app, "GET", "/v1/models/toy")[0] == 200
 
 
 @pytest.mark.parametrize("escape", ESCAPES, ids=lambda e: e[:30])
-def test_stops_path_traversal_on_every_route(open_app, escape):
-    for method, path in routes():
+def test_stops_path_traversal_on_every_route(open_app, routes, escape):
+    for method, path in routes:
         if "{" not in path:
             continue
         target = re.sub(r"\{[^}]+\}", lambda _: escape, path)
@@ -79,8 +80,8 @@ def test_stops_links_that_lead_out_of_the_runs(open_app, runs):
         picture.unlink()
 
 
-def test_stops_unknown_keys_in_every_body(open_app):
-    document = application(Settings(runs="runs")).openapi()
+def test_stops_unknown_keys_in_every_body(open_app, routes_alone):
+    document = routes_alone.openapi()
     bodies = [
         (method, path) for path, methods in document["paths"].items() for method, about in methods.items()
         if "application/json" in about.get("requestBody", {}).get("content", {})
@@ -108,8 +109,8 @@ def test_stops_bodies_that_parsers_stumble_on(open_app, body):
         assert b"Traceback" not in answer
 
 
-def test_stops_cross_site_posts_and_forms_on_every_route_that_changes(open_app):
-    for method, path in routes():
+def test_stops_cross_site_posts_and_forms_on_every_route_that_changes(open_app, routes):
+    for method, path in routes:
         if method not in ("POST", "DELETE"):
             continue
         target = path.replace("{name:path}", "toy").replace("{id}", "0" * 32)
@@ -253,9 +254,9 @@ def test_every_whole_number_that_lengthens_a_walk_is_known():
             assert whole <= harmless | set(AGAIN[room]), name
 
 
-def test_stops_a_walk_that_takes_too_long(runs, tmp_path):
-    hasty = runner(Settings(runs=runs, device="cpu", threads=1, most_time="0.001s"))
-    (made,) = hasty.run([job(tmp_path, "slow", n=1, steps=9)], Heard())
+def test_stops_a_walk_that_takes_too_long(verbs, tmp_path, monkeypatch):
+    monkeypatch.setattr(verbs, "_most", 0.001)
+    (made,) = verbs.run([job(tmp_path, "slow", n=1, steps=9)], Heard())
     assert "longer than" in made.error
 
 

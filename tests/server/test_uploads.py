@@ -1,7 +1,10 @@
 """Uploads: whole or not at all, under names that the server makes."""
 
+from dataclasses import replace
+
 import pytest
 
+from reverie.server.app import behind
 from tests.server.asking import ask, told
 from tests.server.hands import submit
 
@@ -77,11 +80,7 @@ def test_what_is_too_long_or_no_form_leaves_nothing(app, service, ann, headers, 
     assert told(ask(app, "GET", "/v1/uploads", ann))["uploads"] == []
 
 
-def test_stops_slow_uploads_and_what_they_left(app, service, ann, monkeypatch):
-    from dataclasses import replace
-
-    from reverie.server.app import served
-
-    hasty = served(replace(service, settings=replace(service.settings, patience=0.05)))
+def test_stops_slow_uploads_and_what_they_left(routes_alone, app, service, ann):
+    hasty = behind(routes_alone, replace(service, settings=replace(service.settings, patience=0.05)))
     assert ask(hasty, "POST", "/v1/uploads", {**ann, **RAW}, [b"a", b"b"], pause=0.5)[0] == 408
     assert kept(service) == []

@@ -48,7 +48,12 @@ def application(settings: Settings) -> FastAPI:
     """The routes of a server, unguarded; they need `app.state.service` to answer."""
     said: dict[int | str, dict[str, Any]] = {status: {"model": Said} for status in (422, "4XX", 503)}
     app = FastAPI(
-        title="Reverie", version=reverie.__version__, docs_url=None, redoc_url=None, responses=said
+        title="Reverie",
+        version=reverie.__version__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        responses=said,
     )  # their pages load from outside
     own = (jobs.routes_of(settings), tasks.routes_of(settings))
     for routes in (
@@ -68,7 +73,11 @@ def application(settings: Settings) -> FastAPI:
 
 def served(service: Service) -> App:
     """What a server runs."""
-    app = application(service.settings)
+    return behind(application(service.settings), service)
+
+
+def behind(app: FastAPI, service: Service) -> App:
+    """An application that answers for a service, behind its walls, with its answers counted."""
     app.state.service = service
     return service.measures.counted(guarded(app, service.settings, service.tokens))
 

@@ -33,3 +33,4 @@ def begin(level: int = logging.INFO) -> None:
     handler.setFormatter(Lines())
     logging.basicConfig(handlers=[handler], level=level, force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a line for each byte that a stranger gets wrong
