@@ -300,6 +300,7 @@ def soak(asked: argparse.Namespace, runs: Path, name: str) -> dict[str, Any]:
     """Part three: what people do, for some minutes, while memory and open files are looked at."""
     ended, wrong, done = threading.Event(), [], [0] * 4
     with serving(asked, runs) as server:
+        succeeded(Client(server.port).job(name, 60, n=1))  # the worker has begun, and read the model
 
         def person(k: int) -> None:
             client, turn = Client(server.port), 0
