@@ -133,12 +133,12 @@ def anomaly(asked: argparse.Namespace) -> Iterator[Row]:
     for name in asked.only:
         found = SETS[name](asked.data)
         for seed in asked.seeds:
-            cut, names = series_faults.planted(found, seed)
+            before, cut, names = series_faults.planted(found, seed)
             for who in asked.contenders:
                 started = time.monotonic()
                 contender = DETECTORS[who]()
                 contender.fit(found, asked.seconds, seed)
-                areas = series_faults.areas(contender.scores(cut), names)
+                areas = series_faults.areas(contender.scores(before), contender.scores(cut), names)
                 row = {"set": name, "contender": who, "seed": seed, "windows": len(names), **areas}
                 words = "  ".join(f"{kind} {area:.3f}" for kind, area in areas.items())
                 print(f"{name:8s} {who:11s} seed {seed}  {words}  {len(names)} windows", flush=True)

@@ -1,7 +1,9 @@
 """Task anomaly of series.py: faults planted in half of the held-out windows, and how well a contender tells them from the rest.
 
 Each kind of fault in turn stands in every second window, its size in the channel's training spread (sd), its channel, place and
-sign by chance; the other half stays as it is. Score: the area under the ROC curve, by kind and over all together, 0.5 by chance.
+sign by chance; the other half stays as it is. Scores, 0.5 by chance: the area under the ROC curve, by kind and over all
+together; and the share of faulty windows that score higher than the same windows without their fault. Where windows differ among
+themselves by more than a fault does (a market in crisis and in calm), only the second says whether a fault is seen.
 """
 
 from __future__ import annotations
@@ -57,8 +59,8 @@ def swap(x: np.ndarray, sd: np.ndarray, rng: np.random.Generator) -> None:
 FAULTS: dict[str, Fault] = {f.__name__: f for f in (spikes, shift, drop, frozen, swap)}
 
 
-def planted(found: Set, seed: int) -> tuple[Cut, np.ndarray]:
-    """Held-out windows, and (N,) the name of each one's fault, "" for none."""
+def planted(found: Set, seed: int) -> tuple[Cut, Cut, np.ndarray]:
+    """Held-out windows as they are, the same with faults, and (N,) the name of each one's fault, "" for none."""
     rng = np.random.default_rng(seed)
     cut, sd = found.testing(STRIDE.get(found.name)), np.nanstd(np.concatenate(found.train), axis=0)
     kinds = [kind for kind in FAULTS if kind != "swap" or len(sd) > 1]
@@ -66,17 +68,23 @@ def planted(found: Set, seed: int) -> tuple[Cut, np.ndarray]:
     for number, k in enumerate(rng.permutation(len(values))[::2]):
         names[k] = kinds[number % len(kinds)]
         FAULTS[names[k]](values[k, : cut.lengths[k]], sd, rng)
-    return replace(cut, values=values), names
+    return cut, replace(cut, values=values), names
 
 
-def areas(scores: np.ndarray, names: np.ndarray) -> dict[str, float]:
-    """AUROC over all windows, and of each kind's beside those without a fault."""
+def areas(before: np.ndarray, scores: np.ndarray, names: np.ndarray) -> dict[str, float]:
+    """AUROC over all windows, and of each kind's beside those without a fault; `paired`, of all and of each kind."""
     fine = names == ""
-    found = {"auroc": float(roc_auc_score(~fine, scores))}
+    found = {"auroc": float(roc_auc_score(~fine, scores)), "paired": higher(before[~fine], scores[~fine])}
     for kind in sorted(set(names.tolist()) - {""}):
         some = fine | (names == kind)
         found[kind] = float(roc_auc_score(~fine[some], scores[some]))
+        found[f"{kind} paired"] = higher(before[names == kind], scores[names == kind])
     return found
+
+
+def higher(before: np.ndarray, after: np.ndarray) -> float:
+    """Share of pairs of which the second is higher; of equal ones a half."""
+    return float((0.5 * (after > before) + 0.5 * (after >= before)).mean())
 
 
 class Detector(ABC):

@@ -28,10 +28,8 @@ from reverie.tasks.detect import detect
 
 KEPT = Path(tempfile.mkdtemp(prefix="series-models-"))  # unless --models says where
 SIZE = "auto"  # unless --size says another
-WALK = {
-    "sampler": "dpmpp-2m",
-    "steps": 12,
-}  # of each draw: a third of the default's evaluations, and the same CRPS on italy
+WALK = {"sampler": "deis", "steps": 12}  # of each draw: a third of the default's evaluations
+GRID = "log-snr:n_min=0.01,n_max=50"  # by it exact denoisers of normal laws come to within 1 % of their spread
 
 
 def trained(found: Set, seconds: float, seed: int) -> Model:
@@ -74,7 +72,7 @@ class Reverie(Forecaster):
         self.model = trained(found, seconds, seed)
 
     def draws(self, given: Cut, k: int, seed: int) -> np.ndarray:
-        made = complete(self.model, windows(self.model, given), samples=k, seed=seed, batch=256, **WALK)
+        made = complete(self.model, windows(self.model, given), samples=k, seed=seed, batch=256, time_grid=GRID, **WALK)
         drawn = np.repeat(given.values[None], k, axis=0)
         for j in range(k):
             for n, one in enumerate(made[j].series):
@@ -89,7 +87,7 @@ class ReverieMarket(Drawn):
     forecaster = Reverie
 
     def scenarios(self, n: int, seed: int) -> np.ndarray:
-        return np.stack([one.values for one in self.model.model.sample(n, seed=seed, **WALK).items])
+        return np.stack([one.values for one in self.model.model.sample(n, seed=seed, grid=GRID, **WALK).items])
 
 
 class ReverieDetector(Detector):

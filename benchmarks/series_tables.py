@@ -39,9 +39,10 @@ def cell(part: pd.DataFrame | None, score: str) -> str:
 
 
 def anomaly(rows: list[Row]) -> str:
-    """AUROC over all faults and by kind: means over seeds, and the range of the first."""
+    """AUROC over all faults and by kind, and the share of windows that score higher with their fault: means over seeds."""
     frame = pd.DataFrame(rows)
     kinds = [c for c in frame if c not in ("set", "contender", "seed", "windows", "seconds", "auroc")]
+    kinds.sort(key=lambda name: "paired" in name)
     lines = [["set", "contender", "AUROC [min, max]", *kinds]]
     for (name, who), part in frame.groupby(["set", "contender"], sort=False):
         a = part["auroc"]

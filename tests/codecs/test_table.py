@@ -97,6 +97,17 @@ def test_numbers_become_normal_and_ends_are_kept():
     assert list(far) == [heavy.min(), heavy.max()]
 
 
+def test_heavy_tails_come_back_from_normal_numbers_as_they_were():
+    """Of Student's t with 3 degrees of freedom a few values make the spread: all but those between few knots."""
+    x = np.random.default_rng(0).standard_t(3, 20_000)
+    cells = Number.fit("x", "float64", x)
+    u = (np.arange(200_000) + 0.5) / 200_000
+    made = cells.decode((ndtri(u) - cells.mean) / cells.sd)
+    assert made.std() == pytest.approx(x.std(), rel=0.005)
+    for share in (0.0002, 0.001, 0.01, 0.99, 0.999, 0.9998):
+        assert np.quantile(made, share) == pytest.approx(np.quantile(x, share), rel=0.05)
+
+
 def test_a_dominant_value_is_drawn_as_often_as_it_stands_there():
     rng = np.random.default_rng(0)
     x = np.where(rng.random(5000) < 0.87, 0.0, rng.lognormal(5, 1, 5000))

@@ -74,6 +74,61 @@ def test_many_entries_are_guessed_channel_by_channel():
     assert torch.allclose(sd[0, 0, 16:], torch.arange(1, 17).sqrt(), rtol=0.2)
 
 
+def factors(channels=20, steps=32, count=3000):
+    """Channels with a slow factor in common, and each a quick one of its own: windows, and their covariance."""
+    load = np.linspace(0.3, 1.0, channels)
+    s = np.kron(np.outer(load, load), ar(1, steps, 0.9)) + np.kron(0.5 * np.eye(channels), ar(1, steps, 0.2))
+    rows = np.random.default_rng(0).standard_normal((count, channels * steps)) @ np.linalg.cholesky(s).T
+    return torch.from_numpy(rows).float().reshape(count, channels, steps), s
+
+
+def test_beyond_what_is_known_together_channels_are_by_their_principal_components():
+    """Of whole steps told, sum_k v_k v_k^T (x) T_k in closed form; of others, each channel's own covariance; near the truth."""
+    x, truth = factors()
+    made = GaussianPosterior(20, 32, principal=True)
+    made.fit(x)
+    v, t, own = (part.double().numpy() for part in (made.axes, made.along, made.covariance))
+    both = sum(np.kron(np.outer(v[:, k], v[:, k]), t[k]) for k in range(20))
+    apart = np.zeros_like(both)
+    for c in range(20):
+        apart[c * 32 : c * 32 + 32, c * 32 : c * 32 + 32] = own[c]
+    assert np.linalg.norm(both - truth) < 0.2 * np.linalg.norm(truth)
+    assert np.linalg.norm(apart - truth) > 0.8 * np.linalg.norm(truth)
+    some = np.random.default_rng(1).random((20, 32)) < 0.4
+    whole = np.arange(32) < np.array([[20]])
+    amid = np.broadcast_to((np.arange(32) < 9) | (np.arange(32) > 17), (20, 32))
+    known = np.stack([np.broadcast_to(whole, (20, 32)), some, np.zeros((20, 32), bool), amid, np.ones((20, 32), bool)])
+    n = np.array([1.0, 0.5, 2.0, 30.0, 1.0])
+    m, rng = made.mean.double().numpy().reshape(20, 32), np.random.default_rng(2)
+    y = x[:5].double().numpy() - m + n[:, None, None] * rng.standard_normal((5, 20, 32))
+    told = np.where(known, x[:5].double().numpy(), np.nan)
+    given = [torch.from_numpy(part).float() for part in (y, n, told)]
+    for mean, sd in (made.train()(*given), made.eval()(*given)):
+        for k, s in enumerate((both, apart, both, both, both)):
+            r = np.where(known[k].ravel(), 1e-9, n[k] ** 2)
+            gain = np.linalg.solve(s + np.diag(r), s).T
+            expected = gain @ np.where(known[k].ravel(), told[k].ravel() - m.ravel(), y[k].ravel())
+            left = np.sqrt(np.diag(s - gain @ s).clip(0)) * ~known[k].ravel()
+            assert mean[k].flatten().numpy() == pytest.approx(expected, abs=2e-3)
+            assert sd[k].flatten().numpy() == pytest.approx(left, abs=2e-3)
+    alone = made.eval()(given[0][2:3], given[1][2:3], None)
+    assert torch.allclose(alone[0], mean[2:3], atol=1e-4)
+
+
+def test_u_nets_of_many_channels_begin_by_principal_components_and_older_ones_load():
+    x, _ = factors(count=200)
+    net = UNet.sized("tiny", {"values": Block((20, 32))}, takes_entries=True)
+    assert net.config["gaussian"] == [20, 32, True]
+    assert UNet.sized("tiny", {"values": Block((12, 32))}, takes_entries=True).config["gaussian"] == [12, 32]
+    assert UNet.sized("tiny", {"values": Block((1, 500))}, takes_entries=True).config["gaussian"] == [1, 500]
+    before = UNet(**{**net.config, "gaussian": [20, 32]})  # as files of before say it
+    before.load_state_dict({k: v for k, v in net.state_dict().items() if k not in ("gaussian.axes", "gaussian.along")})
+    net.begin(lambda: x, 1.0, edm=True)
+    again = UNet(**net.config)
+    again.load_state_dict(net.state_dict())
+    assert torch.equal(again.eval()(x[:2], torch.zeros(2), {}), net.eval()(x[:2], torch.zeros(2), {}))
+
+
 @pytest.mark.parametrize("sd", [1.0, 0.5])
 def test_an_untrained_u_net_of_series_is_the_exact_denoiser_of_a_gaussian(sd):
     """Whatever the noise: E[x0 | x_t], and E[x0 | x_t, told entries]."""

@@ -13,12 +13,15 @@ from contextlib import contextmanager, suppress
 import httpx
 import pytest
 import uvicorn
+from sqlalchemy import select
 
 from reverie import cli
 from reverie.errors import ReverieError
 from reverie.server.connections import patient
+from reverie.server.database.engine import Database, default_url
+from reverie.server.database.tables import Job
 from reverie.server.serving import listening
-from reverie.server.settings import Settings
+from reverie.server.settings import FOLDER, Settings
 from reverie.server.tokens import add_token, caller_of, read_tokens
 
 QUICK = ["--threads", "1", "--device", "cpu", "--port", "0"]
@@ -168,6 +171,11 @@ def test_training_is_watched_stopped_and_gone_on_with(own, tmp_path):
         with client.stream("GET", f"/v1/jobs/{on}/events") as events:
             next(line for line in events.iter_lines() if line.startswith("data") and '"total": 100000' in line)
         ended(process)
+    database = Database(default_url(own / FOLDER))
+    with database.reading() as session:
+        left = session.scalars(select(Job).where(Job.id == on)).one()
+        assert (left.state, left.attempts, left.alone) == ("starting", 0, False)  # leaving was no fault of its own
+    database.close()
 
 
 def until(client, id, state):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import sys
 import typing
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +45,8 @@ def serve(**options: Any) -> None:
         typer.echo(f"Reverie serves {settings.runs} at {address} (Ctrl-C ends it)")
 
     run(settings, told)
+    sys.stdout.flush()
+    os._exit(0)  # nothing is left to do but to take PyTorch's modules apart, for seconds where the machine is busy
 
 
 def token(

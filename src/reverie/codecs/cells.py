@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MOST_LEVELS = 32  # distinct values of a number that is learned as a token
 MOST_CLASSES = 1000  # distinct words of a category; with more it is a name or free text
 _KNOTS = 512  # of a number's distribution function, beside the values that stand there often
+_OUTER = 64  # more of them, from either end on, ever further apart
 _OFTEN = 0.005  # share of the rows from which a value has a stretch of its own
 _TAIL = 0.9  # the share of values from which on the slope of a tail is taken
 _FAR = 100.0  # beyond the end of the range, in slopes of its tail, from which on distance counts by its logarithm
@@ -356,14 +357,18 @@ def _knots(seen: np.ndarray) -> tuple[tuple[float, float, float], ...]:
     middle = 0.5 * (a + b)
     a, b = np.where(often, a, middle), np.where(often, b, middle)
     rare = np.flatnonzero(~often)
-    kept = (
-        rare[np.unique(np.linspace(0, len(rare) - 1, min(len(rare), _KNOTS)).round().astype(int))]
-        if len(rare)
-        else rare
-    )
+    kept = rare[_places(len(rare))]
     chosen = np.union1d(np.flatnonzero(often), kept)
     # the outermost stretches are open: their values stand in the middle of what is left
     return tuple((float(v[k]), float(a[k]), float(b[k])) for k in chosen)
+
+
+def _places(n: int) -> np.ndarray:
+    """Which of n sorted values are knots: evenly spread, and towards both ends ever closer, so that tails keep their shape."""
+    if n <= _KNOTS:
+        return np.arange(n)
+    outer = np.geomspace(1, n, _OUTER).round().astype(int) - 1
+    return np.union1d(np.linspace(0, n - 1, _KNOTS).round().astype(int), [outer, n - 1 - outer])
 
 
 def _decimals(seen: np.ndarray) -> int | None:

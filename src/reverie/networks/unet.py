@@ -63,7 +63,8 @@ class UNet(Network):
     attention: the levels with self-attention. head_dim: dimensions of a head. out_channels: as `channels` if None.
     checkpoint: recompute blocks in the backward pass, which saves memory for a third more time. takes_entries: whether it
     can be told entries of the item itself, `example.entries`: as planes behind the input, with planes that say which they are.
-    gaussian: (channels, steps) of data for which it begins as a Gaussian would say: posterior mean and deviation of every
+    gaussian: (channels, steps) of data for which it begins as a Gaussian would say, and True where that is of principal
+    components (`GaussianPosterior`): posterior mean and deviation of every
     entry, given what is noisy and what is told, are planes of the input, and the output is added to that mean in units of
     that deviation; where it is not EDM's F that is asked for, they are planes alone.
     Source: Ronneberger et al. 2015; Ho et al. 2020, appendix B; Dhariwal & Nichol 2021, section 3.
@@ -106,7 +107,7 @@ class UNet(Network):
         self.takes_entries = takes_entries
         if takes_entries:  # networks without are described as they always were
             self.config["takes_entries"] = True
-        self.gaussian = GaussianPosterior(*gaussian) if gaussian else None
+        self.gaussian = GaussianPosterior(gaussian[0], gaussian[1], any(gaussian[2:])) if gaussian else None
         if gaussian:
             self.config["gaussian"] = list(gaussian)
             self.register_buffer("sigma_data", torch.ones(()))
@@ -170,7 +171,7 @@ class UNet(Network):
             head_dim=min(64, max(32, width)),
             conditions=conditions,
             takes_entries=takes_entries,
-            gaussian=(shape[0], sides[0]) if takes_entries and len(sides) == 1 else None,
+            gaussian=_gaussian(shape[0], sides[0]) if takes_entries and len(sides) == 1 else None,
         )
 
     def begin(self, look: Callable[[], Tensor], sigma_data: float, edm: bool) -> None:
@@ -247,6 +248,11 @@ class UNet(Network):
             raise ReverieError(
                 f"This network takes data of shape (B, {self.config['channels']}{axes}), found {tuple(x.shape)}."
             )
+
+
+def _gaussian(channels: int, steps: int) -> tuple[int, ...]:
+    """What a new network begins as; models of two numbers alone are older, or know all channels together."""
+    return (channels, steps, True) if GaussianPosterior.gains(channels, steps) else (channels, steps)
 
 
 def _check(about: dict[str, Any]) -> None:

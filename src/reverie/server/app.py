@@ -16,7 +16,7 @@ import reverie
 from reverie.errors import ReverieError
 from reverie.server.places import NoModel
 from reverie.server.queue import KeyReused, QueueFull, StillNeeded, UnknownInput
-from reverie.server.routes import artifacts, events, health, jobs, models, runs, session, tasks, uploads
+from reverie.server.routes import artifacts, events, health, jobs, models, page, runs, session, tasks, uploads
 from reverie.server.security import App, Refused, guarded
 from reverie.server.service import Service
 from reverie.server.settings import Settings
@@ -58,6 +58,7 @@ def application(settings: Settings) -> FastAPI:
     own = (jobs.routes_of(settings), tasks.routes_of(settings))
     for routes in (
         health.routes, session.routes, runs.routes, models.routes, *own, events.routes, artifacts.routes, uploads.routes,
+        page.routes_of(),
     ):  # fmt: skip
         app.include_router(routes)
     for kind, status in _STATUS.items():

@@ -21,11 +21,11 @@ from reverie.server.settings import Settings
 from reverie.server.supervisor import Supervisor
 from reverie.server.worker import Pace
 
+log = logging.getLogger("reverie.server")
 RUNNER = "reverie.server.runner:runner"
 TICK = 0.1  # seconds between looks for a wish to end
 KEPT = 5  # seconds that a connection stays open for a next request
 FAREWELL = 2  # seconds that open answers are given when it ends
-log = logging.getLogger("reverie.server")
 
 
 def serve(settings: Settings, told: Callable[[str], None]) -> None:
@@ -63,6 +63,7 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
                 raise ReverieError("The web half of the server ended by itself; the log tells why.")
         thread.join(FAREWELL)
     service.database.close()
+    log.info("ended")
 
 
 def supervisor(settings: Settings) -> Supervisor:

@@ -305,7 +305,11 @@ class Worker:
         with suppress(LostLease), self.database.writing() as session:
             if outcome is not None and outcome.error is not None:
                 queue.fail(session, claim, self._plainly.text(outcome.error), again=False)
-            elif isinstance(raised, Canceled) or claim.id in self.held.stops:
+            elif (
+                isinstance(raised, Canceled)
+                or claim.id in self.held.stops
+                or (raised is None and self.leaving is not None)
+            ):
                 queue.give_back(session, claim)
             elif isinstance(raised, ReverieError):
                 queue.fail(

@@ -70,7 +70,14 @@ def _loaded(here: Service) -> set[str]:
 
 
 def _short(runs: Path, name: str) -> dict[str, Any]:
-    """A model in a list: whether it is finished, and when it was last written."""
+    """A model in a list: whether it is finished, what it is of (None before its first checkpoint), when it was last written."""
     folder = runs / name
     written = folder / (storage.DESCRIPTION if storage.is_model(folder) else "run.json")
-    return {"name": name, "finished": storage.is_model(folder), "written": written.stat().st_mtime}
+    where = folder if storage.is_model(folder) else storage.newest_checkpoint(folder)
+    return {
+        "name": name,
+        "finished": storage.is_model(folder),
+        "kind": None if where is None else files.read_json(where / storage.DESCRIPTION).get("codec", {}).get("name"),
+        "picture": where is not None and any((folder / "samples").glob("*-ema.png")),
+        "written": written.stat().st_mtime,
+    }
