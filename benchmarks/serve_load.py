@@ -18,20 +18,17 @@ Each part starts a server of its own on a free port, with SQLite in a new folder
 from __future__ import annotations
 
 import argparse
-import contextlib
-import http.client
 import json
 import os
 import platform
 import shlex
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -41,117 +38,11 @@ import numpy as np
 import sqlalchemy
 import torch
 import uvicorn
+from serve_process import Client, Server, holdings, serving
 
 import reverie
 
-TICKS = os.sysconf("SC_CLK_TCK")
-PAGE = os.sysconf("SC_PAGE_SIZE")
 AT_ONCE = 16
-
-
-class Client:
-    """One person's connection, kept open; what is no 2xx raises."""
-
-    def __init__(self, port: int) -> None:
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-
-    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
-        """JSON in, JSON or bytes out. A connection that the server let go of while nothing was asked is made anew."""
-        raw = isinstance(body, bytes)
-        kind = {"content-type": "application/octet-stream" if raw else "application/json"}
-        data = body if raw or body is None else json.dumps(body).encode()
-        try:
-            self.connection.request(method, path, data, {**kind, **headers})
-            answer = self.connection.getresponse()
-        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
-            self.connection.close()
-            self.connection.request(method, path, data, {**kind, **headers})
-            answer = self.connection.getresponse()
-        content = answer.read()
-        if answer.status // 100 != 2:
-            raise RuntimeError(f"{method} {path}: {answer.status} {content[:300]!r}")
-        return json.loads(content) if "json" in (answer.getheader("content-type") or "") else content
-
-    def job(self, model: str, wait: int = 0, **parameters: Any) -> dict[str, Any]:
-        """Submit one, and wait for it."""
-        asked = {"model": model, "task": "sample", "parameters": parameters, "inputs": {}}
-        headers = {"Prefer": f"wait={wait}"} if wait else {}
-        told: dict[str, Any] = self.ask("POST", "/v1/jobs", asked, **headers)
-        return told
-
-    def until_ended(self, id: str) -> dict[str, Any]:
-        """Watch a job's events to the end; returns the last that is told of it."""
-        self.connection.request("GET", f"/v1/jobs/{id}/events")
-        blocks = self.connection.getresponse().read().decode().split("\n\n")
-        last = [block for block in blocks if block.startswith("event: job")][-1]
-        told: dict[str, Any] = json.loads(last.partition("data: ")[2])
-        return told
-
-
-class Server:
-    """`reverie serve` as a process."""
-
-    def __init__(self, runs: Path, database: str | None, threads: int, log: Path) -> None:
-        at = [] if database is None else ["--database", database]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "reverie", "serve", runs, "--port", "0", "--threads", str(threads), "--device", "cpu", *at],
-            stdout=subprocess.PIPE, stderr=log.open("w"), text=True,
-        )  # fmt: skip
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if "http://" not in line:
-            raise SystemExit(f"The server does not start: {line}{log.read_text()[-2000:]}")
-        self.port = int(line.split("http://")[1].split()[0].rsplit(":", 1)[1])
-
-    @property
-    def workers(self) -> list[int]:
-        """Processes of workers: children of the fork server, which is a child of ours."""
-        return [grandchild for child in children(self.process.pid) for grandchild in children(child)]
-
-    def processor(self) -> float:
-        """Seconds of processor time of web process and workers."""
-        return sum(processor(pid) for pid in (self.process.pid, *self.workers))
-
-    def stop(self) -> float:
-        """Ask it to end; returns how long it took."""
-        begun = time.monotonic()
-        self.process.terminate()
-        self.process.wait(30)
-        return time.monotonic() - begun
-
-
-@contextlib.contextmanager
-def serving(asked: argparse.Namespace, runs: Path) -> Iterator[Server]:
-    """A server over a new folder that holds the model, ended at the end."""
-    with tempfile.TemporaryDirectory(prefix="reverie-load-") as place:
-        own = Path(place) / "runs"
-        shutil.copytree(runs, own)
-        server = Server(own, asked.database, asked.threads, Path(place) / "log")
-        try:
-            yield server
-        finally:
-            took = server.stop()
-            print(f"  the server ended {took:.1f} s after it was asked to")
-
-
-def children(pid: int) -> list[int]:
-    """Processes that a process began."""
-    found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        found += [int(word) for word in (task / "children").read_text().split()]
-    return found
-
-
-def processor(pid: int) -> float:
-    """Seconds of processor time that a process has had."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def holdings(pid: int) -> tuple[float, int]:
-    """Megabytes in memory, and open files, of a process."""
-    resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE / 1e6
-    return resident, len(os.listdir(f"/proc/{pid}/fd"))
 
 
 def spread(values: list[float]) -> dict[str, float]:
@@ -175,17 +66,14 @@ def clocked(do: Callable[[], Any]) -> float:
 def together(asked: argparse.Namespace, runs: Path, name: str) -> dict[str, Any]:
     """Part one: 16 clients beside one batch of 16, a loop, and one job of 16."""
     model = reverie.load(runs / name, device="cpu", threads=asked.threads)
-    ways: dict[
+    noted: dict[
         str, list[tuple[float, float, list[float]]]
-    ] = {}  # seconds and processor seconds a picture, seconds of requests
-
-    def note(way: str, pictures: int, do: Callable[[], list[float]], clock: Callable[[], float]) -> None:
-        before, begun = clock(), time.perf_counter()
-        requests = do()
-        took, worked = time.perf_counter() - begun, clock() - before
-        ways.setdefault(way, []).append((took / pictures, worked / pictures, requests))
-
-    with serving(asked, runs) as server, tempfile.TemporaryDirectory() as place, ThreadPoolExecutor(AT_ONCE) as pool:
+    ] = {}  # seconds and processor seconds a picture, and of requests
+    with (
+        serving(runs, asked.database, asked.threads) as server,
+        tempfile.TemporaryDirectory() as place,
+        ThreadPoolExecutor(AT_ONCE) as pool,
+    ):
         clients = [Client(server.port) for _ in range(AT_ONCE)]
 
         def batch(seed: int) -> list[float]:
@@ -209,13 +97,20 @@ def together(asked: argparse.Namespace, runs: Path, name: str) -> dict[str, Any]
 
             return [s for found in pool.map(person, range(AT_ONCE)) for s in found]
 
-        batch(0), loop(0), one_job(0), concurrent(0)  # what is done once is done
-        for turn in range(1, asked.rounds + 1):
-            note("one batch of 16", AT_ONCE, lambda t=turn: batch(t), time.process_time)
-            note("a plain loop", AT_ONCE, lambda t=turn: loop(t), time.process_time)
-            note("one job of 16", AT_ONCE, lambda t=turn: one_job(t), server.processor)
-            note("16 concurrent requests", AT_ONCE * asked.each, lambda t=turn: concurrent(t), server.processor)
-    return {"rounds": asked.rounds, "each": asked.each, **compared(ways)}
+        ways = {
+            "one batch of 16": (batch, AT_ONCE, time.process_time),
+            "a plain loop": (loop, AT_ONCE, time.process_time),
+            "one job of 16": (one_job, AT_ONCE, server.processor),
+            "16 concurrent requests": (concurrent, AT_ONCE * asked.each, server.processor),
+        }
+        for turn in range(asked.rounds + 1):
+            for way, (do, pictures, clock) in ways.items():
+                before, begun = clock(), time.perf_counter()
+                requests = do(turn)
+                took, worked = time.perf_counter() - begun, clock() - before
+                if turn:  # the first pays for what is done once
+                    noted.setdefault(way, []).append((took / pictures, worked / pictures, requests))
+    return {"rounds": asked.rounds, "each": asked.each, **compared(noted)}
 
 
 def succeeded(told: dict[str, Any]) -> None:
@@ -252,7 +147,7 @@ def compared(ways: dict[str, list[tuple[float, float, list[float]]]]) -> dict[st
 def queued(asked: argparse.Namespace, runs: Path, name: str) -> dict[str, Any]:
     """Part two: many submissions at once, each timed; then every job is to have succeeded."""
     people, each = 8, asked.jobs // 8
-    with serving(asked, runs) as server, ThreadPoolExecutor(people) as pool:
+    with serving(runs, asked.database, asked.threads) as server, ThreadPoolExecutor(people) as pool:
         succeeded(Client(server.port).job(name, 60, n=1, steps=1))
 
         def person(k: int) -> list[float]:
@@ -262,12 +157,11 @@ def queued(asked: argparse.Namespace, runs: Path, name: str) -> dict[str, Any]:
         begun = time.perf_counter()
         seconds = [s for found in pool.map(person, range(people)) for s in found]
         took = time.perf_counter() - begun
-        client, states = Client(server.port), {"succeeded": 0}
-        while states["succeeded"] < people * each + 1:
+        client = Client(server.port)
+        while there_are(client, "starting", "processing"):
             time.sleep(1.0)
-            states = counted(client)
-            if bad := states["failed"] + states["canceled"]:
-                raise RuntimeError(f"{bad} jobs did not succeed")
+        if there_are(client, "failed", "canceled"):
+            raise RuntimeError("not every job has succeeded")
         whole = time.perf_counter() - begun
     found = {
         "clients": people,
@@ -283,23 +177,16 @@ def queued(asked: argparse.Namespace, runs: Path, name: str) -> dict[str, Any]:
     return {**found, "all_succeeded_s": whole, "under_250_ms": found["p99_ms"] < 250}
 
 
-def counted(client: Client) -> dict[str, int]:
-    """How many jobs are in each state."""
-    states = dict.fromkeys(("starting", "processing", "succeeded", "failed", "canceled"), 0)
-    before = ""
-    while True:
-        page = client.ask("GET", f"/v1/jobs?most=200{before}")
-        for job in page["jobs"]:
-            states[job["state"]] += 1
-        if page["next"] is None:
-            return states
-        before = f"&before={page['next']}"
+def there_are(client: Client, *states: str) -> bool:
+    """Whether there are jobs in one of these states."""
+    return any(client.ask("GET", f"/v1/jobs?state={state}&most=1")["jobs"] for state in states)
 
 
 def soak(asked: argparse.Namespace, runs: Path, name: str) -> dict[str, Any]:
     """Part three: what people do, for some minutes, while memory and open files are looked at."""
     ended, wrong, done = threading.Event(), [], [0] * 4
-    with serving(asked, runs) as server:
+    with serving(runs, asked.database, asked.threads) as server:
+        succeeded(Client(server.port).job(name, 60, n=1))  # the worker has begun, and read the model
 
         def person(k: int) -> None:
             client, turn = Client(server.port), 0

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import typing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -132,7 +133,7 @@ def test_a_backup_that_was_made_while_jobs_ran_is_restored_whole(
         folder.mkdir(parents=True)
     (runs / "model" / "model.json").write_text("{}")
     url = f"sqlite:///{runs / FOLDER / 'server.db'}" if beside is None else empty
-    with Supervisor(url, runs / FOLDER, TOY, workers=2, pace=PACE) as server:
+    with Supervisor(url, runs / FOLDER, TOY, workers=2, pace=replace(PACE, grace=0.3)) as server:
         given = server.store.upload([b"whole"], ".txt", 100)
         with server.database.writing() as session:
             session.add(Upload(id=given.id, place=given.place, name="a.txt", owner="ann", size=5, sha256=given.sha256))
