@@ -153,3 +153,11 @@ def test_a_start_that_is_stated_is_the_first_date_that_is_written(tmp_path, freq
     assert starts.plain()[0] == codec.brought(data.items)["start"][0] == f"{days[0]:%Y-%m-%d}T00:00:00.000"
     with pytest.raises(ReverieError, match=words):
         known.number(wrong, "start")
+
+
+def test_series_of_nothing_are_refused_with_their_columns(tmp_path):
+    frame = table([150]).assign(x=np.nan, y=np.nan)
+    with pytest.raises(ReverieError, match=r"a\.csv: nothing was observed in any of 150 steps: 'x', 'y' are empty.*Fill in"):
+        load(tmp_path, frame)
+    frame.loc[7, "y"] = 1.0
+    assert len(load(tmp_path, frame, window="96")) == 8  # the windows that hold row 7

@@ -11,7 +11,7 @@ from reverie.codecs.channels import fitted
 from reverie.codecs.series_items import Axis, Windows
 from reverie.data.card_words import lines, size
 from reverie.data.dataset import Data
-from reverie.data.series_words import lasting, moment, steps
+from reverie.data.series_words import between, moment, steps
 from reverie.data.split import split
 from reverie.errors import ReverieError
 from reverie.metrics.series import autocorrelations
@@ -125,7 +125,7 @@ def _time(windows: Windows) -> dict[str, Any]:
     first, last = min(one.times[0] for one in windows.series), max(one.times[-1] for one in windows.series)
     gone = _between(windows)
     even = float(np.isclose(gone, axis.step, rtol=0.02).mean()) if len(gone) else 1.0
-    step = lasting(axis.step) if axis.kind == "date" else f"{axis.step:g}"
+    step = between(axis.step, axis)
     ends = f"{moment(first, axis)} to {moment(last, axis)}"
     regular = "" if axis.regular else f", not even: {even:.1%} of the steps are that long"
     words = (
@@ -145,7 +145,7 @@ def _gaps(windows: Windows) -> dict[str, Any]:
     axis = windows.axis
     if not axis.regular:
         longest = float(_between(windows).max(initial=0.0))
-        return {"longest": lasting(longest) if axis.kind == "date" else f"{longest:g}", "times": longest / axis.step}
+        return {"longest": between(longest, axis), "times": longest / axis.step}
     runs = np.concatenate([_runs(np.isnan(one.values).all(1)) for one in windows.series])
     longest = int(runs.max(initial=0))
     return {"steps": int(runs.sum()), "count": len(runs), "longest": steps(longest, axis), "longest_steps": longest}
