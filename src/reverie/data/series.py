@@ -58,8 +58,8 @@ def _check_observed(read: Windows) -> None:
     if all(np.isnan(one.values).all() for one in read.series):
         rows, names = sum(map(len, read.series)), ", ".join(f"'{name}'" for name in read.channels)
         raise ReverieError(
-            f"{read.source}: nothing was observed in any of {rows:,} steps: {names} are empty, row 2 to the last. Fill in what was "
-            "measured; --kind table reads the file as a table."
+            f"{read.source}: nothing was observed in any of {rows:,} steps: {names} are empty, row 2 to the last. "
+            "Fill in what was measured; --kind table reads the file as a table."
         )
 
 

@@ -12,7 +12,7 @@ from reverie.codecs.series_items import Axis, Windows
 from reverie.data.card_words import lines, size
 from reverie.data.dataset import Data
 from reverie.data.series_words import between, moment, steps
-from reverie.data.split import split
+from reverie.data.split import few_held_out, split
 from reverie.errors import ReverieError
 from reverie.metrics.series import autocorrelations
 
@@ -31,7 +31,8 @@ def contents(data: Data) -> dict[str, Any]:
     of steps that are just that long, first and last time. gaps: steps of regular series at which nothing was observed, in how
     many stretches, and the longest; of others, how much longer than the commonest step the longest is. channels: see
     `_channel`. static: columns that a series has one value of, and what condition they are told as. windows: how training cuts
-    the series unless asked otherwise (length in steps, None for whole series), and the sides of the split.
+    the series unless asked otherwise (length in steps, None for whole series), and the sides of the split; few: what to do where
+    little is held out.
     """
     windows = Windows.of(data.items)
     lengths = [len(one) for one in windows.series]
@@ -76,7 +77,7 @@ def facts(card: dict[str, Any]) -> list[tuple[str, str]]:
     sides = cut.get("why") or f"{cut['train']:,} to train, {cut['held_out']:,} held out"
     if cut["length"] is not None and "why" not in cut:
         sides += " (the end of each series; what lies across the border is on neither side)"
-    return [*made, ("a run", f"{cut['count']:,} {of}: {sides}")]
+    return [*made, ("a run", "; ".join([f"{cut['count']:,} {of}: {sides}", *cut.get("few", [])]))]
 
 
 def about(c: dict[str, Any]) -> str:
@@ -263,4 +264,10 @@ def _split(data: Data) -> dict[str, Any]:
         cut = split(data)
     except ReverieError as error:
         return {**words, "why": str(error)}
-    return {**words, "hash": cut.hash, "train": len(cut.train), "held_out": len(cut.held_out)}
+    return {
+        **words,
+        "hash": cut.hash,
+        "train": len(cut.train),
+        "held_out": len(cut.held_out),
+        "few": few_held_out(data, cut),
+    }
