@@ -15,7 +15,7 @@ import numpy as np
 from reverie.codecs.rows import pandas
 from reverie.codecs.series_grid import common_step, gridded
 from reverie.codecs.series_items import Axis, Layout, Series, Windows
-from reverie.codecs.series_times import MOST, evened, is_date, parsed, told
+from reverie.codecs.series_times import MOST, evened, is_date, offsets, parsed, told
 from reverie.errors import ReverieError, nearest
 
 if TYPE_CHECKING:
@@ -129,6 +129,8 @@ def of_frame(frame: pd.DataFrame, source: str, time: str | None = None, identity
     dtypes = tuple(str(frame[n].dtype) for n in channels)
     windows = Windows.whole(made, tuple(channels), axis, layout, dtypes=dtypes, source=source, frame=frame)
     said = [] if identity is None else [f"'{identity}' says which of {len(made):,} series a row is of"]
+    if time and len(clocks := offsets(frame[time])) > 1:
+        said.append(f"'{time}' is written with the offsets {', '.join(clocks)}: read, shown and written in UTC")
     return Found(windows, [*said, *changed, *notes])
 
 
