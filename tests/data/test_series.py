@@ -168,7 +168,9 @@ def test_so_few_windows_held_out_are_said_beforehand(tmp_path):
 
 def test_series_of_nothing_are_refused_with_their_columns(tmp_path):
     frame = table([150]).assign(x=np.nan, y=np.nan)
-    with pytest.raises(ReverieError, match=r"a\.csv: nothing was observed in any of 150 steps: 'x', 'y' are empty.*Fill in"):
+    with pytest.raises(
+        ReverieError, match=r"a\.csv: nothing was observed in any of 150 steps: 'x', 'y' are empty.*Fill in"
+    ):
         load(tmp_path, frame)
     frame.loc[7, "y"] = 1.0
     assert len(load(tmp_path, frame, window="96")) == 8  # the windows that hold row 7

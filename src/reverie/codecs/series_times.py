@@ -241,7 +241,7 @@ def _likely(words: pd.Series) -> list[str]:
     few = words.iloc[[0, len(words) // 2, -1]] if len(words) else words
     found = dict.fromkeys(format for word in few for format in _formats(str(word)))
     if len(few) and len(offsets(words)) > 1:  # as with daylight saving: each time by the offset that it is written with
-        found = dict.fromkeys(_OFFSET.sub(r"\1%z", format) for format in found)
+        found = dict.fromkeys(re.sub(r"(Z|[+-]\d\d:?\d\d)$", "%z", format) for format in found)
     return list(found)
 
 
