@@ -189,7 +189,7 @@ def test_a_model_that_was_not_told_hints_once_at_one_that_is(model):
 
 def test_numbers_beyond_training_are_counted(model):
     made = complete(model, pd.DataFrame({"z": [9.0, 0.0], "answer": [None, None]}), samples=1, steps=4)
-    assert any("'z': 1 cells beyond training's" in line for line in made.lines())
+    assert any("'z': 1 cells beyond training's" in line and ", in row " in line for line in made.lines())
     assert made[0].frame["z"].tolist() == [9.0, 0.0]
 
 

@@ -69,8 +69,8 @@ def unmelted(frame: pd.DataFrame, source: str) -> Unmelted | None:
         row = int(np.argmax(twice))
         alike = (frame[[*keys, variable]] == frame.loc[frame.index[row], [*keys, variable]]).all(axis=1).to_numpy()
         raise ReverieError(
-            f"{source}, row {row + 2}: '{variable}' {frame[variable].iloc[row]} at {frame[time].iloc[row]} stands there already, in "
-            f"row {int(np.argmax(alike)) + 2} (rows like this: {twice.sum():,}). Keep one row for each time."
+            f"{source}, row {row + 2}: '{variable}' {frame[variable].iloc[row]} at {frame[time].iloc[row]} stands there "
+            f"already, in row {int(np.argmax(alike)) + 2} (rows like this: {twice.sum():,}). Keep one row for each time."
         )
     owner = pd.factorize(frame[keys[0]])[0] if len(keys) > 1 else np.zeros(len(frame), np.int64)
     order = np.lexsort((times, owner))
