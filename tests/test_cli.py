@@ -356,6 +356,18 @@ def test_ctrl_c_in_the_terminal_saves_and_says_how_to_go_on(tmp_path):
     assert storage.newest_checkpoint(folder) is not None
 
 
+def test_ctrl_c_in_any_command_is_one_word_and_code_130(monkeypatch, capsys):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("reverie.console.show_info", stop)
+    monkeypatch.setattr("sys.argv", ["reverie", "info", "digits"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "reverie: stopped.\n"
+
+
 def test_nothing_of_the_person_s_is_overwritten_by_samples(reverie, run, tmp_path):
     (tmp_path / "new-sheet.png").write_bytes(b"my holiday")
     code, _, err = reverie("sample", run, "-n", 1, "--steps", 1, "-o", tmp_path / "new")

@@ -186,8 +186,11 @@ class Knowledge(Mapping[str, Known]):
     def _check_names(self, wanted: Mapping[str, Any]) -> None:
         for name in wanted:
             if name == "label" and name not in self.known:
+                words = ", ".join(
+                    dict.fromkeys(f"'{label}'" for label in np.atleast_1d(np.asarray(wanted[name], object)))
+                )
                 raise ReverieError(
-                    f"This model was trained without labels, so '{wanted[name]}' means nothing to it. "
+                    f"This model was trained without labels, so {words} mean{'s' * (words.count(', ') < 1)} nothing to it. "
                     + (f"It knows {_listed({n: o.kind for n, o in self.known.items()})}." if self.known else
                        "Leave the label out, or train on a folder with one sub-folder per class.")
                 )  # fmt: skip

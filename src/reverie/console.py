@@ -269,7 +269,7 @@ def show_info(
 
         must_end(html, ".html")
     from reverie.data.card import card as data_card
-    from reverie.data.card import text
+    from reverie.data.card import refused, text
     from reverie.data.source import read
 
     with working("looking at every item"):
@@ -283,6 +283,8 @@ def show_info(
     out.print_json(json_text.dumps(found)) if json else out.print(text(found))
     if html is not None and not json:
         out.print(f"page: {html}", soft_wrap=True)
+    if faults := refused(found):
+        raise ReverieError("\n".join(faults))
 
 
 def show_verdict(run: Path) -> None:

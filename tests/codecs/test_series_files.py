@@ -311,7 +311,11 @@ def test_windows_and_draws_have_a_name_each(tmp_path):
         ("time,variable,x\n1,u,1\n1,v,2\n2,u,3\n2,v,2\n2,v,2\n", "pivot the table"),
         ("time,x\n2020-01-01,1\n01/02/2020,2\n", "row 3, column 'time': '01/02/2020' is no date written %Y-%m-%d"),
         ("time,x\n2020-01-01,1\nsoon,2\n", "row 3, column 'time': 'soon' is no date"),
-        ("time,x\n2020-01-01 00:00+01:00,1\n2020-01-01 01:00+02:00,2\n", "row 3, column 'time': .* in one time zone"),
+        ("time,x\n2020-01-01 00:00+01:00,1\n2020-01-01 01:00,2\n",
+         "row 3, column 'time': '2020-01-01 01:00' is no date .* in row 2 is.* in one time zone"),
+        ("time,x\n2020-01-01 00:00+01:00,1\n2020-01-01 01:00+02:00,2\n", "row 3, .*02:00 stands there already, in row 2"),
+        ("time,variable,x\n" + "".join(f"{t},{v},{t}\n" for t in range(1, 30) for v in "uv") + "7,v,3\n",
+         "row 60: 'variable' v at 7 stands there already, in row 15 .rows like this: 1"),
         ("time,x\n2020-01-01,1\n,2\n", "row 3, column 'time': no time"),
         ("time,x\n1,1\ninf,2\n", "row 3, column 'time': inf is no time"),
         ("time,x\n1,1\n2,oops\n3,4\n4,5\n", "row 3, column 'x': 'oops' stands among numbers"),
@@ -467,3 +471,50 @@ def test_two_columns_that_name_a_series_together_are_told_to_be_joined(tmp_path)
     assert guess(place).kind == "series"
     with pytest.raises(ReverieError, match=r"'shop' and 'item' together say which series .* Join them"):
         read(place)
+
+
+def test_two_columns_of_evenly_spaced_series_are_found_where_one_nearly_does(tmp_path):
+    """Few products of one shop only: within shops 39 in 40 rows rise, and no one row is at fault."""
+    rows = [("a", "x", d, k) for k, d in enumerate(pd.date_range("2024-01-01", periods=40))]
+    rows += [
+        (s, "y" if s == "a" else "x", d, k)
+        for s in "bcda"
+        for k, d in enumerate(pd.date_range("2024-01-01", periods=40))
+    ]
+    frame = pd.DataFrame(rows, columns=["series", "product", "date", "sold"])
+    with pytest.raises(ReverieError, match="'series' and 'product' together say which series"):
+        read(put(tmp_path, frame.to_csv(index=False)))
+    once = frame[(frame["series"] != "a") | (frame["product"] == "x")].reset_index(drop=True)
+    once.loc[len(once)] = ["d", "y", once["date"].iloc[-1], 3]
+    with pytest.raises(
+        ReverieError, match=f"row {len(once) + 1}, .* of series d: .* stands there already, in row {len(once)}"
+    ):
+        read(put(tmp_path, once.to_csv(index=False)))
+
+
+def test_a_word_that_changes_in_one_series_is_named_with_its_row(tmp_path):
+    frame = pd.DataFrame({"series": np.repeat(list("abcd"), 9), "day": [*range(9)] * 4, "x": np.arange(36) % 7})
+    frame["region"], frame["size"] = np.repeat(["n", "s", "n", "s"], 9), np.repeat([1, 2, 1, 2], 9)
+    assert not any("region" in note for note in found(put(tmp_path, frame.to_csv(index=False))).notes)
+    frame.loc[[21, 22], "region"], frame.loc[30, "size"] = "s", 5
+    notes = found(put(tmp_path, frame.to_csv(index=False))).notes
+    assert sum("in series c it changes in row 23, from n to s" in note for note in notes) == 1
+    assert sum("in series d it changes in row 32, from 2 to 5" in note for note in notes) == 1
+    assert not any("'x' is the same" in note for note in notes)
+
+
+@pytest.mark.parametrize(("style", "utc"), [("%z", "+0000"), ("colon", "+00:00")])
+def test_offsets_that_change_are_instants(tmp_path, style, utc):
+    hours = pd.date_range("2024-03-30T20:00", periods=200, freq="h", tz="Europe/Berlin")
+    words = hours.strftime("%Y-%m-%dT%H:%M:%S%z")
+    words = words if style == "%z" else words.str.replace(r"(\d\d)$", r":\1", regex=True)
+    place = put(tmp_path, pd.DataFrame({"time": words, "x": np.sin(np.arange(200))}).to_csv(index=False))
+    assert guess(place).kind == "series"
+    windows, notes = found(place)
+    assert windows.series[0].times.tolist() == [hour.timestamp() for hour in hours]
+    assert windows.axis.step == 3600
+    assert windows.axis.regular
+    assert any("offsets" in note and "in UTC" in note for note in notes)
+    drawn = read(write(bare(windows), tmp_path / "b.csv"))
+    np.testing.assert_array_equal(drawn.series[0].times, windows.series[0].times)
+    assert pd.read_csv(tmp_path / "b.csv")["time"][0] == f"2024-03-30T19:00:00{utc}"

@@ -1,11 +1,14 @@
 """The kind is decided by content: people with dates stay a table, what follows in time is series, and a person's word wins."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import sklearn.datasets
 
 from reverie.data.kinds import guess
+from reverie.data.series import read_series
 from reverie.data.source import read
 from reverie.errors import ReverieError
 
@@ -160,3 +163,38 @@ def test_a_file_is_what_is_in_it_whatever_it_is_called(tmp_path, form, name):
     assert guess(place).kind == "series"
     (found,) = read(place).items
     assert found.values[:, 0].tolist() == frame["x"].tolist()
+
+
+def test_what_is_called_a_workbook_or_parquet_and_is_none_is_said(tmp_path):
+    TABLES["people"].to_excel(tmp_path / "whole.xlsx")
+    (tmp_path / "cut.xlsx").write_bytes((tmp_path / "whole.xlsx").read_bytes()[:900])
+    (tmp_path / "a.xlsx").write_text("name,age\nAnn,3\n")
+    (tmp_path / "a.parquet").write_bytes(b"hello")
+    for name, form in (("cut.xlsx", "Excel workbook"), ("a.xlsx", "Excel workbook"), ("a.parquet", "Parquet file")):
+        with pytest.raises(
+            ReverieError, match=f"{name} is called {Path(name).suffix} and is no {form}, or a damaged one"
+        ):
+            guess(tmp_path / name)
+    assert guess(tmp_path / "whole.xlsx").kind == "table"
+
+
+def test_a_word_that_what_is_there_contradicts_is_refused(tmp_path):
+    TABLES["people"].to_csv(tmp_path / "a.csv", index=False)
+    np.save(tmp_path / "a.npy", np.arange(24.0).reshape(2, 6, 2))
+    with pytest.raises(ReverieError, match=r"a\.csv is a table \(a .csv file\) and holds no images"):
+        guess(tmp_path / "a.csv", "image")
+    with pytest.raises(ReverieError, match=r"a\.npy holds arrays and no table"):
+        guess(tmp_path / "a.npy", "table")
+    windows = read_series(guess(tmp_path / "a.npy", "series")).items
+    np.testing.assert_array_equal(windows.series[1].values, np.arange(12.0, 24).reshape(6, 2))
+
+
+def test_a_folder_of_several_tables_names_some_and_asks_for_one(tmp_path):
+    for name in ("c.csv", "b.csv", "d.csv", "a.parquet"):
+        (SERIES["stocks"].to_parquet if "parquet" in name else SERIES["stocks"].to_csv)(tmp_path / name)
+    with pytest.raises(
+        ReverieError, match=rf"4 tables or series \(a.parquet, b.csv, c.csv, ...\). Name one, such as {tmp_path}/a.pa"
+    ):
+        guess(tmp_path)
+    (tmp_path / "note.doc").write_bytes(b"hello")
+    assert guess(tmp_path) is None, "what else is there may be meant"

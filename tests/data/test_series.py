@@ -8,11 +8,13 @@ import pytest
 
 from reverie.codecs.series import SeriesCodec
 from reverie.codecs.series_times import times_written
+from reverie.data.card import card
 from reverie.data.kinds import Guess
 from reverie.data.known import KnownStart
 from reverie.data.series import MOST, read_series, spans
+from reverie.data.series_card import facts
 from reverie.data.source import read
-from reverie.data.split import split
+from reverie.data.split import few_held_out, split
 from reverie.errors import ReverieError
 
 
@@ -153,3 +155,22 @@ def test_a_start_that_is_stated_is_the_first_date_that_is_written(tmp_path, freq
     assert starts.plain()[0] == codec.brought(data.items)["start"][0] == f"{days[0]:%Y-%m-%d}T00:00:00.000"
     with pytest.raises(ReverieError, match=words):
         known.number(wrong, "start")
+
+
+def test_so_few_windows_held_out_are_said_beforehand(tmp_path):
+    few = load(tmp_path, table([300]))
+    assert "only 1 window held out" in few_held_out(few, split(few))[0]
+    assert "only 1 window held out" in facts(card(few))[-1][1]
+    many = load(tmp_path, table([300]), window="8")
+    assert few_held_out(many, split(many)) == []
+    assert "only" not in facts(card(many))[-1][1]
+
+
+def test_series_of_nothing_are_refused_with_their_columns(tmp_path):
+    frame = table([150]).assign(x=np.nan, y=np.nan)
+    with pytest.raises(
+        ReverieError, match=r"a\.csv: nothing was observed in any of 150 steps: 'x', 'y' are empty.*Fill in"
+    ):
+        load(tmp_path, frame)
+    frame.loc[7, "y"] = 1.0
+    assert len(load(tmp_path, frame, window="96")) == 8  # the windows that hold row 7

@@ -4,8 +4,10 @@ import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from reverie.codecs.series_frames import of_frame
 from reverie.codecs.series_items import Axis, Layout, Series, Windows
 from reverie.data import series_card
 from reverie.data.card import card, text
@@ -130,6 +132,21 @@ def test_words_of_time():
     assert steps(24, HOURS) == "24 steps = a day"
     assert moment(1.6e9, HOURS) == "2020-09-13 12:26"
     assert moment(0.5, Axis(kind="number")) == "0.5"
+
+
+@pytest.mark.parametrize(
+    ("dates", "count", "step", "ends"),
+    [
+        (pd.bdate_range("2020-01-01", periods=60), 5, "a step is a working day", "2020-01-01 to 2020-03-24"),
+        (pd.date_range("1990-01-01", periods=30, freq="MS"), 12, "a step is a month", "1990-01-01 to 1992-06-01"),
+        (pd.date_range("1990-01-31", periods=30, freq="ME"), 12, "a step is a month", "1990-01-31 to 1992-06-30"),
+    ],
+)
+def test_a_calendar_is_told_by_its_own_dates(dates, count, step, ends):
+    found = of_frame(pd.DataFrame({"date": dates, "y": np.sin(np.arange(len(dates)))}), "toy").windows
+    made = card(Data(found, [one.name for one in found.series], kind="series", source="toy"))
+    assert made["time"]["words"] == f"'date', {step}; {ends}"
+    assert steps(count, found.axis) == f"{count} steps = " + ("5 working days" if count == 5 else "a year")
 
 
 def test_it_is_plain_json_and_lays_itself_out(found, capsys):

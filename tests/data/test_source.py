@@ -220,6 +220,7 @@ def test_what_is_not_there_or_holds_nothing_is_told(tmp_path):
     faults = {
         tmp_path / "fotos": "no such file or folder.*Did you mean photos",
         Path("digitz"): "Did you mean digits",
+        tmp_path / "tabletop": r"\(digits\)\. Check the path",
         tmp_path / "photos": "photos is empty",
         tmp_path / "table.xyz": "no folder, zip, .npz, .npy, image or table",
         lay(tmp_path / "texts", {"a.txt": b"x", "b.doc": b"y"}): r"Nothing in .*texts .*1 \.txt, 1 \.doc files",

@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from reverie.data.card import card, text
+from reverie import cli
+from reverie.data.card import card, refused, text
 from reverie.data.source import read
 from reverie.data.split import split
+from reverie.data.table_card import rows
 from reverie.report.data_page import build
 from tests.report.reading import Page
 
@@ -101,7 +103,23 @@ def test_a_column_that_cannot_be_read_is_named_and_the_others_are_still_told(tmp
     file.write_text("x,y\n" + "\n".join(f"{k % 7},{k * k}" for k in range(60)) + "\n1,inf\n")
     about = card(read(file))
     assert [c["kind"] for c in about["columns"]] == ["category", "unreadable"]
-    assert "row 62, column 'y': 'inf' is infinite" in about["columns"][1]["about"]
+    assert about["columns"][1]["about"].startswith(f"{file}, row 62, column 'y': 'inf' is infinite")
+    assert refused(about) == [about["columns"][1]["about"]]
+    assert dict(rows(about))["columns"] == "2: 1 category, 1 that cannot be read"
+    file.write_text("x,y\n" + "\n".join(f"{k % 7},{k * k}" for k in range(60)))
+    assert refused(card(read(file))) == []
+
+
+def test_info_of_what_training_refuses_shows_the_card_and_ends_as_training_does(tmp_path, monkeypatch, capsys):
+    file = tmp_path / "odd.csv"
+    file.write_text("x,y\n" + "\n".join(f"{k % 7},{k * k}" for k in range(60)) + "\n1,inf\n")
+    monkeypatch.setattr("sys.argv", ["reverie", "info", str(file)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    said = capsys.readouterr()
+    assert end.value.code == 2
+    assert "61 (" in said.out
+    assert said.err.startswith(f"reverie: {file}, row 62, column 'y'")
 
 
 def test_the_page_shows_every_column_and_escapes_what_it_names(data, about):

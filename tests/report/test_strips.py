@@ -125,6 +125,9 @@ def test_the_readings_say_what_the_numbers_say():
     said = history.by_step(steps, [{"held_out": 0.5, "step": 2}, {"held_out": 0.6, "step": 4}])
     assert "lowest, 0.5, at step 2 of 4. It then rose by 20.0%" in said
     assert "20 items a second" in said
+    said = history.by_step(steps, [{"held_out": 0.5, "step": 2}, {"held_out": 0.505, "step": 4}])
+    assert "at step 2 of 4. It has hardly changed since: 1.0% higher at the end." in said
+    assert "not begun to rise" in history.by_step(steps, [{"held_out": 0.5, "step": 2}, {"held_out": 0.4, "step": 4}])
 
 
 def test_cards_tell_good_from_bad(finished):

@@ -208,6 +208,10 @@ def test_the_headline_follows_what_a_classifier_makes_of_whole_rows(score, words
     )  # fmt: skip
     found = words_of.cards(SimpleNamespace(scores=(shape, recall, score), labels=None, audit=audit, notes=()))
     assert words in words_of.summary(found, [])
+    assert (found[-1].tone, found[-1].value) == ("good", "no sign")
+    audit.held_out_n = 20
+    untold = words_of.cards(SimpleNamespace(scores=(), labels=None, audit=audit, notes=()))[-1]
+    assert (untold.tone, untold.value) == ("none", "not judged")
 
 
 def test_names_that_have_no_room_on_an_axis_are_numbered_and_told_in_full():

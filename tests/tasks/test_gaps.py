@@ -182,9 +182,14 @@ def test_what_cannot_be_is_a_sentence(case, model):
         wrong(model)
 
 
+def test_a_model_that_was_not_told_hints_once_at_one_that_is(model):
+    for one, hints in ((exact_rows(told=False), 1), (model, 0)):
+        assert sum("--entries 0.25" in line for line in complete(one, ASK, samples=1).lines()) == hints
+
+
 def test_numbers_beyond_training_are_counted(model):
     made = complete(model, pd.DataFrame({"z": [9.0, 0.0], "answer": [None, None]}), samples=1, steps=4)
-    assert any("'z': 1 cells beyond training's" in line for line in made.lines())
+    assert any("'z': 1 cells beyond training's" in line and ", in row " in line for line in made.lines())
     assert made[0].frame["z"].tolist() == [9.0, 0.0]
 
 

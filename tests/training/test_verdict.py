@@ -14,6 +14,7 @@ import torch
 from scipy.stats import beta
 from torch import nn
 
+from reverie.data.split import FEW_HELD_OUT
 from reverie.example import Condition
 from reverie.training import signs, validation, verdict
 from reverie.training.trackers import damage
@@ -222,6 +223,11 @@ def test_one_figure_changed_in_a_healthy_trace_changes_the_verdict_to_its_fault(
     assert with_look(labels={"told": told, "untold": 0.99 * told, "wrong": 1.005 * told}) == "labels shuffled"
     assert with_look(held_out_raw=look["held_out"] / 1.5) == "average lagging"
     assert with_drawn(copies=0.8, near=0.2) == "copies of training data"
+    few = injected(healthy, "samples", lambda e: e.update(compared=drawn | {"copies": 0.8, "near": 0.2}))
+    assert judge(injected(few, "validation", lambda e: e.update(items=FEW_HELD_OUT))).state == "memorising"
+    assert judge(injected(few, "validation", lambda e: e.update(items=1))).state in ("learning", "converged")
+    assert "--augment" in judge(few).next
+    assert "--augment" not in judge(injected(few, "plan", lambda e: e.update(kind="series"))).next
     assert with_drawn(shift=0.8, shift_z=30.0) == "drift in samples"
     assert with_drawn(shift=0.8, shift_z=1.0) not in FAULTS, "an offset within what so few samples vary by"
     assert with_look(held_out=float("nan")) in ("diverging", "learning rate too high")

@@ -30,17 +30,20 @@ app = typer.Typer(
 )
 
 
+_STOPPED = 130
+
+
 def main() -> None:
     """Run a command; what a person can mend is one message and exit code 2, never a traceback."""
     try:
         result = app(standalone_mode=False)
         code = result if isinstance(result, int) else 0
+        if code == _STOPPED:  # what Typer makes of Ctrl-C
+            _tell("stopped.")
     except ReverieError as error:
         code = _tell(str(error))
-    except typer.Exit as stop:
-        code = stop.exit_code if stop.exit_code != 130 else _tell("stopped.", 130)  # Typer's word for Ctrl-C
     except (KeyboardInterrupt, typer.Abort):
-        code = _tell("stopped.", 130)
+        code = _tell("stopped.", _STOPPED)
     except MemoryError:
         code = _tell("Out of memory. Ask for less at once: a smaller -n, --batch, --resolution or --size.")
     except BrokenPipeError:

@@ -64,7 +64,7 @@ def train(
             time.sleep(2)  # or the end of this process would end the one that speaks before it has spoken
         else:
             err.print(f"stopped and saved. Go on with: reverie train --resume {quoted(resume or run)}", soft_wrap=True)
-        return 130
+        sys.exit(130)  # it has said more than main would
     finally:
         live.close()
     if distributed.join().leads:

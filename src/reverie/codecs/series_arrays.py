@@ -34,7 +34,10 @@ def says_series(path: Path) -> list[str]:
 
 
 def read(path: Path) -> Found:
-    """Series of an .npz, NaN where nothing was observed; ReverieError for objects, shapes that do not fit, infinite values."""
+    """Series of an .npz, or of an .npy that is its values, NaN where nothing was observed.
+
+    Raises ReverieError for objects, shapes that do not fit, infinite values.
+    """
     arrays = _loaded(path)
     if "values" not in arrays:
         raise ReverieError(f"{path} holds {', '.join(arrays) or 'nothing'}. It needs 'values': {_SHAPE}.")
@@ -97,6 +100,8 @@ def _savez(path: Path, arrays: dict[str, Any]) -> None:
 
 def _loaded(path: Path) -> dict[str, np.ndarray]:
     try:
+        if path.suffix.lower() == ".npy":
+            return {"values": np.load(path, allow_pickle=False)}
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (ValueError, EOFError, OSError, MemoryError, AttributeError, zipfile.BadZipFile) as error:

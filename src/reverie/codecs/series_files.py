@@ -24,14 +24,14 @@ SERIES = "series"  # the column that says which series a row is of, where the tr
 
 
 def read(path: Path) -> Windows:
-    """Read .csv, .tsv, .parquet, .xlsx or .npz, each series whole; ReverieError names file, row, column and what to do."""
+    """Read .csv, .tsv, .parquet, .xlsx, .npz or .npy, each series whole; ReverieError names file, row, column and what to do."""
     return found(path).windows
 
 
 def found(path: Path) -> Found:
     """The same, with notes of what was changed and left out, counted."""
     path = Path(path)
-    if path.suffix.lower() == ".npz":
+    if path.suffix.lower() in (".npz", ".npy"):
         return series_arrays.read(path)
     frame = Rows.read(path).frame
     if one := series_melted.unmelted(frame, str(path)):

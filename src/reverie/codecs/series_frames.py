@@ -15,7 +15,7 @@ import numpy as np
 from reverie.codecs.rows import pandas
 from reverie.codecs.series_grid import common_step, gridded
 from reverie.codecs.series_items import Axis, Layout, Series, Windows
-from reverie.codecs.series_times import MOST, evened, is_date, parsed, told
+from reverie.codecs.series_times import MOST, evened, is_date, offsets, parsed, told
 from reverie.errors import ReverieError, nearest
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def identity_of(frame: pd.DataFrame, times: np.ndarray, time: str) -> str | None
     """The column that says which series a row is of; None where all rows are one.
 
     A column that is called so, and within whose values the times rise; else, where they do not rise through all rows, the one of
-    the fewest values within which they do. Where there is none, one within which 19 in 20 do: reading it names the fault.
+    the fewest values within which they do. Where there is none, and no two columns name evenly spaced series together, one within
+    which 19 in 20 do: reading it names the fault.
     """
     able = [n for n in frame.columns if n != time and _can_identify(frame[n])]
     named = [n for n in able if n.lower() in _SAYS_SERIES]
@@ -63,6 +64,8 @@ def identity_of(frame: pd.DataFrame, times: np.ndarray, time: str) -> str | None
     wrong = {n: len(_backwards(times, _codes(frame[n]))) for n in (named if rising else able)}
     for most in (0, len(times) // 20):
         if fit := [n for n in wrong if wrong[n] <= most]:
+            if most and (pair := _pair(frame, times, time)) and _even(times, _together(frame, pair)):
+                return None
             return min(fit, key=lambda n: (n not in named, wrong[n], frame[n].nunique()))
     return None
 
@@ -73,10 +76,24 @@ def _pair(frame: pd.DataFrame, times: np.ndarray, time: str) -> tuple[str, str] 
         return None
     able = [n for n in frame.columns if n != time and _can_identify(frame[n])][:_ABLE]
     for a, b in combinations(able, 2):
-        codes = np.asarray(frame.groupby([a, b], sort=False).ngroup(), dtype=np.int64)
+        codes = _together(frame, (a, b))
         if len(times) >= _LONG * (codes.max() + 1) and not _backwards(times, codes):
             return a, b
     return None
+
+
+def _together(frame: pd.DataFrame, pair: tuple[str, str]) -> np.ndarray:
+    """Which series each row is of (N,) int64, where two columns say so together."""
+    return np.asarray(frame.groupby(list(pair), sort=False).ngroup(), dtype=np.int64)
+
+
+def _even(times: np.ndarray, codes: np.ndarray) -> bool:
+    """Whether no series is tiny and nine in ten steps are alike, as they are not where a count or mark was taken for a name."""
+    if np.bincount(codes).min() < _LONG:
+        return False
+    order = np.argsort(codes, kind="stable")
+    parts = np.split(times[order], np.flatnonzero(np.diff(codes[order])) + 1)
+    return common_step(parts)[1] >= MOST
 
 
 def of_frame(frame: pd.DataFrame, source: str, time: str | None = None, identity: str | None = None) -> Found:
@@ -112,7 +129,8 @@ def of_frame(frame: pd.DataFrame, source: str, time: str | None = None, identity
         raise ReverieError(
             f"{source} has one time stamp{' of each series' * (len(rows) > 1)}. A series needs at least two. {TABLE}"
         )
-    channels, static, notes = _columns(frame, [n for n in frame.columns if n not in (time, identity)], codes, source)
+    others = [n for n in frame.columns if n not in (time, identity)]
+    channels, static, notes = _columns(frame, others, codes, names, source)
     values = np.stack([channels[n] for n in channels], 1)
     series = [
         Series(
@@ -129,6 +147,8 @@ def of_frame(frame: pd.DataFrame, source: str, time: str | None = None, identity
     dtypes = tuple(str(frame[n].dtype) for n in channels)
     windows = Windows.whole(made, tuple(channels), axis, layout, dtypes=dtypes, source=source, frame=frame)
     said = [] if identity is None else [f"'{identity}' says which of {len(made):,} series a row is of"]
+    if time and len(clocks := offsets(frame[time])) > 1:
+        said.append(f"'{time}' is written with the offsets {', '.join(clocks)}: read, shown and written in UTC")
     return Found(windows, [*said, *changed, *notes])
 
 
@@ -228,12 +248,12 @@ def _check_rising(
 
 
 def _columns(
-    frame: pd.DataFrame, names: Sequence[str], codes: np.ndarray, source: str
+    frame: pd.DataFrame, names: Sequence[str], codes: np.ndarray, series: Sequence[str], source: str
 ) -> tuple[dict[str, np.ndarray], dict[str, list[Any]], list[str]]:
     """Channels (N,) by name, what is the same all through each series, (S,) by name, and what there is to say."""
     channels: dict[str, np.ndarray] = {}
     static: dict[str, list[Any]] = {}
-    left, flat = [], []
+    left, flat, odd = [], [], []
     first = np.unique(codes, return_index=True)[1]
     for name in names:
         values = number_values(frame[name], source)
@@ -245,7 +265,9 @@ def _columns(
         )
         if (same and (distinct > 1 or values is None)) or (values is None and distinct == 1):
             static[name] = [v.item() if isinstance(v, np.generic) else v for v in frame[name].iloc[first]]
-        elif values is None:
+            continue
+        odd += _odd_ones(frame[name], codes, series)
+        if values is None:
             left.append(f"'{name}' ({distinct:,} values)")
         else:
             channels[name] = values
@@ -256,8 +278,24 @@ def _columns(
         raise ReverieError(
             f"{source} has no column of numbers that change in time ({', '.join(names) or 'none'}). {TABLE}"
         )
-    notes = [f"columns that are no numbers, left out: {', '.join(left)}"] if left else []
+    notes = odd + ([f"columns that are no numbers, left out: {', '.join(left)}"] if left else [])
     return channels, static, notes + ([f"channels that never change: {', '.join(flat)}"] if flat else [])
+
+
+def _odd_ones(column: pd.Series, codes: np.ndarray, series: Sequence[str]) -> list[str]:
+    """Where a column that tells series apart changes within one of them, or one in ten: mistakes, likely."""
+    few = max(1, len(series) // 10)
+    if len(series) < 3 or not 1 < column.nunique(dropna=False) <= len(series) + few:
+        return []
+    kept = column.groupby(codes).nunique(dropna=False).to_numpy() == 1
+    first = column.groupby(codes).transform("first")
+    if not len(series) - few <= kept.sum() < len(series) or first[kept[codes]].nunique() < 2:
+        return []
+    row = int(np.flatnonzero((column != first).to_numpy() & ~kept[codes])[0])
+    return [
+        f"'{column.name}' is the same all through each series but {(~kept).sum():,}, and so is told of none: in series "
+        f"{series[codes[row]]} it changes in row {row + 2}, from {first.iloc[row]} to {column.iloc[row]}"
+    ]
 
 
 def reason(whole: pd.DataFrame) -> str | None:

@@ -10,12 +10,14 @@ from reverie.codecs.rows import pandas
 from reverie.codecs.series_frames import number_values, time_columns
 from reverie.codecs.series_items import Layout
 from reverie.codecs.series_times import parsed
+from reverie.errors import ReverieError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _VARIABLE = {"variable", "channel", "metric", "measure", "indicator", "quantity", "parameter", "sensor", "feature"}
 _MOST = 64  # channels
+_FAULTS = 20  # times as many rows as those that stand there twice, for these to be faults
 _TOGETHER = 1.5  # rows of a time, on average, from which on they are channels and not series of their own
 
 
@@ -38,8 +40,8 @@ def unmelted(frame: pd.DataFrame, source: str) -> Unmelted | None:
     """A column for each value of the column that names the variable, the times of each series in order; None of another table.
 
     The table has a column called variable, channel, metric ... of 2 to 64 words, one of times, one of numbers, at most one more
-    that says which series a row is of, and no variable twice at one time. Raises ReverieError, with its row, for what is no time
-    or number.
+    that says which series a row is of, and hardly a variable twice at one time. Raises ReverieError, with its row, for what is no
+    time or number, and with both rows for a variable that stands twice at one time.
     """
     pd, columns = pandas(), list(frame.columns)
     variable = next((c for c in columns if c.lower() in _VARIABLE), None)
@@ -53,13 +55,23 @@ def unmelted(frame: pd.DataFrame, source: str) -> Unmelted | None:
     value = left[0] if len(left) == 1 else next((c for c in left if c.lower() in ("value", "values")), left[-1])
     keys = [*(c for c in left if c != value), time]
     channels = [str(v) for v in frame[variable].drop_duplicates()]
-    if frame[[variable, *keys[:-1]]].isna().any(axis=None) or frame.duplicated([*keys, variable]).any():
+    if frame[[variable, *keys[:-1]]].isna().any(axis=None):
+        return None
+    twice = frame.duplicated([*keys, variable]).to_numpy()
+    if _FAULTS * twice.sum() > len(frame):
         return None
     if not 2 <= len(channels) <= _MOST or {*channels} & {*columns} or len({*channels}) < frame[variable].nunique():
         return None
     times, values = parsed(frame[time], source)[0], number_values(frame[value], source)
     if values is None or len(frame) < _TOGETHER * len(frame.drop_duplicates(keys)):
         return None
+    if twice.any():
+        row = int(np.argmax(twice))
+        alike = (frame[[*keys, variable]] == frame.loc[frame.index[row], [*keys, variable]]).all(axis=1).to_numpy()
+        raise ReverieError(
+            f"{source}, row {row + 2}: '{variable}' {frame[variable].iloc[row]} at {frame[time].iloc[row]} stands there "
+            f"already, in row {int(np.argmax(alike)) + 2} (rows like this: {twice.sum():,}). Keep one row for each time."
+        )
     owner = pd.factorize(frame[keys[0]])[0] if len(keys) > 1 else np.zeros(len(frame), np.int64)
     order = np.lexsort((times, owner))
     ordered = frame.iloc[order]

@@ -66,9 +66,11 @@ def parsed(column: pd.Series, source: str) -> tuple[np.ndarray, Axis]:
     if pd.api.types.is_datetime64_any_dtype(column):
         return _seconds(column, source), Axis(name, "date", None, dtype)
     if not pd.api.types.is_numeric_dtype(column):
-        format = _format(column.astype(str), source)
+        words = column.astype(str)
+        format = _format(words, source)
         dtype = "date" if pd.api.types.infer_dtype(column) == "date" else dtype
-        return _seconds(_dates(column.astype(str), format), source) - _offset(format), Axis(name, "date", format, dtype)
+        utc = format.replace("%z", "+00:00" if ":" in words.iloc[0][-3:] else "+0000")
+        return _seconds(_dates(words, format), source) - _offset(format), Axis(name, "date", utc, dtype)
     times = column.to_numpy(dtype=np.float64)
     if (odd := np.flatnonzero(~np.isfinite(times))).size:
         raise ReverieError(f"{source}, row {odd[0] + 2}, column '{name}': {times[odd[0]]} is no time. Mend the cell.")
@@ -79,6 +81,13 @@ def parsed(column: pd.Series, source: str) -> tuple[np.ndarray, Axis]:
         if dates.notna().mean() >= MOST:
             _format(column.astype(str), source, ("%Y%m%d",))
     return times, Axis(name, "number", None, dtype)
+
+
+def offsets(column: pd.Series) -> list[str]:
+    """How far ahead of UTC the clock was that times are written in: each offset that stands at their ends, in order."""
+    if pandas().api.types.infer_dtype(column) not in ("string", "mixed") or not _OFFSET.fullmatch(str(column.iloc[0])):
+        return []
+    return sorted(column.astype(str).str.extract(_OFFSET.pattern + "$")[1].dropna().unique())
 
 
 def evened(times: np.ndarray, axis: Axis) -> tuple[np.ndarray, Axis]:
@@ -213,7 +222,8 @@ def _format(words: pd.Series, source: str, formats: Sequence[str] = ()) -> str:
     bad, _, format = min(found, key=lambda one: one[:2])
     if bad:
         gone = _dates(words, format).isna().to_numpy()
-        row, good = int(np.argmax(gone)), words.iloc[int(np.argmin(gone))]
+        row, like = int(np.argmax(gone)), int(np.argmin(gone))
+        good = f"{words.iloc[like]} in row {like + 2}"
         where = f"{source}, row {row + 2}, column '{words.name}': '{words.iloc[row]}'"
         if _formats(words.iloc[row]):  # a date, in another way
             raise ReverieError(
@@ -229,7 +239,10 @@ def _format(words: pd.Series, source: str, formats: Sequence[str] = ()) -> str:
 def _likely(words: pd.Series) -> list[str]:
     """The formats in which the first, the middle or the last of some words could be dates."""
     few = words.iloc[[0, len(words) // 2, -1]] if len(words) else words
-    return list(dict.fromkeys(format for word in few for format in _formats(str(word))))
+    found = dict.fromkeys(format for word in few for format in _formats(str(word)))
+    if len(few) and len(offsets(words)) > 1:  # as with daylight saving: each time by the offset that it is written with
+        found = dict.fromkeys(re.sub(r"(Z|[+-]\d\d:?\d\d)$", "%z", format) for format in found)
+    return list(found)
 
 
 @lru_cache(1024)
@@ -270,7 +283,8 @@ def _dates(words: pd.Series, format: str) -> pd.Series:
             found["year"] + "-" + (found["quarter"].astype("float") * 3 - 2).astype("Int64").astype(str),
             "%Y-%m",
         )
-    return pandas().to_datetime(words, format=format, errors="coerce")
+    dates = pandas().to_datetime(words, format=format, errors="coerce", utc="%z" in format)
+    return dates.dt.tz_localize(None) if "%z" in format else dates
 
 
 def _offset(format: Any) -> float:

@@ -70,19 +70,25 @@ def remarks(codec: TableCodec, rows: Rows, gaps: bool) -> list[str]:
                 f"{rows.source}, row {int(np.flatnonzero(np.isnan(x))[0]) + 2}, column '{c.name}' is empty, which it never was "
                 f"in training ({int(np.isnan(x).sum())} such cells). Fill them in, with `reverie complete` if need be."
             )
-        cells, unseen, beyond = rows.frame[c.name], c.unseen(x), c.beyond(x)
+        unseen, beyond = c.unseen(x), c.beyond(x)
         if beyond.any():
             ends = c.series(np.array([c.low, c.high])).tolist()
             said.append(
                 f"'{c.name}': {beyond.sum():,} cells beyond training's {ends[0]} to {ends[1]}, the stranger the further off "
-                f"(the first {cells.iloc[int(np.flatnonzero(beyond)[0])]})"
+                f"(the first {_first(rows, c.name, beyond)})"
             )
         if (between := unseen & ~beyond).any():
             said.append(
                 f"'{c.name}': {between.sum():,} cells between two of training's values that touch, taken for the nearer "
-                f"(the first {cells.iloc[int(np.flatnonzero(between)[0])]})"
+                f"(the first {_first(rows, c.name, between)})"
             )
     return said
+
+
+def _first(rows: Rows, name: str, odd: np.ndarray) -> str:
+    """The first odd cell of a column, and the row of the file that it stands in."""
+    k = int(np.flatnonzero(odd)[0])
+    return f"{rows.frame[name].iloc[k]}, in row {k + 2}"
 
 
 def held_out_unseen(cells: Sequence[Cells], rows: Rows) -> list[str]:

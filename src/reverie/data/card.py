@@ -28,6 +28,11 @@ def card(data: Data) -> dict[str, Any]:
     }
 
 
+def refused(card: dict[str, Any]) -> list[str]:
+    """Why training would refuse the data that a card shows: what it says of each column that cannot be read."""
+    return [column["about"] for column in card.get("columns", []) if column["kind"] == "unreadable"]
+
+
 def text(card: dict[str, Any]) -> RenderableType:
     """Lay a card out for the terminal."""
     from rich.table import Table

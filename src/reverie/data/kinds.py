@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reverie.codecs import files, series_arrays, series_files
 from reverie.codecs.rows import SEPARATORS, format_of, marked
-from reverie.errors import ReverieError
+from reverie.errors import ReverieError, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 KINDS = ("image", "table", "series")
 _TEXT = 1 << 16  # bytes that are looked at to tell whether text is a table
 _HEAD = 1 << 20  # bytes of a table's text that are looked at to tell whether it holds series
+_CALLED = {".xlsx": "Excel workbook", ".xls": "Excel workbook", ".parquet": "Parquet file"}
 _PICTURES = 20  # files of a folder that are looked at
 
 
@@ -37,11 +38,36 @@ def guess(place: Path, told: str | None = None) -> Guess | None:
     if told is not None and told not in KINDS:
         raise ReverieError(f"--kind {told}: there are {', '.join(KINDS)}.")
     if told == "image":
-        return None
+        return _no_table(place)
     found = _in_folder(place) if place.is_dir() else _in_file(place)
+    if told == "table" and place.suffix.lower() in (".npy", ".npz"):
+        raise ReverieError(
+            f"{place} holds arrays and no table. Say --kind series, or image, or give a .csv or .parquet."
+        )
+    if place.suffix.lower() in _CALLED and place.is_file():
+        _check_form(place, found)
     if told is not None:
         return Guess(told, found.place if found else place, "as you said")
     return _series(found) if found and found.kind == "table" else found
+
+
+def _no_table(place: Path) -> None:
+    """Refuse a table that is said to be images."""
+    if not place.is_dir() and (found := _in_file(place)) and found.kind == "table":
+        raise ReverieError(
+            f"{place} is a table ({found.why}) and holds no images. Leave --kind out, or say --kind table."
+        )
+
+
+def _check_form(path: Path, found: Guess | None) -> None:
+    """Refuse a file that is called a workbook or Parquet and begins or ends as nothing of that kind."""
+    with path.open("rb") as file:
+        known = file.read(4) in (b"PAR1", b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+    if found is None or not known:
+        raise ReverieError(
+            f"{path} is called {path.suffix} and is no {_CALLED[path.suffix.lower()]}, or a damaged one. Save it again, or "
+            "give it the name of what it is."
+        )
 
 
 def _series(found: Guess) -> Guess:
@@ -102,11 +128,18 @@ def _first_rows(path: Path) -> pd.DataFrame | None:
 
 
 def _in_folder(folder: Path) -> Guess | None:
-    """A folder that holds one table and no picture is that table."""
+    """A folder that holds one table and no picture is that table; of one that holds nothing but several, one has to be named."""
     here = [p for p in sorted(folder.iterdir()) if p.is_file() and not p.name.startswith(".")]
-    if any(p.is_dir() for p in folder.iterdir() if not p.name.startswith(".")) or len(here) > _PICTURES:
+    if any(p.is_dir() for p in folder.iterdir() if not p.name.startswith(".")):
         return None
-    tables = [found for p in here if (found := _in_file(p))]
+    tables = [found for p in here[:_PICTURES] if (found := _in_file(p))]
+    if len(tables) == len(here[:_PICTURES]) > 1:
+        named = ", ".join(p.name for p in here[:3]) + ", ..." * (len(here) > 3)
+        raise ReverieError(
+            f"{folder} holds {len(here):,} tables or series ({named}). Name one, such as {quoted(here[0])}."
+        )
+    if len(here) > _PICTURES:
+        return None
     if len(tables) != 1 or any(_is_picture(p) for p in here):
         return None
     found = tables[0]

@@ -37,6 +37,7 @@ def read_series(
     for what cannot be read, a column that is not there or changes in time, and a window that is longer than all series.
     """
     read, notes = series_files.found(found.place)
+    _check_observed(read)
     windows, cut = _cut(read, window)
     cut += [] if window else _hint(windows)
     told, places, said = _told(windows, label_from, condition)
@@ -50,6 +51,16 @@ def read_series(
         spans=spans(windows),
         conditions=told | _own(windows),
     )
+
+
+def _check_observed(read: Windows) -> None:
+    """Refuse series of which nothing was observed."""
+    if all(np.isnan(one.values).all() for one in read.series):
+        rows, names = sum(map(len, read.series)), ", ".join(f"'{name}'" for name in read.channels)
+        raise ReverieError(
+            f"{read.source}: nothing was observed in any of {rows:,} steps: {names} are empty, row 2 to the last. "
+            "Fill in what was measured; --kind table reads the file as a table."
+        )
 
 
 def spans(windows: Windows) -> np.ndarray | None:

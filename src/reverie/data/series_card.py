@@ -11,8 +11,8 @@ from reverie.codecs.channels import fitted
 from reverie.codecs.series_items import Axis, Windows
 from reverie.data.card_words import lines, size
 from reverie.data.dataset import Data
-from reverie.data.series_words import lasting, moment, steps
-from reverie.data.split import split
+from reverie.data.series_words import between, moment, steps
+from reverie.data.split import few_held_out, split
 from reverie.errors import ReverieError
 from reverie.metrics.series import autocorrelations
 
@@ -31,7 +31,8 @@ def contents(data: Data) -> dict[str, Any]:
     of steps that are just that long, first and last time. gaps: steps of regular series at which nothing was observed, in how
     many stretches, and the longest; of others, how much longer than the commonest step the longest is. channels: see
     `_channel`. static: columns that a series has one value of, and what condition they are told as. windows: how training cuts
-    the series unless asked otherwise (length in steps, None for whole series), and the sides of the split.
+    the series unless asked otherwise (length in steps, None for whole series), and the sides of the split; few: what to do where
+    little is held out.
     """
     windows = Windows.of(data.items)
     lengths = [len(one) for one in windows.series]
@@ -76,7 +77,7 @@ def facts(card: dict[str, Any]) -> list[tuple[str, str]]:
     sides = cut.get("why") or f"{cut['train']:,} to train, {cut['held_out']:,} held out"
     if cut["length"] is not None and "why" not in cut:
         sides += " (the end of each series; what lies across the border is on neither side)"
-    return [*made, ("a run", f"{cut['count']:,} {of}: {sides}")]
+    return [*made, ("a run", "; ".join([f"{cut['count']:,} {of}: {sides}", *cut.get("few", [])]))]
 
 
 def about(c: dict[str, Any]) -> str:
@@ -125,7 +126,7 @@ def _time(windows: Windows) -> dict[str, Any]:
     first, last = min(one.times[0] for one in windows.series), max(one.times[-1] for one in windows.series)
     gone = _between(windows)
     even = float(np.isclose(gone, axis.step, rtol=0.02).mean()) if len(gone) else 1.0
-    step = lasting(axis.step) if axis.kind == "date" else f"{axis.step:g}"
+    step = between(axis.step, axis)
     ends = f"{moment(first, axis)} to {moment(last, axis)}"
     regular = "" if axis.regular else f", not even: {even:.1%} of the steps are that long"
     words = (
@@ -145,7 +146,7 @@ def _gaps(windows: Windows) -> dict[str, Any]:
     axis = windows.axis
     if not axis.regular:
         longest = float(_between(windows).max(initial=0.0))
-        return {"longest": lasting(longest) if axis.kind == "date" else f"{longest:g}", "times": longest / axis.step}
+        return {"longest": between(longest, axis), "times": longest / axis.step}
     runs = np.concatenate([_runs(np.isnan(one.values).all(1)) for one in windows.series])
     longest = int(runs.max(initial=0))
     return {"steps": int(runs.sum()), "count": len(runs), "longest": steps(longest, axis), "longest_steps": longest}
@@ -263,4 +264,10 @@ def _split(data: Data) -> dict[str, Any]:
         cut = split(data)
     except ReverieError as error:
         return {**words, "why": str(error)}
-    return {**words, "hash": cut.hash, "train": len(cut.train), "held_out": len(cut.held_out)}
+    return {
+        **words,
+        "hash": cut.hash,
+        "train": len(cut.train),
+        "held_out": len(cut.held_out),
+        "few": few_held_out(data, cut),
+    }

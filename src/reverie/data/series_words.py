@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from reverie.codecs.series_items import Axis
+from reverie.codecs.series_times import WORKDAY, dated
 
 _UNITS = (
     ("a year", "years", 31_556_952.0), ("a month", "months", 2_629_746.0), ("a week", "weeks", 604_800.0),
@@ -29,14 +32,22 @@ def lasting(seconds: float) -> str:
 def steps(count: int, axis: Axis) -> str:
     """So many steps, with how long that is where time is told in dates: "24 steps = a day"."""
     word = f"{count:,} step{'s' * (count != 1)}"
-    return f"{word} = {lasting(count * axis.step)}" if axis.kind == "date" and axis.regular else word
+    return f"{word} = {between(count * axis.step, axis)}" if axis.kind == "date" and axis.regular else word
+
+
+def between(time: float, axis: Axis) -> str:
+    """How long it is between two times of an axis: in months or working days, where these are what it counts."""
+    if axis.kind != "date":
+        return f"{time:g}"
+    if axis.calendar != "workdays":
+        return lasting(time)
+    days = round(time / WORKDAY)
+    return "a working day" if days == 1 else f"{days:,} working days"
 
 
 def moment(time: float, axis: Axis) -> str:
-    """A time as a person reads it."""
-    import numpy as np
-
+    """A time as a person reads it, as the calendar has it that its axis counts."""
     if axis.kind != "date":
         return f"{time:,.6g}"
-    text = str(np.datetime64(round(time), "s"))
+    text = str(np.datetime64(round(float(dated(np.array([time]), axis.calendar)[0])), "s"))
     return text[:10] if text.endswith("T00:00:00") else text[:16].replace("T", " ")

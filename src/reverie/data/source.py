@@ -13,6 +13,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from difflib import SequenceMatcher
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -33,9 +34,10 @@ from reverie.data.memory import must_fit
 from reverie.data.series import read_series
 from reverie.data.tables import read_table
 from reverie.data.wishes import Untold, Wish, parse
-from reverie.errors import ReverieError, nearest
+from reverie.errors import ReverieError
 
 THREADS = 2
+_ALIKE = 0.7  # of names, from which on one may have been meant for another
 UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error)  # what reading a member's bytes may raise
 Progress = Callable[[int, int], None]
 Size = tuple[int, int]
@@ -134,7 +136,9 @@ def read(
 def _nowhere(path: Path, packaged: list[str]) -> str:
     beside = [p.name for p in path.parent.iterdir() if not p.name.startswith(".")] if path.parent.is_dir() else []
     words = f"There is no {path}: no such file or folder, nor a packaged data set ({', '.join(packaged)})."
-    return f"{words} Did you mean {nearest(path.name, [*beside, *packaged])}?"
+    alike = {name: SequenceMatcher(None, Path(name).stem, path.stem).ratio() for name in [*beside, *packaged]}
+    close = sorted((name for name in alike if alike[name] >= _ALIKE), key=lambda name: -alike[name])[:3]
+    return f"{words} Did you mean {' or '.join(close)}?" if close else f"{words} Check the path."
 
 
 def _own_labels(data: Data, label_from: str, wishes: list[Wish]) -> Data:

@@ -15,6 +15,7 @@ from reverie.codecs.collection import Collection
 from reverie.data.dataset import Data
 from reverie.errors import ReverieError
 
+FEW_HELD_OUT = 16  # below which copies cannot be told from chance: the thresholds of verdicts were set with no fewer
 _THINGS = {"image": "image", "table": "row", "series": "window"}
 
 
@@ -70,6 +71,18 @@ def split(data: Data, held_out: float | int | None = None, seed: int = 0) -> Spl
     out = _number(ranked, count, wanted, data) if isinstance(wanted, int) else _share(ranked, wanted)
     mask = np.array([unit in out for unit in units])
     return _named(contents, np.flatnonzero(~mask), np.flatnonzero(mask))
+
+
+def few_held_out(data: Data, cut: Split) -> list[str]:
+    """What to say and do where so few series or windows are held out that little can be told by them."""
+    if data.kind != "series" or len(cut.held_out) >= FEW_HELD_OUT:
+        return []
+    count = len(cut.held_out)
+    what = "whole series" if data.spans is None else f"window{'s' * (count != 1)}"
+    return [
+        f"only {count:,} {what} held out, which tell little of copies and overfitting, and calibrate no detector: a "
+        f"{'' if data.spans is None else 'shorter '}--window, a larger --held-out or more data makes more"
+    ]
 
 
 def _named(contents: list[bytes], train: np.ndarray, held_out: np.ndarray) -> Split:

@@ -24,7 +24,13 @@ NOT_LEARNED = ("left out", "unreadable", "constant")  # kinds of columns
 COLUMNS = 40  # in the terminal; all are in the JSON
 PAIRS = 10
 COMMONEST = 5  # values of a category
-_MANY = {"category": "categories", "integer": "integers", "number": "numbers", "date": "dates"}
+_MANY = {
+    "unreadable": "that cannot be read",
+    "category": "categories",
+    "integer": "integers",
+    "number": "numbers",
+    "date": "dates",
+}
 LOOKED_AT = 2000  # rows behind what ties columns together
 
 
@@ -37,8 +43,9 @@ def contents(data: Data) -> dict[str, Any]:
     pairs: those that hang together most, on at most 2,000 rows: Pearson's r between numbers, Cramer's V with a category.
     split: the sides that training makes unless asked otherwise, and how many held-out rows equal one to train on.
     """
-    frame = Rows.of(data.items).frame
-    cells, about = _columns(frame)
+    items = Rows.of(data.items)
+    frame = items.frame
+    cells, about = _columns(items)
     keys = _keys(frame)
     groups = _equal(keys)
     return {
@@ -56,16 +63,19 @@ def contents(data: Data) -> dict[str, Any]:
 
 def learned(items: Any, most: int | None = None) -> tuple[list[Cells], np.ndarray]:
     """The columns that can be learned, and the rows, or as many evenly spread, as records of them; none where there is none."""
-    frame = Rows.of(items).frame
-    cells, _ = _columns(frame)
-    return cells, _records(cells, frame, most)
+    given = Rows.of(items)
+    cells, _ = _columns(given)
+    return cells, _records(cells, given.frame, most)
 
 
 def rows(card: dict[str, Any]) -> list[tuple[str, str]]:
     """A card as (name, words), for a person."""
     left_out = [f"{c['name']}: {c['about']}" for c in card["columns"] if c["kind"] in ("left out", "unreadable")]
     constant = [f"{c['name']}: {c['about']}" for c in card["columns"] if c["kind"] == "constant"]
-    kinds = ", ".join(f"{n:,} {kind if n == 1 else _MANY.get(kind, kind)}" for kind, n in card["kinds"].items())
+    kinds = ", ".join(
+        f"{n:,} {kind if n == 1 and kind != 'unreadable' else _MANY.get(kind, kind)}"
+        for kind, n in card["kinds"].items()
+    )
     known = [c for c in card["columns"] if c["kind"] not in NOT_LEARNED]
     width = min(24, max(len(c["name"]) for c in card["columns"]))
     lost = card["missing"]
@@ -91,14 +101,14 @@ def _tied(pair: dict[str, Any]) -> str:
     return f"{pair['a']} and {pair['b']}: {pair['measure']} {tie}"
 
 
-def _columns(frame: pd.DataFrame) -> tuple[list[Cells], list[dict[str, Any]]]:
+def _columns(items: Rows) -> tuple[list[Cells], list[dict[str, Any]]]:
     """The columns that can be learned, and what there is to say of all."""
     kept: list[Cells] = []
     about: list[dict[str, Any]] = []
-    for name in frame.columns:
-        series = frame[name]
+    for name in items.frame.columns:
+        series = items.frame[name]
         try:
-            column, why = fitted(series)
+            column, why = fitted(series, items.source)
         except ReverieError as error:
             column, why, kind = None, str(error), "unreadable"
         else:

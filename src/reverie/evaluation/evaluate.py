@@ -148,7 +148,7 @@ def scores(
     n, notes = _size(n, real_held_out, real_train, generated)
     for metric in metrics:
         if n < 2 * metric.least:
-            raise ReverieError(_too_few(metric, n))
+            raise ReverieError(_too_few(metric, n, len(real_held_out), len(generated)))
     rng = np.random.default_rng(seed)
     sets = [_draw(rng, real_train, POOL * n), _draw(rng, real_held_out, n), _draw(rng, generated, n)]
     sets += [gaussian_fit(real_train, n, rng), noisy_copies(real_train, n, rng)]
@@ -282,7 +282,9 @@ def evaluate(
     metrics = all_metrics() if metrics is None else metrics
     size, notes = _size(n, held_x, train_x, samples_x)
     enough = [metric for metric in metrics if size >= 2 * metric.least]
-    left_out = tuple(f"Left out: {_too_few(metric, size)}" for metric in metrics if metric not in enough)
+    left_out = tuple(
+        f"Left out: {_too_few(metric, size, len(held_x), len(samples_x))}" for metric in metrics if metric not in enough
+    )
     found = scores(held_x, train_x, samples_x, features, enough, size, seed, resamples) if enough else []
     if own is not None:
         room, values = own
@@ -328,10 +330,11 @@ def _class_balance(held_y: np.ndarray, sample_y: np.ndarray, most: float = 0.1) 
     )
 
 
-def _too_few(metric: Comparison, n: int) -> str:
-    return (
-        f"{metric.title} needs n = {2 * metric.least} or more, and n is {n}: draw more samples or hold out more items."
-    )
+def _too_few(metric: Comparison, n: int, held: int, drawn: int) -> str:
+    need = 2 * metric.least
+    short = [(drawn, "draw more samples"), (held, "hold out more items, of more data")]
+    mend = " and ".join(what for count, what in short if count < need) or "ask for a larger n"
+    return f"{metric.title} needs n = {need} or more, and n is {n}: {mend}."
 
 
 def _draw(rng: np.random.Generator, x: np.ndarray, n: int) -> np.ndarray:

@@ -101,11 +101,12 @@ def by_step(steps: list[dict[str, Any]], looks: list[dict[str, Any]], kept: bool
     last = looks[-1]
     rise = last["held_out"] / best["held_out"] - 1
     seconds = sum(e["seconds"] for e in steps)
-    end = (
-        f"It then rose by {rise:.1%}: training this long did harm{HELPED if kept else ''}."
-        if rise > 0.02
-        else "Held-out loss had not begun to rise by the end."
-    )
+    if rise > 0.02:
+        end = f"It then rose by {rise:.1%}: training this long did harm{HELPED if kept else ''}."
+    elif best["step"] < last["step"]:
+        end = f"It has hardly changed since: {rise:.1%} higher at the end."
+    else:
+        end = "It had not begun to rise by the end."
     return (
         f"Held-out loss was lowest, {number(best['held_out'])}, at step {best['step']:,} of {steps[-1]['total']:,}. {end} "
         f"Throughput: {sum(e['images'] for e in steps) / max(seconds, 1e-9):,.0f} items a second on average, in "

@@ -242,7 +242,7 @@ def _copying(audit: Audit) -> Card:
     others = "held-out items" if audit.control == "held-out" else audit.control
     return Card(
         "Memorisation",
-        "found" if audit.memorised else "no sign" if enough else "cannot tell",
+        "found" if audit.memorised else "no sign" if enough else "not judged",
         (
             f"nearest-training ratio {audit.median:.3f}, of {others} {audit.held_out_median:.3f}; difference "
             f"[{audit.low:+.3f}, {audit.high:+.3f}]",
@@ -253,7 +253,7 @@ def _copying(audit: Audit) -> Card:
         "Do samples lie nearer to training items than unseen items do, and does the model's loss tell the two apart?",
         audit.verdict,
         "Believe it for copies and near copies; one that was altered further (a shift, a flip, other cells) passes unseen.",
-        "poor" if audit.memorised else "good" if enough else "fair",
+        "poor" if audit.memorised else "good" if enough else "none",
         f"{len(audit.suspects):,} of {len(audit.ratios):,} below every ratio of {others}",
     )
 

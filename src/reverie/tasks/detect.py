@@ -158,9 +158,11 @@ def _can_promise(fpr: float, n: int) -> None:
         raise ReverieError(f"--fpr {fpr:g}: give a rate above 0 and below 1, e.g. 0.05.")
     if fpr < 1 / (n + 1):
         need = math.ceil(round(1 / fpr, 6)) - 1
+        least = math.ceil(1000 / (n + 1)) / 1000  # rounded up: what is asked for must do
+        ask = f"Ask for {least:g} or more, or give" if n else "So few cannot calibrate any rate: give"
         raise ReverieError(
             f"--fpr {fpr:g} takes {need:,} normal items to calibrate on, and as many again to check it; half of those held "
-            f"out are {n:,}. Ask for {1 / (n + 1):.2g} or more, or give more with --normal."
+            f"out are {n:,}. {ask} more with --normal."
         )
 
 

@@ -260,6 +260,7 @@ class Trainer:
             **facts,
             "parameters": self.job.model.parameters,
             "trained_on": len(self.job.loader),
+            "kind": self.job.model.card["kind"],
             "accumulate": self.learner.accumulate,
             "memory": self.job.memory,
             "left": self._left(),

@@ -25,7 +25,7 @@ from reverie.core.schedules import BetaChain
 from reverie.data.dataset import Data
 from reverie.data.loader import Loader
 from reverie.data.memory import must_fit
-from reverie.data.split import Split, split
+from reverie.data.split import Split, few_held_out, split
 from reverie.errors import ReverieError
 from reverie.example import of_arrays
 from reverie.model import Model
@@ -80,7 +80,7 @@ def prepare(data: Data, settings: TrainSettings, network: nn.Module | None = Non
     seen = sum(min(len(side), ITEMS) for side in (train, held))  # looks keep these encoded, 4 bytes an entry
     what = f"{data.source}: a batch of {batch:,} and {seen:,} items to look at, of {codec.shape_words},"
     must_fit(4 * (batch + seen) * _entries(codec), what)
-    notes = [*data.notes, *_broken(data), *([codec.rule] if codec.rule else [])]
+    notes = [*data.notes, *few_held_out(data, cut), *_broken(data), *([codec.rule] if codec.rule else [])]
     augment = [a.strip() for a in (settings.augment or "").split(",") if a.strip()]
     conditions = start.conditions if start else Knowledge.fit(train.columns, _sides(codec))
     conditions.check(train.columns, "the model to start from")

@@ -29,6 +29,8 @@ class Signs:
     of the noise levels, by which held-out error changed; 1 where the answer has nothing of what goes in. mismatch: error on
     training items when looked at over that of the last steps. untold, wrong: excess error without labels, with wrong ones.
     shift, shift_z, near, copies, spread: of drawn items, see `validation.sample_facts`. guess: what skill is measured against.
+    items: held-out items that were looked at, and that drawn ones are compared with; inf where an old log does not say.
+    pictures: whether the data is, so that it can be augmented; so it was where an old log does not say.
     kept: the step whose weights the model ended with, where they are not the last; 0 where they are.
     """
 
@@ -62,6 +64,8 @@ class Signs:
     copies: float
     spread: float
     guess: str
+    items: float
+    pictures: bool
     kept: int = 0
 
     @classmethod
@@ -104,6 +108,8 @@ class Signs:
             guess="the best guess that is linear, entry by entry"
             if _squared(last)
             else "the frequencies of tokens would",
+            items=last.get("items", math.inf),
+            pictures=plans[-1].get("kind", "image") == "image",
             untold=labels["untold"] / labels["told"] - 1 if labels else None,
             wrong=labels["wrong"] / labels["told"] - 1 if labels else None,
             kept=max((int(e["kept"]) for e in _kind(log, "kept")), default=0),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from reverie.data.split import FEW_HELD_OUT
 from reverie.errors import quoted
 from reverie.training.signs import Signs
 from reverie.training.trackers import damage, read_log
@@ -183,24 +184,23 @@ def _lagging(s: Signs) -> Verdict | None:
 
 
 def _by_heart(s: Signs) -> Verdict | None:
-    if s.copies > _COPIES or s.near < _NEAR:
+    if s.items >= FEW_HELD_OUT and (s.copies > _COPIES or s.near < _NEAR):
         evidence = (
             f"{s.copies:.0%} of samples are nearer to a training item than 95 % of held-out items are; the median distance "
             f"is {s.near:.2f} of theirs.",
             _apart(s),
         )
-        return Verdict(
-            "memorising", "copies of training data", evidence, "Add data; failing that, --augment or fewer steps."
-        )
+        advice = f"Add data; failing that, {'--augment or ' * s.pictures}fewer steps."
+        return Verdict("memorising", "copies of training data", evidence, advice)
     if s.gap > _GAP:
         risen = s.rise > _ROSE_HELD
         evidence = (_apart(s), f"Held-out loss is {s.rise - 1:.0%} above its lowest.")
         if s.kept:
             saved = f"The model has the weights of step {s.kept:,} of {s.total:,}, where held-out loss was lowest."
-            return Verdict("overfitting", "", (*evidence, saved), f"{saved} For a better one, add data, or --augment.")
-        advice = (
-            "Stop where held-out loss was lowest: fewer --steps." if risen else "Add data, or --augment what there is."
-        )
+            better = f"{saved} For a better one, add data{', or --augment' * s.pictures}."
+            return Verdict("overfitting", "", (*evidence, saved), better)
+        more = f"Add data{', or --augment what there is' * s.pictures}."
+        advice = "Stop where held-out loss was lowest: fewer --steps." if risen else more
         return Verdict("overfitting", "", evidence, advice)
     return None
 
@@ -269,4 +269,5 @@ def _learned(s: Signs) -> str:
 
 def _apart(s: Signs) -> str:
     than = "higher" if s.gap >= 0 else "lower"
-    return f"The error on held-out items is {abs(s.gap):.0%} {than} than on training items, given how both began."
+    few = f" Only {s.items} held out: this tells little." if s.items < FEW_HELD_OUT else ""
+    return f"The error on held-out items is {abs(s.gap):.0%} {than} than on training items, given how both began.{few}"

@@ -14,7 +14,7 @@ from reverie.model import Model
 from reverie.samples import Samples, Settings, free_file, write_item
 from reverie.tasks.parts.edits import Draws
 from reverie.tasks.parts.inputs import Inputs
-from reverie.tasks.parts.knowing import knowing, method_for
+from reverie.tasks.parts.knowing import knowing, method_for, untold
 from reverie.tasks.parts.provenance import origin
 from reverie.tasks.parts.stretches import in_stretches
 from reverie.tasks.parts.walk import walk
@@ -123,6 +123,6 @@ def filled(
 ) -> Fillings:  # fmt: skip
     """Gaps drawn by a method; raises ReverieError for one that the model does not know. names: conditions that inputs tell."""
     method = method_for(model, method)
-    notes = [f"method {method}", *inputs.notes]
+    notes = [f"method {method}", *untold(model), *inputs.notes]
     made = drawn(asked, gaps, method, {name: inputs.told[name] for name in names}, on_step)
     return Fillings(verb, inputs, gaps, asked, made, {"method": method}, notes)

@@ -69,6 +69,16 @@ def knowing(asked: Draws, gaps: Gaps | Window, method: str) -> Callable[[slice],
     return bent
 
 
+def untold(model: Model) -> list[str]:
+    """How to train a model that is told what is known, where this one is not."""
+    if takes_entries(model.denoiser.network):
+        return []
+    return [
+        "this model was not told known entries in training: `reverie train PATH --entries 0.25` makes one that is "
+        "(docs/tables.md says when that helps)"
+    ]
+
+
 def method_for(model: Model, method: str | None) -> str:
     """The method asked for, or the better one that the model knows."""
     able = takes_entries(model.denoiser.network)
