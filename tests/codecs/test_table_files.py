@@ -102,7 +102,7 @@ def test_sheets_that_are_not_read_are_said(tmp_path):
 
 def test_a_window_for_a_table_is_refused(tmp_path):
     people().to_csv(tmp_path / "a.csv", index=False)
-    with pytest.raises(ReverieError, match="--window cuts time series, and .* is a table"):
+    with pytest.raises(ReverieError, match=r"--window cuts time series, and .* is a table"):
         read(tmp_path / "a.csv", window="5")
 
 

@@ -158,7 +158,9 @@ def test_what_does_not_fit_is_one_message(model):
         "fpr 0:": lambda: detect(model, items, 0.0, normal=normal),
         "fpr 1:": lambda: detect(model, items, 1.0, normal=normal),
         "takes 99 normal items": lambda: detect(model, items, 0.01, normal=normal),
-        "Ask for 0.048 or more": lambda: detect(model, items, 0.04, normal=normal),  # 1 / 21 = 0.0476 could not be typed
+        "Ask for 0.048 or more": lambda: detect(
+            model, items, 0.04, normal=normal
+        ),  # 1 / 21 = 0.0476 could not be typed
         "So few cannot calibrate any rate: give more": lambda: detect(model, items, 0.5, normal=normal[:1]),
         "Normal items are needed": lambda: detect(model, items),
         "draws 0": lambda: detect(model, items, normal=normal, draws=0),
