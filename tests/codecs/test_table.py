@@ -240,6 +240,12 @@ def test_beyond_the_range_the_unit_is_the_slope_of_the_tail():
 FILES = {
     "empty.csv": (b"", "is empty"),
     "header.csv": (b"a,b\n", "has no rows"),
+    "openquote.csv": (
+        b'a,b\n1,2\n"3,4\n5,6\n7,8\n',
+        "row 3: a quotation mark opens there, and the cell goes on to row 5",
+    ),
+    "headquote.csv": (b'"a\nb",c\n1,2\n"3,4\n5,6\n', "row 4: a quotation mark opens there"),
+    "lastquote.csv": (b'a,b\n1,2\n3,"4\n5,6\n', "row 3: a quotation mark opens there, and the cell goes on to row 4"),
     "ragged.csv": (b"a,b\n1,2\n3\n", "row 3: 1 cells, but the header has 2"),
     "twice.csv": (b"a,b,a\n1,2,3\n", "row 1: two columns are called 'a'. Rename one"),
     "latin.csv": ("a,b\n1,x\n2,\xfcbel\n".encode("latin-1"), "row 3: byte 0xfc is not UTF-8"),

@@ -233,10 +233,18 @@ def _check_rows(text: str, separator: str, path: Path) -> list[str]:
     _check_names([cell.strip() for cell in header], path)
     zeros = _ZERO.search(text) is not None
     padded: set[int] = set()
+    begin, end = reader.line_num + 1, len(text.splitlines())
     for row in reader:
         if zeros:
             padded.update(k for k, cell in enumerate(row) if len(cell) > 1 and cell[0] == "0" and cell.isdigit())
-        if row and len(row) != len(header):
+        ragged = bool(row) and len(row) != len(header)
+        if reader.line_num > begin and (ragged or (reader.line_num >= end and text.count('"') % 2)):
+            raise ReverieError(
+                f"{path}, row {begin}: a quotation mark opens there, and the cell goes on to row {reader.line_num}. Close it, or "
+                "remove it."
+            )
+        begin = reader.line_num + 1
+        if ragged:
             raise ReverieError(
                 f"{path}, row {reader.line_num}: {len(row)} cells, but the header has {len(header)}. Mend the row, or put quotes "
                 "around a cell that holds the separator."

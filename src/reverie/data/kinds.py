@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 KINDS = ("image", "table", "series")
 _TEXT = 1 << 16  # bytes that are looked at to tell whether text is a table
 _HEAD = 1 << 20  # bytes of a table's text that are looked at to tell whether it holds series
+SUFFIXES = (".csv", ".tsv", ".parquet", ".xlsx", ".xls")  # of tables, series among them
 _CALLED = {".xlsx": "Excel workbook", ".xls": "Excel workbook", ".parquet": "Parquet file"}
 _PICTURES = 20  # files of a folder that are looked at
 
@@ -162,7 +163,7 @@ def _in_file(path: Path) -> Guess | None:
         return Guess("table", path, "a Parquet file")
     if head.startswith(b"PK"):
         return _in_archive(path)
-    if path.suffix.lower() in (".csv", ".tsv", ".parquet", ".xlsx", ".xls"):
+    if path.suffix.lower() in SUFFIXES:
         return Guess("table", path, f"a {path.suffix.lower()} file")
     return _in_text(path, head)
 

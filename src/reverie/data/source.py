@@ -28,13 +28,13 @@ from reverie.data import arrays, labels, prepared
 from reverie.data.beside import read as read_beside
 from reverie.data.columns import number
 from reverie.data.dataset import Broken, Data, describe
-from reverie.data.kinds import guess
+from reverie.data.kinds import SUFFIXES, guess
 from reverie.data.members import Folder, Members, Single, Zip
 from reverie.data.memory import must_fit
 from reverie.data.series import read_series
 from reverie.data.tables import read_table
 from reverie.data.wishes import Untold, Wish, parse
-from reverie.errors import ReverieError
+from reverie.errors import ReverieError, quoted
 
 THREADS = 2
 _ALIKE = 0.7  # of names, from which on one may have been meant for another
@@ -335,7 +335,13 @@ def _nothing(members: Members, broken: list[Broken], others: Counter[str]) -> st
     holds = [f"{_counted(others)} file{'s' * (others.total() > 1)}"] if others else []
     if broken:
         holds.append(f"{len(broken):,} broken ({'; '.join(f'{name}: {reason}' for name, reason in broken[:5])})")
+    tables = [name for name in members.sizes if PurePosixPath(name).suffix.lower() in SUFFIXES]
+    one = (
+        f" Of its tables name one, such as {quoted(members.path / tables[0])}."
+        if tables and members.path.is_dir()
+        else ""
+    )
     return (
         f"Nothing in {members.path} can be read as an image; it holds {' and '.join(holds)}. "
-        "Reverie reads PNG, JPEG, WebP, TIFF, BMP and GIF images."
+        f"Reverie reads PNG, JPEG, WebP, TIFF, BMP and GIF images.{one}"
     )
