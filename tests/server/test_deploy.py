@@ -179,7 +179,7 @@ def test_a_backup_that_was_made_while_jobs_ran_is_restored_whole(
     on_disk = {
         str(p.relative_to(store)) for p in store.rglob("*") if p.is_file() and not p.name.startswith("server.db")
     }
-    assert on_disk == {given.place, *(file.place for file in files)}
+    assert on_disk == {"database", given.place, *(file.place for file in files)}
     restored.close()
 
 

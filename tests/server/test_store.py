@@ -6,9 +6,12 @@ import pytest
 
 from reverie.errors import ReverieError
 from reverie.server import queue
+from reverie.server.database.engine import Database
+from reverie.server.database.migrate import migrate
 from reverie.server.database.tables import Upload
 from reverie.server.queue import Made
 from reverie.server.store import ABANDONED, TooLarge
+from reverie.server.supervisor import Supervisor
 from tests.server.test_queue import claimed, submitted
 
 # SQLite alone is enough here: what is tested is the disk
@@ -113,3 +116,17 @@ def test_the_sweep_takes_what_nobody_announced_and_nothing_else(store, database,
         assert store.sweep(session) == []
     assert isinstance(made, Made)
     assert made.place in files(store)
+
+
+def test_a_folder_whose_files_another_database_knows_is_refused_before_they_are_swept(store, database, tmp_path):
+    """A second server on another database had taken all artifacts of the first for left-overs."""
+    for _ in range(2):
+        with database.reading() as session:
+            store.belong(session)
+    other = Database(f"sqlite:///{tmp_path / 'other.db'}")
+    migrate(other)
+    with other.reading() as session, pytest.raises(ReverieError, match="holds the files of another database"):
+        store.belong(session)
+    other.close()
+    with pytest.raises(ReverieError, match="holds the files of another database"):
+        Supervisor(f"sqlite:///{tmp_path / 'other.db'}", store.root, "reverie.server.runner:runner", None)

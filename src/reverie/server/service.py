@@ -36,6 +36,8 @@ class Service:
         store = Store(settings.folder)
         database = Database(url_of(settings))
         migrate(database)
+        with database.reading() as session:
+            store.belong(session)
         watchers = Watchers(database, settings.most_watchers)
         plainly = Plainly(settings.runs.resolve(), store.root)
         return cls(settings, database, store, tokens, watchers, Measures(database, watchers), plainly)

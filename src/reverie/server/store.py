@@ -24,9 +24,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from reverie.errors import ReverieError
-from reverie.files import sha256, sync_folder, told_plainly
+from reverie.files import sha256, sync_folder, told_plainly, write_text
 from reverie.server.claims import Claim, Made
-from reverie.server.database.tables import PROCESSING, Artifact, Job, Upload, new_id
+from reverie.server.database.tables import PROCESSING, Artifact, Home, Job, Upload, new_id
 
 SUFFIX = re.compile(r"(\.[a-z0-9]{1,8}){0,2}")
 ABANDONED = 3600.0  # seconds after which an upload that no one announced is taken for the leavings of a killed process
@@ -167,6 +167,19 @@ class Store:
                 if folder.parent == self.root or not folder.is_dir() or any(folder.iterdir()):
                     break
                 folder.rmdir()
+
+    def belong(self, session: Session) -> None:
+        """Make the folder this database's own; raises ReverieError where it is another's, whose files `sweep` would remove."""
+        file, home = self.root / "database", session.scalars(select(Home.id)).one()
+        if not file.exists():
+            with told_plainly(file):
+                write_text(file, home)
+        elif file.read_text(encoding="utf-8") != home:
+            raise ReverieError(
+                f"{self.root} holds the files of another database, and a server on this one would remove them. Give --database "
+                "as before, or serve another folder. If that database is gone for good, and these files with it, remove "
+                f"{self.root}."
+            )
 
     def sweep(self, session: Session) -> list[Path]:
         """Remove what is announced by nobody and held by no claim; returns what was removed.

@@ -62,6 +62,8 @@ class Supervisor:
         self.store = Store(root)
         self.database = Database(url)
         migrate(self.database)
+        with self.database.reading() as session:
+            self.store.belong(session)
         self.hands: list[Hand] = []
         self._leaving = threading.Event()
         self._context = multiprocessing.get_context("forkserver")

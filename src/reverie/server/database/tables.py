@@ -121,6 +121,14 @@ class Worker(Base):
     facts: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # as `contract.Facts`
 
 
+class Home(Base):
+    """One row: the database's own name. A store's folder has it too, so that no other database's server sweeps there."""
+
+    __tablename__ = "home"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+
+
 class Wish(Base):
     """A model that workers are to have in memory, or to let go of."""
 
