@@ -38,7 +38,8 @@ def guess(place: Path, told: str | None = None) -> Guess | None:
     if told is not None and told not in KINDS:
         raise ReverieError(f"--kind {told}: there are {', '.join(KINDS)}.")
     if told == "image":
-        return _no_table(place)
+        _check_no_table(place)
+        return None
     found = _in_folder(place) if place.is_dir() else _in_file(place)
     if told == "table" and place.suffix.lower() in (".npy", ".npz"):
         raise ReverieError(
@@ -51,7 +52,7 @@ def guess(place: Path, told: str | None = None) -> Guess | None:
     return _series(found) if found and found.kind == "table" else found
 
 
-def _no_table(place: Path) -> None:
+def _check_no_table(place: Path) -> None:
     """Refuse a table that is said to be images."""
     if not place.is_dir() and (found := _in_file(place)) and found.kind == "table":
         raise ReverieError(
