@@ -225,7 +225,7 @@ def test_what_is_not_there_or_holds_nothing_is_told(tmp_path):
         tmp_path / "table.xyz": "no folder, zip, .npz, .npy, image or table",
         lay(tmp_path / "texts", {"a.txt": b"x", "b.doc": b"y"}): r"Nothing in .*texts .*1 \.txt, 1 \.doc files",
         lay(
-            tmp_path / "mixed", {"b.csv": b"x,y\n1,2\n", "c.doc": b"y"}
+            tmp_path / "mixed", {"b.csv": b"x,y\n1,2\n", "d.csv": b"x,y\n1,2\n", "c.doc": b"y"}
         ): r"images\. Of its tables name one, such as .*mixed/b\.csv",
         lay(tmp_path / "bad", {"a.png": b"x"}): r"Nothing in .*bad .*1 broken \(a\.png: not an image\)",
         zipped(tmp_path / "empty.zip", {}): "is empty",

@@ -216,8 +216,10 @@ def test_short_data_lowers_n_aloud_and_leaves_out_what_cannot_be_scored(digits):
     assert not {s.name for s in found.scores} & {"coverage", "density"}
     said = " ".join(found.notes)
     assert "n is 10 rather than 190, as there are only so many held-out items" in said
-    assert "Left out: Density needs n = 12 or more, and n is 10: hold out more items, of more data." in said
+    assert "Left out: Density needs n = 12 or more, and n is 10: hold out more items" in said
+    assert "draw more" not in said
     assert "n = 10 is not above the 64 features" in said
+    assert "n is 10: draw more samples." in " ".join(evaluate(train, held[:200], held[10:20], resamples=5).notes)
 
 
 def test_skewed_classes_are_said(digits):

@@ -39,7 +39,7 @@ def guess(place: Path, told: str | None = None) -> Guess | None:
     if told is not None and told not in KINDS:
         raise ReverieError(f"--kind {told}: there are {', '.join(KINDS)}.")
     if told == "image":
-        _no_table(place)
+        _check_no_table(place)
         return None
     found = _in_folder(place) if place.is_dir() else _in_file(place)
     if told == "table" and place.suffix.lower() in (".npy", ".npz"):
@@ -53,7 +53,7 @@ def guess(place: Path, told: str | None = None) -> Guess | None:
     return _series(found) if found and found.kind == "table" else found
 
 
-def _no_table(place: Path) -> None:
+def _check_no_table(place: Path) -> None:
     """Refuse a table that is said to be images."""
     if not place.is_dir() and (found := _in_file(place)) and found.kind == "table":
         raise ReverieError(

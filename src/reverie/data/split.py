@@ -80,7 +80,7 @@ def few_held_out(data: Data, cut: Split) -> list[str]:
     count = len(cut.held_out)
     what = "whole series" if data.spans is None else f"window{'s' * (count != 1)}"
     return [
-        f"only {count:,} {what} held out, which tell little of copies and overfitting, and calibrate no detector: a "
+        f"only {count:,} {what} held out, too few to tell copies and overfitting by, or to calibrate `detect` finely: a "
         f"{'' if data.spans is None else 'shorter '}--window, a larger --held-out or more data makes more"
     ]
 

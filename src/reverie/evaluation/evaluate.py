@@ -332,8 +332,10 @@ def _class_balance(held_y: np.ndarray, sample_y: np.ndarray, most: float = 0.1) 
 
 def _too_few(metric: Comparison, n: int, held: int, drawn: int) -> str:
     need = 2 * metric.least
-    short = [(drawn, "draw more samples"), (held, "hold out more items, of more data")]
-    mend = " and ".join(what for count, what in short if count < need) or "ask for a larger n"
+    if held < need:  # of which no more samples are drawn than there are
+        mend = "hold out more items (--held-out), of more data, or of series by a shorter --window"
+    else:
+        mend = "draw more samples" if drawn < need else "ask for a larger n"
     return f"{metric.title} needs n = {need} or more, and n is {n}: {mend}."
 
 
