@@ -202,8 +202,8 @@ def test_values_that_training_has_no_place_for_are_counted():
         in codec.rule
     )
     assert codec.remarks(Rows(new)) == [
-        "'w': 2 cells beyond training's 0.1 to 1.0, the stranger the further off (the first 0.05)",
-        "'w': 2 cells between two of training's values that touch, taken for the nearer (the first 0.3)",
+        "'w': 2 cells beyond training's 0.1 to 1.0, the stranger the further off (the first 0.05, in row 2)",
+        "'w': 2 cells between two of training's values that touch, taken for the nearer (the first 0.3, in row 4)",
     ]
     assert not codec.remarks(Rows(every.iloc[:120]))
     smooth = TableCodec.fit(Rows(pd.DataFrame({"w": np.linspace(0, 1, 400)})))
@@ -250,6 +250,7 @@ FILES = {
     "twice.csv": (b"a,b,a\n1,2,3\n", "row 1: two columns are called 'a'. Rename one"),
     "latin.csv": ("a,b\n1,x\n2,\xfcbel\n".encode("latin-1"), "row 3: byte 0xfc is not UTF-8"),
     "broken.parquet": (b"PAR1 nonsense", "cannot be read as a table"),
+    "cut.xlsx": (b"PK\x03\x04 nonsense", "cannot be read as a table"),
     "broken.xlsx": (b"PK nonsense", "cannot be read as a table"),
 }
 
