@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -156,9 +157,10 @@ def test_series_that_do_not_fit_are_said():
     with pytest.raises(ReverieError, match=r"a step every 3600; the model learned one every 1\. Bring it"):
         codec.encode_all(some(RNG.normal(size=(30, 2)), axis=Axis(step=3600.0)))
     far = some(1e3 + RNG.normal(size=(30, 2)))
-    assert codec.remarks(far) == [
-        "beyond the range that training had: 30 of 30 values of 'c0', 30 of 30 values of 'c1'"
+    first = [
+        f"30 of 30 values of 'c{k}' (the first {far[0].values[0, k]:g}, step 1 of series {far[0].name})" for k in (0, 1)
     ]
+    assert codec.remarks(far) == [f"beyond the range that training had: {', '.join(first)}"]
 
 
 def test_uneven_steps_do_not_fit_a_model_of_even_ones():
@@ -214,3 +216,20 @@ def test_dates_proper_are_written_short():
     one = Series("a", 19_723 * 86400.0 + 43_200.0 * np.arange(30), RNG.normal(size=(30, 1)))
     codec = SeriesCodec.fit(Windows.whole([one], ["x"], axis, Layout()))
     assert series_picture.times(codec, one) == ["2024-01-01", "2024-01-15 12:00"]
+
+
+def test_values_beyond_training_are_counted_with_the_first_ones_row(tmp_path):
+    frame = pd.DataFrame(
+        {"series": np.repeat(list("ab"), 40), "time": [*range(40)] * 2, "x": np.sin(np.arange(80) * 0.7)}
+    )
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    codec = SeriesCodec.fit(SeriesCodec.read(tmp_path / "a.csv"))
+    assert codec.remarks(SeriesCodec.read(tmp_path / "a.csv")) == []
+    frame.loc[[47, 60], "x"] = [9.5, -7.0]
+    frame.to_csv(tmp_path / "b.csv", index=False)
+    odd = SeriesCodec.read(tmp_path / "b.csv")
+    said = "beyond the range that training had: 2 of 80 values of 'x' (the first 9.5, "
+    assert codec.remarks(odd) == [f"{said}row 49)"]
+    assert codec.remarks(odd.with_series([replace(one, rows=None) for one in odd.series])) == [
+        f"{said}step 8 of series b)"
+    ]

@@ -250,6 +250,7 @@ FILES = {
     "twice.csv": (b"a,b,a\n1,2,3\n", "row 1: two columns are called 'a'. Rename one"),
     "latin.csv": ("a,b\n1,x\n2,\xfcbel\n".encode("latin-1"), "row 3: byte 0xfc is not UTF-8"),
     "broken.parquet": (b"PAR1 nonsense", "cannot be read as a table"),
+    "cut.xlsx": (b"PK\x03\x04 nonsense", "cannot be read as a table"),
     "broken.xlsx": (b"PK nonsense", "cannot be read as a table"),
 }
 

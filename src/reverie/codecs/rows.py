@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import re
+import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -71,8 +72,8 @@ class Rows(Collection):
                 frame = _read_text(path)
         except ImportError as error:
             raise ReverieError(f"{path} needs {error.name}, which is not installed: {INSTALL}.") from error
-        except (OSError, ValueError, UnicodeError) as error:
-            raise ReverieError(f"{path} cannot be read as a table ({error}).") from error
+        except (OSError, ValueError, UnicodeError, zipfile.BadZipFile) as error:
+            raise ReverieError(f"{path} cannot be read as a table ({error}). Save it again.") from error
         frame.columns = [str(c) for c in frame.columns]
         _check_names(frame.columns, path)
         _check_cells(frame, path)

@@ -312,15 +312,19 @@ class SeriesCodec(Codec):
         return SeriesGaps.of(self, Windows.of(items), mask)
 
     def remarks(self, items: Any, gaps: bool = False) -> list[str]:
-        """Values beyond the range that training had, counted by channel."""
+        """Values beyond the range that training had, counted by channel, with where the first stands."""
         windows = Windows.of(items)
-        found = []
+        every, found = _different(windows), []
+        owner = np.repeat(np.arange(len(every)), [len(one) for one in every])
         for k, c in enumerate(self.cells):
             if not isinstance(c, Number):
                 continue
-            x = np.concatenate([one.values[:, k] for one in _different(windows)])
-            if beyond := int(((x < c.low) | (x > c.high)).sum()):
-                found.append(f"{beyond:,} of {int((~np.isnan(x)).sum()):,} values of '{c.name}'")
+            x = np.concatenate([one.values[:, k] for one in every])
+            beyond = np.flatnonzero((x < c.low) | (x > c.high))
+            if len(beyond):
+                one, step = every[owner[beyond[0]]], int(beyond[0] - np.argmax(owner == owner[beyond[0]]))
+                first = f"the first {x[beyond[0]]:g}, {_place(one, step, windows.layout)}"
+                found.append(f"{len(beyond):,} of {int((~np.isnan(x)).sum()):,} values of '{c.name}' ({first})")
         return [f"beyond the range that training had: {', '.join(found)}"] if found else []
 
     def numbers(self, x: np.ndarray) -> np.ndarray:
@@ -360,6 +364,13 @@ def _different(windows: Windows) -> list[Series]:
         inside = covered.cumsum()[:-1] > 0
         found.append(replace(one, times=one.times[inside], values=one.values[inside], rows=None))
     return found
+
+
+def _place(one: Series, step: int, layout: Layout) -> str:
+    """Where a step of a series stands in its file, as far as that is known."""
+    if one.rows is None or layout.kind != "long" or layout.melted:
+        return f"step {step + 1} of series {one.name}"
+    return f"row {one.rows[step] + 2}"
 
 
 def _between(z: np.ndarray, known: np.ndarray) -> np.ndarray:
