@@ -1,5 +1,6 @@
 """Jobs that are computed together end each for itself: one that is lost, or whose files cannot be kept, takes no other along."""
 
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -117,3 +118,21 @@ def test_who_comes_while_a_worker_lingers_is_taken_along(hand, database, monkeyp
     submitted(database)
     assert hand._claim()
     assert left[0] == before  # no longer than LINGERS says
+
+
+def test_a_heart_goes_on_after_an_error_that_nobody_foresaw(hand, monkeypatch):
+    """One that died of a module half imported had news, previews and wishes to cancel reach nobody any more."""
+    beats = []
+
+    def beat():
+        beats.append(len(beats))
+        if len(beats) == 1:
+            raise AttributeError("partially initialized module")
+        if len(beats) == 3:
+            raise SystemExit  # which ends the thread, and nothing else
+
+    monkeypatch.setattr(hand, "_beat", beat)
+    heart = threading.Thread(target=hand.heart, daemon=True)
+    heart.start()
+    heart.join(10)
+    assert len(beats) == 3

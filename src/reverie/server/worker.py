@@ -197,6 +197,8 @@ class Worker:
                 self._beat()
             except SQLAlchemyError as error:  # the lease outlives a database that is away for a moment
                 log.warning("worker %s: the database did not take a heartbeat: %s", self.id, error)
+            except Exception:  # a heart that stops loses its jobs to others
+                log.exception("worker %s: a heartbeat failed", self.id)
 
     def _beat(self) -> None:
         held, begun = self.held, time.monotonic()

@@ -52,12 +52,7 @@ async def upload(
     request: Request,
     here: Here,
     asker: Asker,
-    name: Annotated[
-        str | None,
-        Query(
-            max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$", description="What to call it; its ending tells its kind."
-        ),
-    ] = None,
+    name: Name = None,
 ) -> UploadTold:
     """Keep a file: the body itself, or the one part `file` of a form."""
     if not request.headers["content-type"].lower().startswith("multipart/"):
