@@ -4,6 +4,8 @@ import asyncio
 import json
 from urllib.parse import unquote
 
+from reverie.server.service import Service
+
 
 def asked(method, path, headers=None):
     """A request as a server hands it over; "x?y" has a query."""
@@ -107,3 +109,9 @@ class Stream:
                 self._more.clear()
                 await self._more.wait()
         return self.events
+
+
+def opened(settings):
+    """A service over a folder that tests share, each with a database of its own, as no person may."""
+    (settings.folder / "database").unlink(missing_ok=True)
+    return Service.open(settings)

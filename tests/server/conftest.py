@@ -21,13 +21,13 @@ from reverie.pictures import save_sheet
 from reverie.server.app import application, behind
 from reverie.server.database.engine import Database
 from reverie.server.database.migrate import migrate
-from reverie.server.service import Service
 from reverie.server.settings import Settings
 from reverie.server.store import Store
 from reverie.server.tokens import new_token
 from reverie.server.told import Plainly
 from reverie.training.settings import TrainSettings
 from reverie.training.setup import prepare
+from tests.server.asking import opened
 from tests.toy import data
 
 KINDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
@@ -171,10 +171,10 @@ def people(tmp_path_factory):
 def service(url, runs, tmp_path, people):
     """A service over the test's database, whose files are its own; nobody works for it."""
     settings = Settings(runs=runs, database=url, token_file=people[0], most_upload=2_000_000, most_body=100_000)
-    opened = Service.open(settings)
+    here = opened(settings)
     store = Store(tmp_path / "store")
-    yield replace(opened, store=store, plainly=Plainly(runs.resolve(), store.root))
-    opened.database.close()
+    yield replace(here, store=store, plainly=Plainly(runs.resolve(), store.root))
+    here.database.close()
 
 
 @pytest.fixture(scope="session")

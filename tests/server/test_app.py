@@ -7,15 +7,14 @@ import pytest
 from PIL import Image
 
 from reverie.server.app import application, behind
-from reverie.server.service import Service
 from reverie.server.settings import Settings
 from reverie.tasks import tasks
-from tests.server.asking import ask, told
+from tests.server.asking import ask, opened, told
 
 
 @pytest.fixture(scope="module")
 def app(runs, routes_alone):
-    service = Service.open(Settings(runs=runs))
+    service = opened(Settings(runs=runs))
     yield behind(routes_alone, service)
     service.database.close()
 

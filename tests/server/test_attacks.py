@@ -14,9 +14,8 @@ from PIL import Image
 
 from reverie.server.app import behind
 from reverie.server.runner import runner
-from reverie.server.service import Service
 from reverie.server.settings import Settings
-from tests.server.asking import ask, every_route, post
+from tests.server.asking import ask, every_route, opened, post
 from tests.server.toys import Heard, job
 
 ESCAPES = [
@@ -34,7 +33,7 @@ def open_app(runs, routes_alone, tmp_path_factory):
     outside = tmp_path_factory.mktemp("outside")
     shutil.copytree(runs / "toy", outside / "toy")
     (runs / "out").symlink_to(outside)
-    service = Service.open(Settings(runs=runs))
+    service = opened(Settings(runs=runs))
     yield behind(routes_alone, service)
     service.database.close()
     (runs / "out").unlink()

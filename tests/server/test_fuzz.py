@@ -12,10 +12,9 @@ from hypothesis import HealthCheck, given, settings
 
 from reverie.server import roll
 from reverie.server.app import application, served
-from reverie.server.service import Service
 from reverie.server.settings import Settings
 from reverie.server.worker import memory
-from tests.server.asking import ask, asked, every_route, told
+from tests.server.asking import ask, asked, every_route, opened, told
 from tests.server.hands import SAMPLE, finish, submit
 
 pytestmark = pytest.mark.slow
@@ -27,7 +26,7 @@ def whole(runs, tmp_path_factory):
     """A service without tokens, all of its own."""
     url = f"sqlite:///{tmp_path_factory.mktemp('fuzz') / 'server.db'}"
     limits = {"most_queued": 50, "most_upload": 100_000, "most_body": 20_000}
-    service = Service.open(Settings(runs=runs, database=url, **limits))
+    service = opened(Settings(runs=runs, database=url, **limits))
     with service.database.writing() as session:  # a worker that is seen for as long as the test takes
         roll.enlist(session, "w", "here", 1)
         session.flush()
