@@ -3,6 +3,7 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from reverie.server import queue, roll
+from reverie.server.database.migrate import revisions
 from tests.server.asking import ask, told
 from tests.server.hands import claim, finish, submit
 
@@ -74,7 +75,7 @@ def test_it_is_ready_when_a_worker_was_seen_and_the_tables_are_of_this_version(a
         assert b"another version" in ask(app, "GET", "/readyz")[2]
     finally:
         with service.database.writing() as session:
-            session.connection().exec_driver_sql("update alembic_version set version_num = '0002'")
+            session.connection().exec_driver_sql(f"update alembic_version set version_num = '{revisions()[-1]}'")
 
 
 def test_the_server_says_what_it_is(app, service, ann):

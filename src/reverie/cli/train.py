@@ -44,7 +44,7 @@ def train(
     if (devices := options["devices"] or _as_begun(resume)) and not distributed.launched():
         asked = distributed.Devices.parse(devices)
         if asked.processes > 1:
-            return distributed.launch(asked, sys.argv[1:])
+            sys.exit(distributed.launch(asked, sys.argv[1:]))  # its processes have said what there is to say
     live = Live()
     try:
         if resume is not None:
