@@ -7,6 +7,11 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
+from reverie.networks.scales import held_out_lengths, mixture
+
+SCALES = 5  # from calm windows to wild ones
+_FEWEST = 32  # windows, for fewer than which there is one scale
+_LEVELS = (0.3, 1.0, 3.0)  # of noise, in units of the windows' own spread, by which it is judged whether scales help
 _TOGETHER = 384  # entries, up to which all channels are one Gaussian
 _LEAST = 1e-4  # of the mean variance, added to each entry's: no entry is the sum of others to the last digit
 _SURE = 1e-6  # variance of the noise of entries that are told
@@ -22,35 +27,42 @@ class Law(NamedTuple):
 class _Given(NamedTuple):
     """What remains of windows given what is told: mean (B, G, D), axes (M, G, D, D), variances along them (M, G, D).
 
-    M = B, or 1 where the same entries are told of all; turn (M, C, C) as in `Law`.
+    M = B, or 1 where the same entries are told of all; turn (M, C, C) as in `Law`; log_shares (B or 1, K) of the scales.
     """
 
     mean: Tensor
     axes: Tensor
     spread: Tensor
     turn: Tensor | None
+    log_shares: Tensor
 
 
 class GaussianPosterior(nn.Module):
-    """Mean and standard deviation of each entry, were windows N(m, S), given entries with noise n^2 and others that are told.
+    """Mean and standard deviation of each entry, were windows N(m, w S), given entries with noise n^2 and others that are told.
 
-    E = m + S (S + R)^-1 (y - m), Var_i = r_i (1 - r_i ((S + R)^-1)_ii), R = diag(r): r_i = n^2 where y_i = x_i + n eps_i is
-    seen, and next to nothing where the entry itself is told. No other linear function of y has a smaller squared error,
-    whatever the law. Up to 384 entries S is the covariance of all of them. Beyond, with `principal`, it is
-    sum_k v_k v_k^T (x) T_k: v_k are the principal axes of the channels, and each component v_k^T x has the covariance T_k of
-    its own over time. Turned into them noise stays what it is, so that S falls apart into C groups, if all channels of a step
-    are told or none; where they are not, and without `principal`, S has only each channel's own covariance over time.
+    Windows are calm or wild: w is w_k with probability p_k, k = 1..scales, measured in `fit` (one scale: w = 1). With
+    R = diag(r), r_i = n^2 where y_i = x_i + n eps_i is seen, and next to nothing where the entry itself is told,
+
+        E = sum_k q_k E_k,  E_k = m + w_k S (w_k S + R)^-1 (y - m),  q_k ~ p_k N(y; m, w_k S + R),
+
+    and the deviation is that of the mean scale w = sum_k q_k w_k: Var_i = r_i (1 - r_i ((w S + R)^-1)_ii). Up to 384 entries S
+    is the covariance of all of them. Beyond, with `principal`, it is sum_k v_k v_k^T (x) T_k: v_k are the principal axes of the
+    channels, and each component v_k^T x has the covariance T_k of its own over time. Turned into them noise stays what it is,
+    so that S falls apart into C groups, if all channels of a step are told or none; where they are not, and without
+    `principal`, S has only each channel's own covariance over time.
     mean: (G, D), covariance: (G, D, D) of training windows, G = 1 group of all entries or C of one channel each.
     Source: Anderson 1958 (Introduction to Multivariate Statistical Analysis), section 2.5 and, for principal components, 11.2;
-    the covariances shrunk as in Ledoit & Wolf 2004.
+    the covariances shrunk as in Ledoit & Wolf 2004; the mixture of scales: Andrews & Mallows 1974.
     """
 
     mean: Tensor
     covariance: Tensor
     axes: Tensor
     along: Tensor
+    scales: Tensor
+    shares: Tensor
 
-    def __init__(self, channels: int, steps: int, principal: bool = False) -> None:
+    def __init__(self, channels: int, steps: int, principal: bool = False, scales: int = 1) -> None:
         super().__init__()
         self.groups = 1 if channels * steps <= _TOGETHER else channels
         size = channels * steps // self.groups
@@ -60,6 +72,8 @@ class GaussianPosterior(nn.Module):
         if principal:
             self.register_buffer("axes", torch.eye(channels))  # v_k are its columns
             self.register_buffer("along", self.covariance.clone())
+        self.register_buffer("scales", torch.ones(scales), persistent=scales > 1)
+        self.register_buffer("shares", torch.eye(scales)[0], persistent=scales > 1)
         self._kept: tuple[Tensor | None, _Given] | None = None
 
     @staticmethod
@@ -68,7 +82,25 @@ class GaussianPosterior(nn.Module):
         return channels > 1 and channels * steps > _TOGETHER
 
     def fit(self, x: Tensor) -> None:
-        """Take the moments of windows (N, C, L)."""
+        """Take the moments of windows (N, C, L), in their order, and how calm and how wild they are where that helps.
+
+        It helps where, measured on the first three quarters of them, it takes noise off the last quarter better: where what a
+        window does here says how widely it swings there.
+        """
+        self._take(x)
+        if len(self.scales) == 1 or len(x) < _FEWEST:
+            return
+        past, rest = x[: 3 * len(x) // 4], x[3 * len(x) // 4 :]
+        self._take(past)
+        single = self._error(rest)
+        self._measure(past)
+        helps = self._error(rest) < single
+        self._take(x)
+        if helps:
+            self._measure(x)
+
+    def _take(self, x: Tensor) -> None:
+        """Moments of windows (N, C, L), of one scale."""
         rows = x.double().reshape(len(x), self.groups, -1)
         self.mean.copy_(rows.mean(0))
         self.covariance.copy_(_covariances(rows))
@@ -77,7 +109,35 @@ class GaussianPosterior(nn.Module):
             axes = torch.linalg.eigh(torch.einsum("nct,ndt->cd", rows, rows))[1]
             self.axes.copy_(axes)
             self.along.copy_(_covariances(axes.T @ rows))
+        self.scales.fill_(1)
+        self.shares.copy_(torch.eye(len(self.shares))[0])
         self._kept = None
+
+    def _measure(self, x: Tensor) -> None:
+        """The scales of windows (N, C, L), whose moments it has."""
+        rows = x.double().reshape(len(x), self.groups, -1) - self.mean
+        rows = self.axes.double().T @ rows if self.principal else rows
+        found = mixture(held_out_lengths(rows, _covariances), rows[0].numel(), len(self.scales))
+        self.scales.copy_(found.scales)
+        self.shares.copy_(found.shares)
+        self._kept = None
+
+    def _error(self, x: Tensor) -> float:
+        """Mean log squared error of taking noise off windows (N, C, L), with nothing and with the first half told."""
+        was, noise = self.training, torch.Generator().manual_seed(0)
+        self.eval()
+        x = x.to(self.mean) - self.mean.view(x.shape[1:])
+        half = torch.where(
+            torch.arange(x.shape[2]) < x.shape[2] // 2, x + self.mean.view(x.shape[1:]), torch.nan
+        ).flatten(1)
+        found = []
+        for told in (None, half):
+            for level in _LEVELS:
+                n = level * x.square().mean().sqrt().expand(len(x))
+                y = x + n[:, None, None] * torch.randn(x.shape, generator=noise).to(x)
+                found.append((self(y, n, told)[0] - x).square().mean().log())
+        self.train(was)
+        return float(torch.stack(found).mean())
 
     def train(self, mode: bool = True) -> Self:
         """Forget what was kept: weights, and so moments, may have changed."""
@@ -107,35 +167,48 @@ class GaussianPosterior(nn.Module):
         return Law(torch.where(whole[..., None], self.along, self.covariance), torch.where(whole, self.axes, eye))
 
     def _at_once(self, y: Tensor, n: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """By one factor of S + R, (B, G, D): the quicker way where it is asked once."""
+        """By a factor of w S + R, (B, G, D), of each scale: the quicker way where it is asked once."""
         known = ~value.isnan()
         covariance, turn = self.law(known)
         seen, r = _into(turn, torch.where(known, value, y)), torch.where(known, _SURE, n.square())
-        factor = torch.linalg.cholesky(covariance + torch.diag_embed(r))
+        noise = torch.diag_embed(r)
+        means, logs = [], []
+        some = self.shares > 0
+        for w in self.scales[some]:
+            factor = torch.linalg.cholesky(w * covariance + noise)
+            white = torch.linalg.solve_triangular(factor, seen[..., None], upper=False)
+            means.append(w * (covariance @ torch.linalg.solve_triangular(factor.mT, white, upper=True))[..., 0])
+            logs.append(-white.square().sum((1, 2, 3)) / 2 - factor.diagonal(dim1=-2, dim2=-1).log().sum((1, 2)))
+        share = (torch.stack(logs, 1) + self.shares[some].log()).softmax(1)
+        mean = _out(turn, torch.einsum("bk,kbgd->bgd", share, torch.stack(means)))
+        covariance = (share @ self.scales[some])[:, None, None, None] * covariance
+        factor = torch.linalg.cholesky(covariance + noise)
         eye = torch.eye(r.shape[-1], dtype=r.dtype, device=r.device).expand(factor.shape)
-        inverse = torch.linalg.solve_triangular(factor, eye, upper=False)  # (S + R)^-1 = inverse^T inverse
-        weights = inverse.mT @ (inverse @ seen[..., None])
-        mean = _out(turn, (covariance @ weights)[..., 0])
+        inverse = torch.linalg.solve_triangular(factor, eye, upper=False)  # (w S + R)^-1 = inverse^T inverse
         variance = (r * (1 - r * inverse.square().sum(-2))).clamp(min=0)
         variance = _out(turn, variance.minimum(covariance.diagonal(dim1=-2, dim2=-1)), square=True)
         return torch.where(known, value, mean), torch.where(known, 0, variance)
 
     def _in_axes(self, y: Tensor, n: Tensor, told: Tensor | None) -> tuple[Tensor, Tensor]:
-        """By the axes V of the covariance given what is told, V diag(l) V^T: g + V (l / (l + n^2)) V^T (y - g), for any n."""
+        """By the axes V of the covariance given what is told, V diag(l) V^T: g + V (w l / (w l + n^2)) V^T (y - g), for any n."""
         if self._kept is None or self._kept[0] is not told:
             self._kept = (told, self._given(told))
-        g, axes, spread, turn = self._kept[1]
-        share = spread / (spread + n.square())
+        g, axes, spread, turn, log_shares = self._kept[1]
         across = _times(_into(turn, y) - g, axes)
-        mean = g + _times(share * across, axes.mT)
-        variance = _times(share * n.square(), axes.square().mT)
+        noise = n.square()
+        total = self.scales[:, None, None, None] * spread  # (K, M, G, D)
+        logs = -(across.square() / (total + noise) + (total + noise).log()).sum((2, 3)).T / 2
+        share = (log_shares + logs).softmax(1)
+        mean = g + _times(torch.einsum("bk,kbgd->bgd", share, total / (total + noise)) * across, axes.mT)
+        spread = (share @ self.scales)[:, None, None] * spread
+        variance = _times(spread / (spread + noise) * noise, axes.square().mT)
         return _out(turn, mean), _out(turn, variance, square=True)
 
     def _given(self, told: Tensor | None) -> _Given:
         """What is left of the law given what is told; what depends on its place alone is worked out once for each pattern."""
         if told is None:
             covariance, turn = self.law(torch.zeros_like(self.mean, dtype=torch.bool)[None])
-            return _Given(torch.zeros_like(self.mean)[None], *_axes(covariance), turn)
+            return _Given(torch.zeros_like(self.mean)[None], *_axes(covariance), turn, self.shares.log()[None])
         value = told.view(len(told), *self.mean.shape).to(self.mean) - self.mean
         masks, which = torch.unique(~value.isnan(), dim=0, return_inverse=True)
         covariance, turn = self.law(masks)
@@ -149,11 +222,14 @@ class GaussianPosterior(nn.Module):
         left = torch.where(here | here.mT, 0, covariance - half.mT @ half)
         axes, spread = _axes(left)
         if len(masks) > 1:
-            pull, axes, spread = pull[which], axes[which], spread[which]
+            factor, pull, axes, spread = factor[which], pull[which], axes[which], spread[which]
             turn = None if turn is None else turn[which]
         value = _into(turn, value.nan_to_num(0))
         g = torch.where(masks[which], value, _times(value, pull))
-        return _Given(g, axes, spread, turn)
+        lengths = torch.linalg.solve_triangular(factor, value[..., None], upper=False).square().sum((1, 2))  # (B, 1)
+        told_entries = masks[which].sum((1, 2))[:, None]
+        log_shares = self.shares.log() - (lengths / self.scales + told_entries * self.scales.log()) / 2
+        return _Given(g, axes, spread, turn, log_shares)
 
 
 def _covariances(rows: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from reverie.networks.blocks import (
     silent,
 )
 from reverie.networks.conditions import Declared, Told
-from reverie.networks.gaussian import GaussianPosterior
+from reverie.networks.gaussian import SCALES, GaussianPosterior
 
 _DIAL = {  # width of the first level, residual blocks per level
     "tiny": (16, 1),
@@ -63,9 +63,9 @@ class UNet(Network):
     attention: the levels with self-attention. head_dim: dimensions of a head. out_channels: as `channels` if None.
     checkpoint: recompute blocks in the backward pass, which saves memory for a third more time. takes_entries: whether it
     can be told entries of the item itself, `example.entries`: as planes behind the input, with planes that say which they are.
-    gaussian: (channels, steps) of data for which it begins as a Gaussian would say, and True where that is of principal
-    components (`GaussianPosterior`): posterior mean and deviation of every
-    entry, given what is noisy and what is told, are planes of the input, and the output is added to that mean in units of
+    gaussian: channels and steps of data for which it begins as a Gaussian would say, whether that is of principal components,
+    and how many scales it has (`GaussianPosterior`'s arguments): posterior mean and deviation of every entry, given what is
+    noisy and what is told, are planes of the input, and the output is added to that mean in units of
     that deviation; where it is not EDM's F that is asked for, they are planes alone.
     Source: Ronneberger et al. 2015; Ho et al. 2020, appendix B; Dhariwal & Nichol 2021, section 3.
     """
@@ -107,7 +107,9 @@ class UNet(Network):
         self.takes_entries = takes_entries
         if takes_entries:  # networks without are described as they always were
             self.config["takes_entries"] = True
-        self.gaussian = GaussianPosterior(gaussian[0], gaussian[1], any(gaussian[2:])) if gaussian else None
+        self.gaussian = (
+            GaussianPosterior(gaussian[0], gaussian[1], bool(sum(gaussian[2:3])), *gaussian[3:]) if gaussian else None
+        )
         if gaussian:
             self.config["gaussian"] = list(gaussian)
             self.register_buffer("sigma_data", torch.ones(()))
@@ -251,8 +253,8 @@ class UNet(Network):
 
 
 def _gaussian(channels: int, steps: int) -> tuple[int, ...]:
-    """What a new network begins as; models of two numbers alone are older, or know all channels together."""
-    return (channels, steps, True) if GaussianPosterior.gains(channels, steps) else (channels, steps)
+    """What a new network begins as; older models name no scales."""
+    return channels, steps, GaussianPosterior.gains(channels, steps), SCALES
 
 
 def _check(about: dict[str, Any]) -> None:
