@@ -10,7 +10,7 @@ from reverie.core.processes import Gaussian
 from reverie.core.schedules import EDM
 from reverie.example import ENTRIES, Condition, entries
 from reverie.networks.base import Block
-from reverie.networks.gaussian import GaussianPosterior
+from reverie.networks.gaussian import SCALES, GaussianPosterior
 from reverie.networks.unet import UNet
 
 
@@ -118,11 +118,25 @@ def test_beyond_what_is_known_together_channels_are_by_their_principal_component
 def test_u_nets_of_many_channels_begin_by_principal_components_and_older_ones_load():
     x, _ = factors(count=200)
     net = UNet.sized("tiny", {"values": Block((20, 32))}, takes_entries=True)
-    assert net.config["gaussian"] == [20, 32, True]
-    assert UNet.sized("tiny", {"values": Block((12, 32))}, takes_entries=True).config["gaussian"] == [12, 32]
-    assert UNet.sized("tiny", {"values": Block((1, 500))}, takes_entries=True).config["gaussian"] == [1, 500]
+    assert net.config["gaussian"] == [20, 32, True, SCALES]
+    assert UNet.sized("tiny", {"values": Block((12, 32))}, takes_entries=True).config["gaussian"] == [
+        12,
+        32,
+        False,
+        SCALES,
+    ]
+    assert UNet.sized("tiny", {"values": Block((1, 500))}, takes_entries=True).config["gaussian"] == [
+        1,
+        500,
+        False,
+        SCALES,
+    ]
     before = UNet(**{**net.config, "gaussian": [20, 32]})  # as files of before say it
-    before.load_state_dict({k: v for k, v in net.state_dict().items() if k not in ("gaussian.axes", "gaussian.along")})
+    later = {f"gaussian.{name}" for name in ("axes", "along", "scales", "shares")}
+    before.load_state_dict({k: v for k, v in net.state_dict().items() if k not in later})
+    UNet(**{**net.config, "gaussian": [20, 32, True]}).load_state_dict(
+        {k: v for k, v in net.state_dict().items() if k not in ("gaussian.scales", "gaussian.shares")}
+    )
     net.begin(lambda: x, 1.0, edm=True)
     again = UNet(**net.config)
     again.load_state_dict(net.state_dict())

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from reverie.networks.scales import held_out_lengths, mixture
 
-SCALES = 5  # from calm windows to wild ones
+SCALES = 4  # from calm windows to wild ones
 _FEWEST = 32  # windows, for fewer than which there is one scale
 _LEVELS = (0.3, 1.0, 3.0)  # of noise, in units of the windows' own spread, by which it is judged whether scales help
 _TOGETHER = 384  # entries, up to which all channels are one Gaussian

@@ -11,7 +11,6 @@ from torch import Tensor
 _FOLDS = (
     4  # of windows in their order, each measured by the covariance of the others: they overlap, and S bends to them
 )
-_ENDS = 0.025  # the share of windows that are calmer than the least scale, and of those wilder than the greatest
 _STEPS = 200  # of EM: where windows are small their lengths say little, and it is slow
 
 
@@ -34,14 +33,15 @@ def held_out_lengths(rows: Tensor, covariances: Callable[[Tensor], Tensor]) -> T
 
 
 def mixture(lengths: Tensor, entries: int, count: int) -> Mixture:
-    """The most likely shares of `count` scales for windows of so many entries, N(0, w S), by EM from x^T S^-1 x of each (N,).
+    """The most likely `count` scales and shares for windows of so many entries, N(0, w S), by EM from x^T S^-1 x of each (N,).
 
     Source: Andrews & Mallows 1974; Dempster, Laird & Rubin 1977.
     """
-    ends = (lengths / entries).quantile(lengths.new_tensor([_ENDS, 1 - _ENDS]))
-    scales = torch.exp(torch.linspace(0, 1, count, dtype=lengths.dtype) * (ends[1] / ends[0]).log()) * ends[0]
-    logs = -(lengths[:, None] / scales + entries * scales.log()) / 2
+    ratios = lengths / entries
+    scales = ratios.quantile((torch.arange(count, dtype=lengths.dtype) + 0.5) / count)
     shares = torch.full_like(scales, 1 / count)
     for _ in range(_STEPS):
-        shares = (logs + shares.log()).softmax(1).mean(0)
+        q = (shares.log() - entries * (ratios[:, None] / scales + scales.log()) / 2).softmax(1)
+        shares = q.mean(0)
+        scales = ratios @ q / q.sum(0).clamp(min=1e-9)
     return Mixture(scales, shares)
