@@ -249,9 +249,10 @@ FILES = {
     "ragged.csv": (b"a,b\n1,2\n3\n", "row 3: 1 cells, but the header has 2"),
     "twice.csv": (b"a,b,a\n1,2,3\n", "row 1: two columns are called 'a'. Rename one"),
     "latin.csv": ("a,b\n1,x\n2,\xfcbel\n".encode("latin-1"), "row 3: byte 0xfc is not UTF-8"),
-    "broken.parquet": (b"PAR1 nonsense", "cannot be read as a table"),
-    "cut.xlsx": (b"PK\x03\x04 nonsense", "cannot be read as a table"),
-    "broken.xlsx": (b"PK nonsense", "cannot be read as a table"),
+    "broken.parquet": (b"PAR1 nonsense", "is cut off, or damaged at its end.* 13 bytes are none. Copy it again"),
+    "listless.parquet": (b"PAR1 nonsense PAR1", "the list of its columns, at its end, cannot be read. Copy it again"),
+    "cut.xlsx": (b"PK\x03\x04 nonsense", "is cut off, or a damaged Excel workbook. Copy it again"),
+    "broken.xlsx": (b"PK nonsense", "is cut off, or a damaged Excel workbook. Copy it again"),
 }
 
 

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet
 import pytest
 
 from reverie.codecs.cells import Number
@@ -57,6 +58,39 @@ def test_cells_of_several_values_are_named(tmp_path):
     people().assign(parts=[[1, 2]] * 40).to_parquet(place)
     with pytest.raises(ReverieError, match=r"row 1: column 'parts' holds several values in a cell \(\[1 2\]\)"):
         Rows.read(place)
+
+
+def test_a_damaged_parquet_names_the_column_and_rows_that_cannot_be_read(tmp_path):
+    place = tmp_path / "a.parquet"
+    people(400).to_parquet(place, row_group_size=200)
+    whole, chunk = place.read_bytes(), pyarrow.parquet.ParquetFile(place).metadata.row_group(1).column(2)
+    first = chunk.dictionary_page_offset or chunk.data_page_offset
+    place.write_bytes(whole[:first] + bytes(chunk.total_compressed_size) + whole[first + chunk.total_compressed_size :])
+    with pytest.raises(
+        ReverieError, match=r"a\.parquet is a damaged Parquet file: the values of column 'pay' in rows 201 to 400 "
+    ):
+        Rows.read(place)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".xlsx"])
+def test_whatever_the_damage_a_file_is_read_or_refused_in_our_words(tmp_path, suffix):
+    """Cut off anywhere, or with any stretch of zeros or noise: no library's error comes through, nor its words."""
+    place, rng = tmp_path / f"a{suffix}", np.random.default_rng(0)
+    Rows(people(60)).write(place)
+    whole, refused = place.read_bytes(), 0
+    for k in range(24):
+        at, long = rng.integers(4, len(whole) - 1), rng.integers(1, len(whole) // 4)
+        noise = bytes(rng.integers(0, 256, long, dtype=np.uint8)) if k % 3 else bytes(long)
+        place.write_bytes(whole[:at] if k % 4 == 0 else (whole[:at] + noise + whole[at + long :])[: len(whole)])
+        try:
+            found = guess(place)
+            assert found
+            Rows.read(found.place)
+        except ReverieError as error:
+            refused += 1
+            assert re.search(r"Copy it again|Save it again|Mend the|Rename one|Fill it", str(error)), error
+            assert not re.search("(?i)arrow|snappy|thrift|base64|zip file|utf-8'", str(error)), error
+    assert refused > 12
 
 
 def test_commas_between_thousands_are_not_taken_for_decimal_ones(tmp_path):

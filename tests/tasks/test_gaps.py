@@ -82,6 +82,19 @@ def test_known_cells_are_written_letter_by_letter(model, tmp_path):
         complete(model, str(tmp_path / "t.csv"), samples=2, steps=4).save(tmp_path / "out.csv")
 
 
+def test_what_is_found_stands_beside_cells_that_are_written_letter_by_letter(model, tmp_path):
+    """Whole numbers among gaps, which pandas has as floats, are no 79.0; the strangest rows come first in the sheet alone."""
+    lines = ["years,z,answer", "79,1.50,yes", ",-3e-1,no", "041,0.30000000000000004,no", "18,9,yes"]
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    found = detect(model, str(tmp_path / "t.csv"), fpr=0.3, normal=table(20, seed=1), train=table(40, seed=2), draws=2)
+    found.sheet()
+    path = found.save(tmp_path / "out.csv", {})[0]
+    written = path.read_text().splitlines()
+    assert [line.rsplit(",", 5)[0] for line in written] == lines
+    assert written[0].endswith(",score,p,flagged,knn5,forest")
+    assert [float(line.split(",")[3]) for line in written[1:]] == pytest.approx(found.scores)
+
+
 def test_a_mask_marks_cells_beside_the_empty_ones(model, tmp_path):
     rows = pd.DataFrame({"z": [0.1, 0.2], "answer": ["yes", None]})
     for mask in ("z", np.array([[1, 0], [1, 0]]), pd.DataFrame({"answer": [False] * 2, "z": [True] * 2})):

@@ -132,6 +132,10 @@ class Codec(ABC):
         """Which entries of encoded items were observed, (N, *) bool; None where all were. Those that were not are not learned."""
         return None
 
+    def encode_observed(self, items: Any) -> tuple[Array, np.ndarray | None]:
+        """What `encode_all` and `observed` give, at once."""
+        return self.encode_all(items), self.observed(items)
+
     def gaps(self, items: Any, mask: Any = None) -> Gaps:
         """Items of which some entries are to be filled in: what a mask marks; ReverieError for a kind that knows no gaps."""
         raise ReverieError(f"Data of kind {self.kind} has no empty entries of its own: say what to fill with a mask.")
@@ -154,6 +158,10 @@ class Codec(ABC):
     def unit(self) -> str:
         """What a difference of 1 between encoded numbers is, for a person."""
         return "where black is -1 and white 1"
+
+    def as_written(self, items: Any, path: Path) -> Any:
+        """Items that go to a file of their own kind, with each entry as it stands in theirs, where that has letters."""
+        return items
 
     def annotated(self, items: Sequence[Item], values: Mapping[str, np.ndarray]) -> Sequence[Item]:
         """Items with numbers beside each, by name, for kinds whose items are one file."""

@@ -152,18 +152,22 @@ class SeriesCodec(Codec):
         Behind an end the last value goes on, a unit in its last place above: a law of windows sees no jump there, and
         `records` finds the end.
         """
-        z, known = self.encode_known(items)
-        if known.all():
-            return z
-        z = _between(z, known)
-        for one, steps in zip(z, self._lengths(items), strict=True):
-            one[:, steps:] = np.nextafter(one[:, steps - 1 : steps], np.float32(np.inf))
-        return z
+        return self.encode_observed(items)[0]
 
     def observed(self, items: Any) -> np.ndarray | None:
         """(N, C, L) bool, which entries were observed: none behind the end of a series."""
         known = self.encode_known(items)[1]
         return None if known.all() else known
+
+    def encode_observed(self, items: Any) -> tuple[np.ndarray, np.ndarray | None]:
+        """What `encode_all` and `observed` give, at once."""
+        z, known = self.encode_known(items)
+        if known.all():
+            return z, None
+        z = _between(z, known)
+        for one, steps in zip(z, self._lengths(items), strict=True):
+            one[:, steps:] = np.nextafter(one[:, steps - 1 : steps], np.float32(np.inf))
+        return z, known
 
     def encode_known(self, items: Any) -> tuple[np.ndarray, np.ndarray]:
         """Windows as (N, C, L) float32, 0 where nothing is known, and what is known, bool."""

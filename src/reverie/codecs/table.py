@@ -223,6 +223,10 @@ class TableCodec(Codec):
         frames = [Rows.of(part).frame for part in parts]
         return Rows(pd.concat([f.reindex(columns=frames[-1].columns) for f in frames], ignore_index=True))
 
+    def as_written(self, items: Any, path: Path) -> Rows:
+        """Rows with each cell letter by letter as in their own file, where both are text."""
+        return Rows.of(items).as_written(path)
+
     def annotated(self, items: Sequence[Any], values: Mapping[str, np.ndarray]) -> Rows:
         """Rows with further columns at their end, called otherwise where a column is called so already."""
         frame = Rows.of(items).frame.copy()

@@ -109,10 +109,10 @@ class TableGaps(Gaps):
 
     def write(self, items: Rows, path: Path, text: dict[str, str] | None = None) -> Path:
         """Write rows; where they came from a CSV and go to one, its cells letter by letter but for those filled in."""
-        if Path(path).suffix.lower() not in (".parquet", ".xlsx") and (letters := self.rows.letters()) is not None:
+        if (written := self.rows.as_written(path)) is not self.rows:
             for name, gap in self._gaps():
-                letters.loc[gap, name] = items.frame[name][gap].astype(str).to_numpy(dtype=object)
-            items = Rows(letters)
+                written.frame.loc[gap, name] = items.frame[name][gap].astype(str).to_numpy(dtype=object)
+            items = written
         return items.write(path, text)
 
     def sheet(self, draws: Sequence[Rows]) -> np.ndarray:

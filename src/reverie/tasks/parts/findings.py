@@ -212,7 +212,8 @@ class TableFindings(Findings):
             "auroc": vars(own), "auroc_knn5": vars(near), "auroc_forest": vars(self._auroc(self.forest, self.forest_check)),
             "compared": which, "false_positives": vars(self.seen), "calibrated_on": len(self.calibration.scores),
         }  # fmt: skip
-        path = self.codec.write(self._beside(self.given.items, np.arange(len(self))), place)
+        given = self.codec.as_written(self.given.items, place)
+        path = self.codec.write(self._beside(given, np.arange(len(self))), place)
         settings = {"reverie": reverie.__version__, **self.settings, **about}
         files.write_json(path.with_suffix(".json"), {**settings, **figures})
         return [path, path.with_suffix(".json")]
