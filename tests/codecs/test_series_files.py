@@ -518,3 +518,71 @@ def test_offsets_that_change_are_instants(tmp_path, style, utc):
     drawn = read(write(bare(windows), tmp_path / "b.csv"))
     np.testing.assert_array_equal(drawn.series[0].times, windows.series[0].times)
     assert pd.read_csv(tmp_path / "b.csv")["time"][0] == f"2024-03-30T19:00:00{utc}"
+
+
+@pytest.mark.parametrize("form", ["int64", "float64"])
+@pytest.mark.parametrize("unit", [1, 1000])
+@pytest.mark.parametrize("step", [0.25, 3600.0])
+def test_seconds_since_1970_are_dates_that_come_back_letter_by_letter(tmp_path, form, unit, step):
+    """Known letters: 1700000000 is 2023-11-14 22:13:20 UTC. A gap in the middle and two rows out of the file are new times."""
+    if form == "int64" and unit == 1 and step < 1:
+        step = 2.0
+    times = (1_700_000_000 * unit + np.arange(50) * step * unit).astype(form)
+    kept = np.delete(np.arange(50), [20, 48, 49])
+    frame = pd.DataFrame({"Timestamp": times, "x": np.arange(50) * 0.1}).iloc[kept]
+    frame.to_csv(tmp_path / "sensor.csv", index=False)
+    made = found(tmp_path / "sensor.csv")
+    one = made.windows.series[0]
+    assert guess(tmp_path / "sensor.csv").kind == "series"
+    assert (made.windows.axis.kind, made.windows.axis.step, one.name) == ("date", step, "sensor")
+    assert "'Timestamp' is " + "milli" * (unit > 1) + "seconds since 1970: 2023-11-14 22:13 to" in made.notes[0]
+    assert "call the column 'step'" in made.notes[0]
+    assert not any("moved" in note for note in made.notes)
+    longer = replace(
+        one,
+        times=np.append(one.times, one.times[-1] + step * np.array([1, 2])),
+        values=np.append(one.values, [[7.0], [8.0]], 0),
+        rows=np.append(one.rows, [-1, -1]),
+    )
+    longer.values[20] = 9.0
+    whole = write(made.windows.with_series([longer]), tmp_path / "out.csv").read_text().splitlines()
+    wanted = pd.DataFrame({"Timestamp": times}).to_csv(index=False).splitlines()
+    assert [line.split(",")[0] for line in whole] == wanted
+    anew = write(bare(made.windows.with_series([longer])), tmp_path / "new.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in anew] == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "kind"),
+    [
+        ("step", 1_700_000_000, "number"),
+        ("time", 17_000_000, "number"),
+        ("time", 1_700_000_000, "date"),
+        ("date", 20_240_101, "date"),
+        ("event_time", 999_999_000_000, "date"),
+        ("time", 17_000_000_000_000, "number"),
+    ],
+)
+def test_numbers_are_dates_where_name_and_size_say_so(name, first, kind):
+    axis = parsed(pd.Series([first, first + 1, first + 4], name=name), "t")[1]
+    assert axis.kind == kind
+    assert (axis.format in series_frames.SINCE_1970) == (kind == "date" and first > 1e8)
+
+
+def test_the_only_series_of_a_file_is_called_as_the_file_and_split_whatever_that_is(tmp_path):
+    for name in ("load.csv", "again.csv"):
+        dated().to_csv(tmp_path / name, index=False)
+    one, two = read(tmp_path / "load.csv"), read(tmp_path / "again.csv")
+    assert (one.series[0].name, two.series[0].name) == ("load", "again")
+    assert one.digests() == two.digests()
+
+
+def test_sums_of_money_are_named_with_what_to_do(tmp_path):
+    dated(price=[f"${1000 + k:,}.50" for k in range(40)]).to_csv(tmp_path / "a.csv", index=False)
+    (note,) = [note for note in found(tmp_path / "a.csv").notes if "price" in note and "left out" not in note]
+    assert "'price' is taken for words: its numbers are written with $ ('$1,000.50', row 2)" in note
+    dated().drop(columns="x").assign(share="5 %").to_csv(tmp_path / "b.csv", index=False)
+    with pytest.raises(
+        ReverieError, match=r"no column of numbers.*'share' is taken for words: its numbers are written with %"
+    ):
+        read(tmp_path / "b.csv")

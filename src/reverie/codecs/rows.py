@@ -34,6 +34,8 @@ _MARKS = {
 }
 _COMMA = r"-?[\d.]*\d,\d+"  # a number as much of Europe writes it
 _THOUSANDS = r"-?\d{1,3}(,\d{3})+(\.\d+)?"  # or as much of the world writes a large one
+_MOST_SIGNED = 0.9  # of a column's cells, from which on it is one of numbers with signs
+_SIGNED = r"(?=.*[%$€£])[-+]?[$€£]? ?[-+]?\d[\d.,]* ?[%$€£]?"  # a share, or a sum of money
 _ZERO = re.compile(r"(?:^|[,;\t|\"])0\d", re.MULTILINE)
 
 
@@ -171,6 +173,25 @@ def format_of(path: Path) -> str:
     called = {".parquet": "parquet", ".xlsx": "excel", ".xls": "excel"}
     return next(
         (form for mark, form in _FORMS.items() if head.startswith(mark)), called.get(path.suffix.lower(), "text")
+    )
+
+
+def signed(column: pd.Series) -> str:
+    """What to do about a column of words of which nine in ten are numbers with a sign for percent or money; "" for any other."""
+    if column.dtype.kind in "biufM" or not len(words := column.dropna().astype(str)):
+        return ""
+    found = words.str.fullmatch(_SIGNED)
+    if found.mean() < _MOST_SIGNED:
+        return ""
+    k, letters = int(np.flatnonzero(column.notna())[int(np.argmax(found))]), "".join(words[found])
+    signs = "".join(sorted(set(letters) & set("%$€£")))
+    european = words[found].str.contains(r",\d\d?(?!\d)").any()  # the comma is the decimal one
+    gone = f"[{signs} {('.' if european else ',') * (('.' if european else ',') in letters)}]"
+    point = ".str.replace(',', '.')" * bool(european)
+    return (
+        f"'{column.name}' is taken for words: its numbers are written with {' '.join(signs)} ('{column.iloc[k]}', row {k + 2}). "
+        f"Have it as numbers (in pandas: t['{column.name}'] = t['{column.name}'].str.replace(r'{gone}', '', regex=True){point}"
+        ".astype(float))"
     )
 
 

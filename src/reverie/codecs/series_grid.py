@@ -39,6 +39,8 @@ def gridded(series: Sequence[Series], axis: Axis) -> tuple[list[Series], Axis, l
     moved to the nearest step. Where missing steps would make a series more than 20 times longer, it is uneven.
     """
     step, _ = common_step([one.times for one in series])
+    if axis.kind == "date":
+        step = max(round(step, 6), 1e-6)  # of microseconds, which is all that such times are exact to
     axis = replace(axis, step=step)
     if axis.kind == "index":
         return list(series), axis, []
@@ -59,8 +61,8 @@ def gridded(series: Sequence[Series], axis: Axis) -> tuple[list[Series], Axis, l
         )
     made, moved, most = [], 0, 0.0
     for one, place in zip(series, places, strict=True):
-        filled, off = _filled(one, place, step)
-        far = off > 1e-6 * step
+        filled, off = _filled(one, place, step, near := 1e-6 * max(step, axis.kind == "date"))
+        far = off > near
         moved, most = moved + int(far.sum()), max(most, float(off.max()))
         made.append(filled)
     notes, added = [], sum(map(len, made)) - sum(map(len, series))
@@ -92,12 +94,12 @@ def on_calendar(windows: Windows, axis: Axis) -> Windows:
     return windows.with_series(series, axis=found)
 
 
-def _filled(one: Series, place: np.ndarray, step: float) -> tuple[Series, np.ndarray]:
-    """A series with all steps of its grid, and how far each of its times was from it."""
+def _filled(one: Series, place: np.ndarray, step: float, near: float) -> tuple[Series, np.ndarray]:
+    """A series with all steps of its grid, and how far each of its times was from it; who is near stays where it is."""
     count = int(place[-1]) + 1
     times = one.times[0] + step * np.arange(count)
     off = np.abs(one.times - times[place])
-    times[place] = np.where(off <= 1e-6 * step, one.times, times[place])  # not moved: as it stood, to the last bit
+    times[place] = np.where(off <= near, one.times, times[place])  # not moved: as it stood, to the last bit
     values = np.full((count, one.values.shape[1]), np.nan)
     values[place] = one.values
     rows = None
