@@ -6,6 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
+from reverie import storage
 from reverie.errors import ReverieError
 from reverie.tasks.augment import augment
 from reverie.tasks.complete import complete
@@ -93,6 +94,13 @@ def test_what_is_found_stands_beside_cells_that_are_written_letter_by_letter(mod
     assert [line.rsplit(",", 5)[0] for line in written] == lines
     assert written[0].endswith(",score,p,flagged,knn5,forest")
     assert [float(line.split(",")[3]) for line in written[1:]] == pytest.approx(found.scores)
+
+
+def test_a_model_of_rows_is_called_one_of_rows(model):
+    card = storage.model_card(model, storage.describe(model) | {"reverie": "0", "weights": {"sha256": ""}})
+    assert 'rows = reverie.load("THIS_FOLDER")' in card
+    assert "- rows: 2 columns; as the network sees each: 1 number, 1 category of at most 2 values" in card
+    assert "images" not in card
 
 
 def test_a_mask_marks_cells_beside_the_empty_ones(model, tmp_path):

@@ -73,6 +73,11 @@ class Codec(ABC):
         return words[0] if not self.joint else ", ".join(f"{k} {w}" for k, w in zip(self.fields, words, strict=True))
 
     @property
+    def things(self) -> str:
+        """What a person calls its items, in the plural."""
+        return "items"
+
+    @property
     @abstractmethod
     def found_as(self) -> str:
         """How a data card words an item that the codec takes as it is, `Data.found`: "8x8 grey uint8"."""

@@ -97,6 +97,20 @@ class TableCodec(Codec):
         }
 
     @property
+    def things(self) -> str:
+        """Rows."""
+        return "rows"
+
+    @property
+    def shape_words(self) -> str:
+        """How many numbers, and how many tokens of how many classes at most: "3 numbers, 2 categories of at most 4 values"."""
+        said = [f"{len(self._numbers)} number{'s' * (len(self._numbers) != 1)}"] if self._numbers else []
+        for field, block in self._blocks.items():
+            many = "categories" if len(block) != 1 else "category"
+            said.append(f"{len(block)} {many} of at most {field.removeprefix('classes')} values")
+        return ", ".join(said)
+
+    @property
     def found_as(self) -> str:
         """How many columns."""
         return f"{len(self.cells)} columns"  # of those learned

@@ -251,7 +251,7 @@ def _well(s: Signs) -> Verdict:
     if s.gap > _GAP:
         return Verdict(
             "cannot say: few held out", "", evidence,
-            "To tell overfitting from chance, hold out more (--held-out 0.3) or add data; `reverie evaluate RUN` measures samples.",
+            "To tell overfitting from chance, hold out more (--held-out 0.3) or add data. See also: reverie evaluate RUN.",
         )  # fmt: skip
     if _progress(s) == "learning":
         return Verdict("learning", "", evidence, "Train longer: it has more to gain.")

@@ -96,7 +96,7 @@ class Findings:
             f"{self.flagged.sum():,} of {len(self):,} flagged at a false-positive rate of {self.fpr:g}, "
             f"calibrated on {len(self.calibration.scores):,} normal items",
             f"of {seen.n:,} other normal items {seen.k:,} would be: {seen.value:.1%} [{seen.low:.1%}, {seen.high:.1%}]",
-            f"AUROC {own}; 5 nearest training items {near} ({which})",
+            f"AUROC {own}, where 0.5 is chance and 1 perfect; by the 5 nearest training items {near} ({which})",
             *self.notes,
         ]
 

@@ -74,7 +74,7 @@ def untold(model: Model) -> list[str]:
     if takes_entries(model.denoiser.network):
         return []
     return [
-        "this model was not told known entries in training: `reverie train PATH --entries 0.25` makes one that is "
+        "this model did not practise filling gaps in training: `reverie train PATH --entries 0.25` makes one that did "
         "(docs/tables.md says when that helps)"
     ]
 
@@ -88,7 +88,7 @@ def method_for(model: Model, method: str | None) -> str:
         )
     if method == "trained" and not able:
         raise ReverieError(
-            "--method trained needs a model that was told entries in training (reverie train PATH --entries 0.25). This one "
-            "knows --method known."
+            "--method trained needs a model that practised filling gaps in training (reverie train PATH --entries 0.25). This "
+            "one knows --method known."
         )
     return method or ("trained" if able else "known")
