@@ -186,3 +186,23 @@ def test_other_words_are_left_alone(tmp_path, words):
     place = tmp_path / "a.csv"
     people(60).assign(price=words * 30).to_csv(place, index=False)
     assert len(read(place).notes) == 1
+
+
+def test_what_was_filled_in_is_marked_and_nothing_else_is():
+    """The picture differs from that of the plain table within the cells alone, and below, where a legend says what they are."""
+    frame = people(5)
+    marked = np.zeros(frame.shape, bool)
+    marked[3, 1] = marked[4, 2] = True
+    plain, shown = drawn(frame), drawn(frame, marked)
+    legend = len(shown) - len(plain)
+    assert legend > 0
+    height = len(plain) - 14  # the margin below the last row
+    changed = (shown[:height] != plain[:height]).any(2)
+    rows = np.flatnonzero(changed.any(1))
+    assert rows.min() >= 4 * 16
+    left, right = (np.flatnonzero(changed[place].any(0)) for place in (slice(4 * 16, 5 * 16), slice(5 * 16 + 4, None)))
+    assert 0 < left.min() < left.max() < right.min() < right.max()
+    filled = (shown == (255, 232, 194)).all(2)
+    assert filled[:height].sum() > 100
+    assert filled[height:].sum() > 50
+    assert not (plain == (255, 232, 194)).all(2).any()

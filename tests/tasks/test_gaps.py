@@ -7,6 +7,7 @@ import torch
 from scipy import stats
 
 from reverie import storage
+from reverie.codecs.text_table import drawn
 from reverie.errors import ReverieError
 from reverie.tasks.augment import augment
 from reverie.tasks.complete import complete
@@ -94,6 +95,17 @@ def test_what_is_found_stands_beside_cells_that_are_written_letter_by_letter(mod
     assert [line.rsplit(",", 5)[0] for line in written] == lines
     assert written[0].endswith(",score,p,flagged,knn5,forest")
     assert [float(line.split(",")[3]) for line in written[1:]] == pytest.approx(found.scores)
+
+
+def test_the_picture_has_the_rows_that_had_gaps_with_the_filled_cells_marked(model):
+    rows = table(60, seed=5)
+    rows.insert(0, "note", "x")
+    rows.loc[[40, 57], "answer"] = None
+    rows.loc[57, "z"] = np.nan
+    made = complete(model, rows, samples=2, steps=4)
+    marks = np.array([[False, False, True], [False, True, True]])
+    wanted = drawn(made.best.frame.iloc[[40, 57]], marks, ["row 42", "row 59"])
+    np.testing.assert_array_equal(np.asarray(made.sheet()), wanted)
 
 
 def test_a_model_of_rows_is_called_one_of_rows(model):

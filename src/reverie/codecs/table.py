@@ -285,10 +285,10 @@ class TableCodec(Codec):
     def sheet(
         self, items: Sequence[Any], labels: Sequence[str] | None = None, columns: int | None = None
     ) -> np.ndarray:
-        """The first rows as a table of text, uint8 (H, W, 3)."""
+        """The first rows as a table of text, each behind its label, uint8 (H, W, 3)."""
         from reverie.codecs.text_table import drawn
 
-        return drawn(Rows.of(items).frame)
+        return drawn(Rows.of(items).frame, called=labels or ())
 
     def given(self, text: str, n: int, seed: int, first: int = 0) -> Gaps:
         """Rows of which some columns are given: `age=40..50 sex=F`, as `table_gaps.given` reads it."""

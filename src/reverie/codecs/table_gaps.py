@@ -116,8 +116,17 @@ class TableGaps(Gaps):
         return items.write(path, text)
 
     def sheet(self, draws: Sequence[Rows]) -> np.ndarray:
-        """The first rows, filled."""
-        return self.codec.sheet(self.filled(self.best(draws)))
+        """The first rows that had gaps, filled, each with its row of the file; what was filled in is marked."""
+        from reverie.codecs.text_table import COLUMNS, drawn
+
+        rows, gaps = self.places, dict(self._gaps())
+        frame = self.filled(self.best(draws)).frame.iloc[rows]
+        few = sorted(frame.columns, key=lambda name: name not in gaps)[
+            : COLUMNS - 1
+        ]  # those with gaps before any other
+        order = [name for name in frame.columns if name in few] + [name for name in frame.columns if name not in few]
+        marked = np.stack([gaps[name][rows] if name in gaps else np.zeros(len(rows), bool) for name in order], 1)
+        return drawn(frame[order], marked, [f"row {k + 2}" for k in rows.tolist()])
 
     def _gaps(self) -> list[tuple[str, np.ndarray]]:
         return [(name, gap) for name, gap in self.hole.items() if gap.any()]

@@ -198,11 +198,12 @@ class TableFindings(Findings):
         return [first, *rest, f"isolation forest {self._auroc(self.forest, self.forest_check)} on the same"]
 
     def sheet(self) -> Image:
-        """The strangest items."""
+        """The items, the strangest first."""
         from PIL import Image
 
-        order = np.argsort(-self.scores, kind="stable")[:_SHOWN]
-        return Image.fromarray(self.codec.sheet(self._beside(self.given.some(order).items, order)))
+        order = np.argsort(-self.scores, kind="stable")
+        given = self.given.some(order)
+        return Image.fromarray(self.codec.sheet(self._beside(given.items, order), given.names))
 
     def save(self, folder: Path, about: dict[str, Any]) -> list[Path]:
         """Write the items with columns score, p, flagged, knn5 and forest, and all settings in a .json beside."""
