@@ -520,6 +520,33 @@ def test_offsets_that_change_are_instants(tmp_path, style, utc):
     assert pd.read_csv(tmp_path / "b.csv")["time"][0] == f"2024-03-30T19:00:00{utc}"
 
 
+@pytest.mark.parametrize(("freq", "count"), [("h", 48), ("D", 366), ("7D", 53)])
+def test_wide_columns_whose_offsets_change_through_the_year_are_steps_and_come_back(tmp_path, freq, count):
+    """Instants are Python's own; a day at the change of clocks lasts 23 or 25 hours and stays a step."""
+    t = pd.date_range("2024-03-30" if freq == "h" else "2024-01-01", periods=count, freq=freq, tz="Europe/Berlin")
+    x = np.cumsum(np.ones((4, count)), 1).round(1)  # rising, so that each column rises, too
+    frame = pd.DataFrame(x + np.arange(4)[:, None], columns=[one.isoformat() for one in t])
+    frame.insert(0, "site", list("abcd"))
+    place = put(tmp_path, frame.to_csv(index=False))
+    assert guess(place).kind == "series"
+    windows, notes = found(place)
+    assert len(windows.series) == 4
+    off = windows.series[0].times - np.array([one.timestamp() for one in t])
+    assert set(off.tolist()) == ({0.0} if freq == "h" else {0.0, 3600.0})
+    assert windows.axis.step == {"h": 3600, "D": 86400, "7D": 604800}[freq]
+    assert windows.axis.regular
+    assert "columns are written with the offsets +01:00, +02:00: read as instants; new ones are written in UTC" in notes
+    assert write(windows, tmp_path / "out.csv").read_text() == place.read_text()
+    one = windows.series[0]
+    later = replace(
+        one, times=np.append(one.times, one.times[-1] + windows.axis.step), values=np.append(one.values, [[9.0]], 0)
+    )
+    later = replace(later, rows=np.append(one.rows, -1))
+    names = write(windows.with_series([later]), tmp_path / "later.csv").read_text().splitlines()[0].split(",")
+    assert names[1 : count + 1] == list(frame.columns[1:])
+    assert pd.Timestamp(names[-1]).timestamp() == one.times[-1] + windows.axis.step
+
+
 @pytest.mark.parametrize("form", ["int64", "float64"])
 @pytest.mark.parametrize("unit", [1, 1000])
 @pytest.mark.parametrize("step", [0.25, 3600.0])

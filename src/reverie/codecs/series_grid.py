@@ -10,7 +10,7 @@ import numpy as np
 from reverie.codecs.series_items import Axis, Series, Windows
 from reverie.codecs.series_times import counted, dated, span_words
 
-_NEAR = 0.05  # of a step: as far as a time may be from the grid
+NEAR = 0.05  # of a step: as far as a time may be from the grid
 _SHARE = 0.9  # of all steps, that must be whole ones
 _LONGER = 20  # times longer than it is that missing steps may make a series
 
@@ -46,7 +46,7 @@ def gridded(series: Sequence[Series], axis: Axis) -> tuple[list[Series], Axis, l
         return list(series), axis, []
     places = [np.round((one.times - one.times[0]) / step).astype(np.int64) for one in series]
     gaps = np.concatenate([np.diff(one.times) for one in series]) / step
-    whole = (np.abs(gaps - np.round(gaps)) <= _NEAR) & (gaps > 0.5)
+    whole = (np.abs(gaps - np.round(gaps)) <= NEAR) & (gaps > 0.5)
     longer = any(p[-1] + 1 > _LONGER * len(p) for p in places)
     if whole.mean() < _SHARE or longer or any((np.diff(p) < 1).any() for p in places):
         why = (
@@ -67,8 +67,8 @@ def gridded(series: Sequence[Series], axis: Axis) -> tuple[list[Series], Axis, l
         made.append(filled)
     notes, added = [], sum(map(len, made)) - sum(map(len, series))
     if moved:
-        most_words = f"{most:.3g}{' s' * (axis.kind == 'date')}"
-        notes.append(f"{moved:,} times moved to even steps of {span_words(step, axis.kind)}, by at most {most_words}")
+        farthest = span_words(float(f"{most:.3g}"), axis.kind)
+        notes.append(f"{moved:,} times moved to even steps of {span_words(step, axis.kind)}, by at most {farthest}")
     if added:
         notes.append(f"{added:,} steps of {span_words(step, axis.kind)} that the file leaves out are missing values")
     return made, axis, notes

@@ -41,7 +41,8 @@ _OFFSET = re.compile(r"(.*\d:\d\d.*?)(Z|[+-]\d\d:?\d\d)")  # a time of day, then
 
 
 def words_of(name: str) -> set[str]:
-    """The words in a column's name: "startTime" is start and time."""
+    """The words in a column's name: "startTime" is start and time; the T of a date is none."""
+    name = re.sub(r"(?<=\d)T(?=\d)", " ", name)
     return set(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()))
 
 
