@@ -69,6 +69,12 @@ def knowing(asked: Draws, gaps: Gaps | Window, method: str) -> Callable[[slice],
     return bent
 
 
+def words_of(method: str) -> str:
+    """A method and what it does, for a person."""
+    told = "in training the model practised what this asks for, and is told what is known"
+    return f"method {method}: {told if method == 'trained' else 'what is known is put back at every step'}"
+
+
 def untold(model: Model) -> list[str]:
     """How to train a model that is told what is known, where this one is not."""
     if takes_entries(model.denoiser.network):
