@@ -118,6 +118,33 @@ def test_a_file_is_written_back_as_it_stood_and_what_was_filled_is_new(tmp_path)
     pd.testing.assert_frame_equal(now.loc[kept, frame.columns], frame.loc[kept], check_dtype=False)
 
 
+@pytest.mark.parametrize("layout", ["long", "wide"])
+def test_what_is_not_filled_comes_back_letter_by_letter_and_whole_numbers_stay_whole(tmp_path, layout):
+    """79 among gaps is no 79.0, 1.50 no 1.5, NA no empty cell; what is filled is written as its column is."""
+    if layout == "long":
+        lines = ["time,count,x,note"]
+        lines += [f"2024-01-{k + 1:02d},{'NA' if k in (3, 7) else 70 + k},{k}.50,00{k}" for k in range(12)]
+        filled = {"NA": ["73", "77"]}
+    else:
+        lines = ["place," + ",".join(f"h{k}" for k in range(12))]
+        lines += [
+            f"{name}," + ",".join("" if k == 3 else f"0{k}" if k == 5 else str(9 + k) for k in range(12))
+            for name in "ab"
+        ]
+        filled = {"": ["73", "73"]}
+    windows = read(put(tmp_path, "\n".join(lines) + "\n"))
+    assert write(windows, tmp_path / "same.csv").read_text().splitlines() == lines
+    whole = [replace(one, values=np.where(np.isnan(one.values), 73.0, one.values)) for one in windows.series]
+    if layout == "long":
+        whole[0].values[7, 0] = 77.0
+    written = write(windows.with_series(whole), tmp_path / "out.csv").read_text().splitlines()
+    wanted = [line.split(",") for line in lines]
+    ((gone, values),) = filled.items()
+    values = iter(values)
+    wanted = [[next(values) if cell == gone else cell for cell in row] for row in wanted]
+    assert [line.split(",") for line in written] == wanted
+
+
 def test_the_future_follows_each_series_of_a_file(tmp_path):
     rows = [(u, t, k + t) for t in range(6) for k, u in enumerate("ab")]
     place = tmp_path / "a.csv"
@@ -520,10 +547,11 @@ def test_offsets_that_change_are_instants(tmp_path, style, utc):
     assert pd.read_csv(tmp_path / "b.csv")["time"][0] == f"2024-03-30T19:00:00{utc}"
 
 
-@pytest.mark.parametrize(("freq", "count"), [("h", 48), ("D", 366), ("7D", 53)])
+@pytest.mark.parametrize(("freq", "count"), [("h", 48), ("D", 100), ("7D", 53)])
 def test_wide_columns_whose_offsets_change_through_the_year_are_steps_and_come_back(tmp_path, freq, count):
     """Instants are Python's own; a day at the change of clocks lasts 23 or 25 hours and stays a step."""
-    t = pd.date_range("2024-03-30" if freq == "h" else "2024-01-01", periods=count, freq=freq, tz="Europe/Berlin")
+    first = {"h": "2024-03-30", "D": "2024-02-01", "7D": "2024-01-01"}[freq]
+    t = pd.date_range(first, periods=count, freq=freq, tz="Europe/Berlin")
     x = np.cumsum(np.ones((4, count)), 1).round(1)  # rising, so that each column rises, too
     frame = pd.DataFrame(x + np.arange(4)[:, None], columns=[one.isoformat() for one in t])
     frame.insert(0, "site", list("abcd"))

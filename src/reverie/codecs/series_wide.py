@@ -28,12 +28,13 @@ _NUMBERED = re.compile(r"(.*?)(\d+)(\D*)")
 
 
 class Steps(NamedTuple):
-    """The columns that are steps, in order, their times, how these are told, and whether their names say that it is time."""
+    """The columns that are steps, in order, their times, how these are told, whether names say time, and how long a step is."""
 
     columns: list[str]
     times: np.ndarray
     axis: Axis
     timely: bool
+    step: float
 
 
 def steps_of(columns: Sequence[str]) -> Steps | None:
@@ -160,7 +161,7 @@ def wide_frame(windows: Windows, series: Sequence[Series]) -> pd.DataFrame:
 
 def step_of(time: float, steps: Steps) -> int:
     """Which step a time is, counted from the first column."""
-    return round((time - steps.times[0]) / float(np.median(np.diff(steps.times))))
+    return round((time - steps.times[0]) / steps.step)
 
 
 def _next_name(time: float, steps: Steps) -> str:
@@ -180,10 +181,11 @@ def _consecutive(columns: list[str], times: np.ndarray, axis: Axis, timely: bool
     gaps = np.diff(times)
     if len(columns) < 2 or gaps.min() <= 0:
         return None
-    away = (times - times[0]) / np.median(gaps) - np.arange(len(times))
+    step = float(np.median(gaps))
+    away = (times - times[0]) / step - np.arange(len(times))
     if np.abs(away).max() > (NEAR if len(offsets(pandas().Series(columns))) > 1 else 1e-6):
         return None
-    return Steps(columns, times, axis, timely)
+    return Steps(columns, times, axis, timely, step)
 
 
 def _names(frame: pd.DataFrame, others: Sequence[str]) -> list[str]:
