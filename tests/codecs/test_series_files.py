@@ -641,3 +641,16 @@ def test_sums_of_money_are_named_with_what_to_do(tmp_path):
         ReverieError, match=r"no column of numbers.*'share' is taken for words: its numbers are written with %"
     ):
         read(tmp_path / "b.csv")
+
+
+def test_what_is_found_of_series_stands_beside_the_file_s_own_letters(tmp_path):
+    """Also beside what is not learned, and under another name where a column is called so."""
+    lines = ["id,time,count,word,p"]
+    lines += [f"{one},2024-01-{k + 1:02d},{'' if k == 3 else 70 + k},w{k},0.{k}0" for one in "ab" for k in range(9)]
+    windows = read(put(tmp_path, "\n".join(lines) + "\n"))
+    error = np.arange(18.0).reshape(2, 9)
+    made = SeriesCodec.fit(windows).annotated(windows, {"error": error, "p": 2 * error})
+    written = write(made, tmp_path / "out.csv").read_text().splitlines()
+    assert [line.rsplit(",", 2)[0] for line in written] == lines
+    assert written[0].endswith(",error,p_found")
+    assert [[float(x) for x in line.split(",")[-2:]] for line in written[1:]] == [[k, 2 * k] for k in range(18)]

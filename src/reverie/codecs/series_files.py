@@ -114,6 +114,9 @@ def _long_frame(windows: Windows, series: Sequence[Series]) -> tuple[pd.DataFram
             cells.loc[new, name] = times_written(times[kept], windows.axis)[new]
         elif new.any() and name != windows.layout.identity and name not in static:
             cells[name] = cells[name].convert_dtypes().where(~new)  # nobody knows it of a new row
+    for k, name in enumerate(windows.channels):
+        if name not in cells.columns:  # found beside what the file holds
+            cells[name] = values[kept, k]
     return cells, rows[kept]
 
 
