@@ -23,8 +23,9 @@ def train(
 ) -> int | None:
     """Train a model from scratch on your own data.
 
-    PATH is a folder of pictures (class sub-folders are labels) or a zip of one; a table or time series as CSV, Parquet, Excel
-    or .npz; pictures as .npy or .npz; or the name of a packaged data set.
+    PATH is a folder of pictures (class sub-folders are labels), a zip of one, a .npz or .npy, or the name of a packaged data set.
+
+    Or it is a table or time series: a CSV, Parquet or Excel file, or series in a .npz.
 
     Examples:
 
