@@ -15,7 +15,7 @@ from reverie.codecs.series import SeriesCodec
 from reverie.codecs.series_files import found, read, write
 from reverie.codecs.series_grid import gridded
 from reverie.codecs.series_items import Axis, Layout, Series, Windows
-from reverie.codecs.series_times import MONTH, WORKDAY, evened, parsed, times_written
+from reverie.codecs.series_times import MONTH, WORKDAY, evened, parsed, times_read, times_written
 from reverie.data.kinds import guess
 from reverie.errors import ReverieError
 
@@ -593,6 +593,7 @@ def test_seconds_since_1970_are_dates_that_come_back_letter_by_letter(tmp_path, 
     assert "'Timestamp' is " + "milli" * (unit > 1) + "seconds since 1970: 2023-11-14 22:13 to" in made.notes[0]
     assert "call the column 'step'" in made.notes[0]
     assert not any("moved" in note for note in made.notes)
+    assert times_read(one.times[:1], made.windows.axis) == ["2023-11-14 22:13:20"]
     longer = replace(
         one,
         times=np.append(one.times, one.times[-1] + step * np.array([1, 2])),

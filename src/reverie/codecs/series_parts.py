@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from reverie.codecs.series_items import Layout, Windows
-from reverie.codecs.series_times import times_written
+from reverie.codecs.series_times import times_read
 from reverie.errors import ReverieError
 
 
@@ -32,10 +32,7 @@ def tiles(windows: Windows, long: int) -> tuple[Windows, np.ndarray]:
 def words(windows: Windows, long: int) -> list[str]:
     """First and last time of each window."""
     index = windows.axis.kind == "index"
-    written = [
-        range(len(one)) if index else times_written(one.times, windows.axis).astype(str).tolist()
-        for one in windows.series
-    ]
+    written = [range(len(one)) if index else times_read(one.times, windows.axis) for one in windows.series]
     last = (windows.length or long) - 1
     return [f"{written[k][at]} to {written[k][at + last]}" for k, at in windows.places.tolist()]
 

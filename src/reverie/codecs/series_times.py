@@ -175,6 +175,14 @@ def times_written(times: np.ndarray, axis: Axis) -> pd.Series:
     return (dates.dt.tz_localize("UTC") if "," in axis.dtype else dates).astype(axis.dtype)
 
 
+def times_read(times: np.ndarray, axis: Axis) -> list[str]:
+    """Times (T,) for a person: as the file has them, but seconds since 1970 as dates in UTC."""
+    if axis.format in SINCE_1970:
+        return [iso(t, axis.calendar)[:19].replace("T", " ").removesuffix(":00") for t in times.tolist()]
+    written: list[str] = times_written(times, axis).astype(str).tolist()
+    return written
+
+
 def span_words(seconds: float, kind: str) -> str:
     """A time between two steps, for a person."""
     if kind != "date":

@@ -32,6 +32,7 @@ class TableGaps(Gaps):
     """
 
     entries: ClassVar[str] = "cells"
+    things: ClassVar[str] = "rows"
 
     def __init__(
         self, codec: TableCodec, rows: Rows, hole: np.ndarray, allowed: Mapping[str, Sequence[Any]] | None = None

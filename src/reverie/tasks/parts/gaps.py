@@ -107,7 +107,7 @@ class Fillings:
     def lines(self) -> list[str]:
         """What was done, in words."""
         s, k, n = self.asked.settings, len(self), len(self.inputs)
-        what = f"{self.gaps.count:,} {self.gaps.entries} of {n:,} {self.asked.model.codec.things}"
+        what = f"{self.gaps.count:,} {self.gaps.entries} of {n:,} {self.gaps.things}"
         drawn = f"filled {k} time{'s' * (k != 1)}, seed {self.asked.seed}"
         return [f"{self.verb}: {what} {drawn}, {s.steps} steps of {s.sampler}", *self.notes, *self.asked.wish.notes]
 

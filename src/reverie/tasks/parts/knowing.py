@@ -71,7 +71,7 @@ def knowing(asked: Draws, gaps: Gaps | Window, method: str) -> Callable[[slice],
 
 def words_of(method: str) -> str:
     """A method and what it does, for a person."""
-    told = "in training the model practised what this asks for, and is told what is known"
+    told = "the model practised filling gaps in training, and is told what is known"
     return f"method {method}: {told if method == 'trained' else 'what is known is put back at every step'}"
 
 
