@@ -331,7 +331,7 @@ MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1,
 def model_card(model: Model, about: dict[str, Any]) -> str:
     """The README.md of a model folder, with the front matter that model hubs read."""
     data, record = model.card, model.record
-    shape = model.codec.shape_words
+    shape, things = model.codec.shape_words, model.codec.things
     told = "; ".join(f"{name}: {one.line()}" for name, one in model.conditions.items()) or "nothing"
     return f"""---
 library_name: reverie
@@ -342,8 +342,8 @@ tags: [diffusion, {model.codec.kind}]
 
 A diffusion model trained from scratch with Reverie {about["reverie"]}.
 
-- data: {data.get("source", "unknown")}, {data.get("train", "?")} items to train, {data.get("held_out", "?")} held out
-- shape (channels first): {shape}
+- data: {data.get("source", "unknown")}, {data.get("train", "?")} {things} to train, {data.get("held_out", "?")} held out
+- {things}: {model.codec.found_as}; as the network sees each: {shape}
 - told: {told}
 - network: {about["network"]["name"]}, {model.parameters:,} parameters; process {about["process"]["name"]};
   schedule {registry.name_of(type(model.denoiser.process.schedule))};
@@ -356,10 +356,10 @@ A diffusion model trained from scratch with Reverie {about["reverie"]}.
     reverie sample THIS_FOLDER -n 16 --seed 0
 
     import reverie
-    images = reverie.load("THIS_FOLDER").sample(16, seed=0)
+    {things} = reverie.load("THIS_FOLDER").sample(16, seed=0)
 
 ## Limits
 
-It knows only what was in its training data, and may reproduce items of it: read the copying audit in the run's report
+It knows only what was in its training data, and may reproduce {things} of it: read the copying audit in the run's report
 before sharing samples as new. No licence is stated here: that of the training data decides.
 """

@@ -15,7 +15,7 @@ from reverie.codecs.series import SeriesCodec
 from reverie.codecs.series_files import found, read, write
 from reverie.codecs.series_grid import gridded
 from reverie.codecs.series_items import Axis, Layout, Series, Windows
-from reverie.codecs.series_times import MONTH, WORKDAY, evened, parsed, times_written
+from reverie.codecs.series_times import MONTH, WORKDAY, evened, parsed, times_read, times_written
 from reverie.data.kinds import guess
 from reverie.errors import ReverieError
 
@@ -116,6 +116,33 @@ def test_a_file_is_written_back_as_it_stood_and_what_was_filled_is_new(tmp_path)
     assert now["unit"].dtype == np.int32
     kept = [k for k in range(20) if k not in (4, 5, 7, 9)]
     pd.testing.assert_frame_equal(now.loc[kept, frame.columns], frame.loc[kept], check_dtype=False)
+
+
+@pytest.mark.parametrize("layout", ["long", "wide"])
+def test_what_is_not_filled_comes_back_letter_by_letter_and_whole_numbers_stay_whole(tmp_path, layout):
+    """79 among gaps is no 79.0, 1.50 no 1.5, NA no empty cell; what is filled is written as its column is."""
+    if layout == "long":
+        lines = ["time,count,x,note"]
+        lines += [f"2024-01-{k + 1:02d},{'NA' if k in (3, 7) else 70 + k},{k}.50,00{k}" for k in range(12)]
+        filled = {"NA": ["73", "77"]}
+    else:
+        lines = ["place," + ",".join(f"h{k}" for k in range(12))]
+        lines += [
+            f"{name}," + ",".join("" if k == 3 else f"0{k}" if k == 5 else str(9 + k) for k in range(12))
+            for name in "ab"
+        ]
+        filled = {"": ["73", "73"]}
+    windows = read(put(tmp_path, "\n".join(lines) + "\n"))
+    assert write(windows, tmp_path / "same.csv").read_text().splitlines() == lines
+    whole = [replace(one, values=np.where(np.isnan(one.values), 73.0, one.values)) for one in windows.series]
+    if layout == "long":
+        whole[0].values[7, 0] = 77.0
+    written = write(windows.with_series(whole), tmp_path / "out.csv").read_text().splitlines()
+    wanted = [line.split(",") for line in lines]
+    ((gone, values),) = filled.items()
+    values = iter(values)
+    wanted = [[next(values) if cell == gone else cell for cell in row] for row in wanted]
+    assert [line.split(",") for line in written] == wanted
 
 
 def test_the_future_follows_each_series_of_a_file(tmp_path):
@@ -518,3 +545,113 @@ def test_offsets_that_change_are_instants(tmp_path, style, utc):
     drawn = read(write(bare(windows), tmp_path / "b.csv"))
     np.testing.assert_array_equal(drawn.series[0].times, windows.series[0].times)
     assert pd.read_csv(tmp_path / "b.csv")["time"][0] == f"2024-03-30T19:00:00{utc}"
+
+
+@pytest.mark.parametrize(("freq", "count"), [("h", 48), ("D", 100), ("7D", 53)])
+def test_wide_columns_whose_offsets_change_through_the_year_are_steps_and_come_back(tmp_path, freq, count):
+    """Instants are Python's own; a day at the change of clocks lasts 23 or 25 hours and stays a step."""
+    first = {"h": "2024-03-30", "D": "2024-02-01", "7D": "2024-01-01"}[freq]
+    t = pd.date_range(first, periods=count, freq=freq, tz="Europe/Berlin")
+    x = np.cumsum(np.ones((4, count)), 1).round(1)  # rising, so that each column rises, too
+    frame = pd.DataFrame(x + np.arange(4)[:, None], columns=[one.isoformat() for one in t])
+    frame.insert(0, "site", list("abcd"))
+    place = put(tmp_path, frame.to_csv(index=False))
+    assert guess(place).kind == "series"
+    windows, notes = found(place)
+    assert len(windows.series) == 4
+    off = windows.series[0].times - np.array([one.timestamp() for one in t])
+    assert set(off.tolist()) == ({0.0} if freq == "h" else {0.0, 3600.0})
+    assert windows.axis.step == {"h": 3600, "D": 86400, "7D": 604800}[freq]
+    assert windows.axis.regular
+    assert "columns are written with the offsets +01:00, +02:00: read as instants; new ones are written in UTC" in notes
+    assert write(windows, tmp_path / "out.csv").read_text() == place.read_text()
+    one = windows.series[0]
+    later = replace(
+        one, times=np.append(one.times, one.times[-1] + windows.axis.step), values=np.append(one.values, [[9.0]], 0)
+    )
+    later = replace(later, rows=np.append(one.rows, -1))
+    names = write(windows.with_series([later]), tmp_path / "later.csv").read_text().splitlines()[0].split(",")
+    assert names[1 : count + 1] == list(frame.columns[1:])
+    assert pd.Timestamp(names[-1]).timestamp() == one.times[-1] + windows.axis.step
+
+
+@pytest.mark.parametrize("form", ["int64", "float64"])
+@pytest.mark.parametrize("unit", [1, 1000])
+@pytest.mark.parametrize("step", [0.25, 3600.0])
+def test_seconds_since_1970_are_dates_that_come_back_letter_by_letter(tmp_path, form, unit, step):
+    """Known letters: 1700000000 is 2023-11-14 22:13:20 UTC. A gap in the middle and two rows out of the file are new times."""
+    if form == "int64" and unit == 1 and step < 1:
+        step = 2.0
+    times = (1_700_000_000 * unit + np.arange(50) * step * unit).astype(form)
+    kept = np.delete(np.arange(50), [20, 48, 49])
+    frame = pd.DataFrame({"Timestamp": times, "x": np.arange(50) * 0.1}).iloc[kept]
+    frame.to_csv(tmp_path / "sensor.csv", index=False)
+    made = found(tmp_path / "sensor.csv")
+    one = made.windows.series[0]
+    assert guess(tmp_path / "sensor.csv").kind == "series"
+    assert (made.windows.axis.kind, made.windows.axis.step, one.name) == ("date", step, "sensor")
+    assert "'Timestamp' is " + "milli" * (unit > 1) + "seconds since 1970: 2023-11-14 22:13 to" in made.notes[0]
+    assert "call the column 'step'" in made.notes[0]
+    assert not any("moved" in note for note in made.notes)
+    assert times_read(one.times[:1], made.windows.axis) == ["2023-11-14 22:13:20"]
+    longer = replace(
+        one,
+        times=np.append(one.times, one.times[-1] + step * np.array([1, 2])),
+        values=np.append(one.values, [[7.0], [8.0]], 0),
+        rows=np.append(one.rows, [-1, -1]),
+    )
+    longer.values[20] = 9.0
+    whole = write(made.windows.with_series([longer]), tmp_path / "out.csv").read_text().splitlines()
+    wanted = pd.DataFrame({"Timestamp": times}).to_csv(index=False).splitlines()
+    assert [line.split(",")[0] for line in whole] == wanted
+    anew = write(bare(made.windows.with_series([longer])), tmp_path / "new.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in anew] == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "kind"),
+    [
+        ("step", 1_700_000_000, "number"),
+        ("time", 17_000_000, "number"),
+        ("time", 1_700_000_000, "date"),
+        ("date", 20_240_101, "date"),
+        ("event_time", 999_999_000_000, "date"),
+        ("time", 17_000_000_000_000, "number"),
+    ],
+)
+def test_numbers_are_dates_where_name_and_size_say_so(name, first, kind):
+    axis = parsed(pd.Series([first, first + 1, first + 4], name=name), "t")[1]
+    assert axis.kind == kind
+    assert (axis.format in series_frames.SINCE_1970) == (kind == "date" and first > 1e8)
+
+
+def test_the_only_series_of_a_file_is_called_as_the_file_and_split_whatever_that_is(tmp_path):
+    for name in ("load.csv", "again.csv"):
+        dated().to_csv(tmp_path / name, index=False)
+    one, two = read(tmp_path / "load.csv"), read(tmp_path / "again.csv")
+    assert (one.series[0].name, two.series[0].name) == ("load", "again")
+    assert one.digests() == two.digests()
+
+
+def test_sums_of_money_are_named_with_what_to_do(tmp_path):
+    dated(price=[f"${1000 + k:,}.50" for k in range(40)]).to_csv(tmp_path / "a.csv", index=False)
+    (note,) = [note for note in found(tmp_path / "a.csv").notes if "price" in note and "left out" not in note]
+    assert "'price' is taken for words: its numbers are written with $ ('$1,000.50', row 2)" in note
+    dated().drop(columns="x").assign(share="5 %").to_csv(tmp_path / "b.csv", index=False)
+    with pytest.raises(
+        ReverieError, match=r"no column of numbers.*'share' is taken for words: its numbers are written with %"
+    ):
+        read(tmp_path / "b.csv")
+
+
+def test_what_is_found_of_series_stands_beside_the_file_s_own_letters(tmp_path):
+    """Also beside what is not learned, and under another name where a column is called so."""
+    lines = ["id,time,count,word,p"]
+    lines += [f"{one},2024-01-{k + 1:02d},{'' if k == 3 else 70 + k},w{k},0.{k}0" for one in "ab" for k in range(9)]
+    windows = read(put(tmp_path, "\n".join(lines) + "\n"))
+    error = np.arange(18.0).reshape(2, 9)
+    made = SeriesCodec.fit(windows).annotated(windows, {"error": error, "p": 2 * error})
+    written = write(made, tmp_path / "out.csv").read_text().splitlines()
+    assert [line.rsplit(",", 2)[0] for line in written] == lines
+    assert written[0].endswith(",error,p_found")
+    assert [[float(x) for x in line.split(",")[-2:]] for line in written[1:]] == [[k, 2 * k] for k in range(18)]

@@ -198,12 +198,12 @@ def test_values_that_training_has_no_place_for_are_counted():
     every = pd.DataFrame({"w": [*x, *new["w"]]})
     codec = TableCodec.fit(Rows(every.iloc[:120]), Rows(every))
     assert (
-        "of the cells held out ('w') 2 are beyond training's range, and 2 between two of its values that touch"
+        "of the cells held out ('w') 2 are beyond training's range, and 2 stand where training has no value"
         in codec.rule
     )
     assert codec.remarks(Rows(new)) == [
         "'w': 2 cells beyond training's 0.1 to 1.0, the stranger the further off (the first 0.05, in row 2)",
-        "'w': 2 cells between two of training's values that touch, taken for the nearer (the first 0.3, in row 4)",
+        "'w': 2 cells where training had no value, taken for the nearest that it had (the first 0.3, in row 4)",
     ]
     assert not codec.remarks(Rows(every.iloc[:120]))
     smooth = TableCodec.fit(Rows(pd.DataFrame({"w": np.linspace(0, 1, 400)})))
@@ -249,9 +249,10 @@ FILES = {
     "ragged.csv": (b"a,b\n1,2\n3\n", "row 3: 1 cells, but the header has 2"),
     "twice.csv": (b"a,b,a\n1,2,3\n", "row 1: two columns are called 'a'. Rename one"),
     "latin.csv": ("a,b\n1,x\n2,\xfcbel\n".encode("latin-1"), "row 3: byte 0xfc is not UTF-8"),
-    "broken.parquet": (b"PAR1 nonsense", "cannot be read as a table"),
-    "cut.xlsx": (b"PK\x03\x04 nonsense", "cannot be read as a table"),
-    "broken.xlsx": (b"PK nonsense", "cannot be read as a table"),
+    "broken.parquet": (b"PAR1 nonsense", "is cut off, or damaged at its end.* 13 bytes are none. Copy it again"),
+    "listless.parquet": (b"PAR1 nonsense PAR1", "the list of its columns, at its end, cannot be read. Copy it again"),
+    "cut.xlsx": (b"PK\x03\x04 nonsense", "is cut off, or a damaged Excel workbook. Copy it again"),
+    "broken.xlsx": (b"PK nonsense", "is cut off, or a damaged Excel workbook. Copy it again"),
 }
 
 

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet
 import pytest
 
 from reverie.codecs.cells import Number
@@ -57,6 +58,38 @@ def test_cells_of_several_values_are_named(tmp_path):
     people().assign(parts=[[1, 2]] * 40).to_parquet(place)
     with pytest.raises(ReverieError, match=r"row 1: column 'parts' holds several values in a cell \(\[1 2\]\)"):
         Rows.read(place)
+
+
+def test_a_damaged_parquet_names_the_column_and_rows_that_cannot_be_read(tmp_path):
+    place = tmp_path / "a.parquet"
+    people(400).to_parquet(place, row_group_size=200)
+    whole, chunk = place.read_bytes(), pyarrow.parquet.ParquetFile(place).metadata.row_group(1).column(2)
+    first = chunk.dictionary_page_offset or chunk.data_page_offset
+    place.write_bytes(whole[:first] + bytes(chunk.total_compressed_size) + whole[first + chunk.total_compressed_size :])
+    with pytest.raises(
+        ReverieError, match=r"a\.parquet is a damaged Parquet file: the values of column 'pay' in rows 201 to 400 "
+    ):
+        Rows.read(place)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".xlsx"])
+def test_whatever_the_damage_a_file_is_read_or_refused_in_our_words(tmp_path, suffix):
+    """Cut off anywhere, or with any stretch of zeros or noise: no library's error comes through, nor its words."""
+    place, rng = tmp_path / f"a{suffix}", np.random.default_rng(0)
+    Rows(people(60)).write(place)
+    whole, said = place.read_bytes(), []
+    for k in range(24):
+        at, long = rng.integers(4, len(whole) - 1), rng.integers(1, len(whole) // 4)
+        noise = bytes(rng.integers(0, 256, long, dtype=np.uint8)) if k % 3 else bytes(long)
+        place.write_bytes(whole[:at] if k % 4 == 0 else (whole[:at] + noise + whole[at + long :])[: len(whole)])
+        try:
+            Rows.read(guess(place).place)
+        except ReverieError as error:
+            said.append(str(error))
+    assert len(said) > 12
+    for words in said:
+        assert re.search(r"Copy it again|Save it again|Mend the|Rename one|Fill it", words)
+        assert not re.search("(?i)arrow|snappy|thrift|base64|zip file|utf-8'", words)
 
 
 def test_commas_between_thousands_are_not_taken_for_decimal_ones(tmp_path):
@@ -126,3 +159,50 @@ def test_wishes_that_cannot_be_are_refused(text, words):
     frame = people(400).assign(age=np.arange(400) % 97)
     with pytest.raises(ReverieError, match=re.escape(words)):
         TableCodec.fit(Rows(frame)).given(text, 3, 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "signs", "numbers"),
+    [
+        (["$1,200.50", "$3.20", "-$7"], "$", [1200.5, 3.2, -7]),
+        (["12.5%", "3 %", None], "%", [12.5, 3, np.nan]),
+        (["3,50 €", "1.204 €", "5€"], "€", [3.5, 1204, 5]),
+        (["£5", "£6,000", "£7"], "£", [5, 6000, 7]),
+        (["5%", "$6", "£7"], "$ % £", [5, 6, 7]),
+    ],
+)
+def test_numbers_with_signs_are_named_and_the_advice_makes_numbers_of_them(tmp_path, words, signs, numbers):
+    place = tmp_path / "a.csv"
+    people(60).assign(price=words * 20).to_csv(place, index=False)
+    _, note = read(place).notes
+    assert f"'price' is taken for words: its numbers are written with {signs} ('{words[0]}', row 2)" in note
+    t = pd.read_csv(place)
+    exec(note.split("in pandas: ")[1][:-1])  # what a person is told to do
+    np.testing.assert_array_equal(t["price"], numbers * 20)
+
+
+@pytest.mark.parametrize("words", [["5 kg", "6 kg"], ["A$", "B$"], ["100% cotton", "5% wool"], ["x", "$5"]])
+def test_other_words_are_left_alone(tmp_path, words):
+    place = tmp_path / "a.csv"
+    people(60).assign(price=words * 30).to_csv(place, index=False)
+    assert len(read(place).notes) == 1
+
+
+def test_what_was_filled_in_is_marked_and_nothing_else_is():
+    """The picture differs from that of the plain table within the cells alone, and below, where a legend says what they are."""
+    frame = people(5)
+    marked = np.zeros(frame.shape, bool)
+    marked[3, 1] = marked[4, 2] = True
+    plain, shown = drawn(frame), drawn(frame, marked)
+    legend = len(shown) - len(plain)
+    assert legend > 0
+    height = len(plain) - 14  # the margin below the last row
+    changed = (shown[:height] != plain[:height]).any(2)
+    rows = np.flatnonzero(changed.any(1))
+    assert rows.min() >= 4 * 16
+    left, right = (np.flatnonzero(changed[place].any(0)) for place in (slice(4 * 16, 5 * 16), slice(5 * 16 + 4, None)))
+    assert 0 < left.min() < left.max() < right.min() < right.max()
+    filled = (shown == (255, 232, 194)).all(2)
+    assert filled[:height].sum() > 100
+    assert filled[height:].sum() > 50
+    assert not (plain == (255, 232, 194)).all(2).any()

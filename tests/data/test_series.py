@@ -5,12 +5,15 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from reverie.codecs.series import SeriesCodec
 from reverie.codecs.series_times import times_written
+from reverie.data import loader
 from reverie.data.card import card
 from reverie.data.kinds import Guess
 from reverie.data.known import KnownStart
+from reverie.data.loader import Loader
 from reverie.data.series import MOST, read_series, spans
 from reverie.data.series_card import facts
 from reverie.data.source import read
@@ -174,3 +177,21 @@ def test_series_of_nothing_are_refused_with_their_columns(tmp_path):
         load(tmp_path, frame)
     frame.loc[7, "y"] = 1.0
     assert len(load(tmp_path, frame, window="96")) == 8  # the windows that hold row 7
+
+
+def test_series_that_are_not_kept_encoded_are_encoded_once_a_batch(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"time": np.arange(400), "load": rng.normal(size=400)})
+    frame.loc[rng.choice(400, 60, False), "load"] = np.nan
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    items = read(tmp_path / "a.csv", window="24").items
+    codec = SeriesCodec.fit(items)
+    kept = Loader(items, codec, 3, entries=0.5).batch(5, 16)
+    monkeypatch.setattr(loader, "_CACHE_BYTES", 0)
+    calls, encode = [], SeriesCodec.encode_known
+    monkeypatch.setattr(SeriesCodec, "encode_known", lambda *given: calls.append(1) or encode(*given))
+    anew = Loader(items, codec, 3, entries=0.5).batch(5, 16)
+    assert len(calls) == 1
+    assert torch.equal(anew.x0, kept.x0)
+    assert torch.equal(anew.observed, kept.observed)
+    assert not kept.observed.all()

@@ -94,7 +94,7 @@ def test_a_person_reads_all_of_it(about):
     Console(file=out, width=160).print(text(about))
     shown = out.getvalue()
     for words in ("205 (", "2 numbers", "name: 200 different words in 205 rows", "country: always NL", "note: always empty",
-                  "5 duplicates", "row 2 = row 202", "Pearson's r +0.", "F: 1", "read as a table"):  # fmt: skip
+                  "5 duplicates", "row 2 = row 202", "correlation +0.", "F: 1", "read as a table"):  # fmt: skip
         assert words in shown, words
 
 

@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from reverie.codecs.rows import Rows
+from reverie.codecs.table import TableCodec
 from reverie.errors import ReverieError
 from reverie.evaluation import evaluate as judging
 from reverie.evaluation.evaluate import (
@@ -18,11 +20,13 @@ from reverie.evaluation.evaluate import (
     noisy_copies,
     scores,
 )
+from reverie.evaluation.measure import _Values
 from reverie.metrics.energy import Energy
 from reverie.metrics.features import DigitsCNN, RandomConv
 from reverie.metrics.frechet import Frechet
 from reverie.metrics.neighbours import Density, Precision, Recall
 from reverie.metrics.sliced import SlicedWasserstein
+from tests.tasks.rows import table
 
 
 def coverage(metric, shift, trials, resamples, n=100, d=8):
@@ -216,10 +220,10 @@ def test_short_data_lowers_n_aloud_and_leaves_out_what_cannot_be_scored(digits):
     assert not {s.name for s in found.scores} & {"coverage", "density"}
     said = " ".join(found.notes)
     assert "n is 10 rather than 190, as there are only so many held-out items" in said
-    assert "Left out: Density needs n = 12 or more, and n is 10: hold out more items" in said
+    assert "Left out, as n is 10: Coverage (needs 12), Density (needs 12). To have them, hold out more items" in said
     assert "draw more" not in said
     assert "n = 10 is not above the 64 features" in said
-    assert "n is 10: draw more samples." in " ".join(evaluate(train, held[:200], held[10:20], resamples=5).notes)
+    assert "To have them, draw more samples." in " ".join(evaluate(train, held[:200], held[10:20], resamples=5).notes)
 
 
 def test_skewed_classes_are_said(digits):
@@ -252,3 +256,14 @@ def test_a_gaussian_fit_has_the_covariance_of_all_items_however_many_are_taken_t
     assert inside.mean() > 0.9
     assert np.corrcoef(drawn.T)[0, 1] == pytest.approx(np.corrcoef(wide.T)[0, 1], abs=0.02)
     assert drawn.std(0) == pytest.approx(wide.std(0, ddof=1), rel=0.03)
+
+
+def test_metrics_of_a_kind_of_its_own_that_need_more_items_are_named_too():
+    codec = TableCodec.fit(Rows(table(60)))
+    x = codec.numbers(codec.encode_all(table(60)))
+    said = " ".join(
+        evaluate(x[:50], x[50:51], x[51:52], metrics=[], own=(codec.scored, _Values(codec)), resamples=5).notes
+    )
+    assert "Left out, as n is 1: " in said
+    assert "Column shapes (needs 2)" in said
+    assert "To have them, hold out more items" in said

@@ -25,7 +25,7 @@ def test_an_exact_forecaster_has_the_score_that_its_own_spread_says():
     assert ahead.covered == pytest.approx(0.9, abs=0.05)
     assert ahead.marginal == pytest.approx(1 / np.sqrt(np.pi), rel=0.2)  # N(0, 1) knows nothing
     assert ahead.crps < ahead.marginal
-    assert ahead.line().startswith("Forecast of the last quarter: CRPS 0.")
+    assert ahead.line().startswith("Forecast of the last quarter: error of the draws (CRPS, 0 is best) 0.")
 
 
 @pytest.mark.slow

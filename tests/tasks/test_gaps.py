@@ -6,6 +6,8 @@ import pytest
 import torch
 from scipy import stats
 
+from reverie import storage
+from reverie.codecs.text_table import drawn
 from reverie.errors import ReverieError
 from reverie.tasks.augment import augment
 from reverie.tasks.complete import complete
@@ -80,6 +82,37 @@ def test_known_cells_are_written_letter_by_letter(model, tmp_path):
     assert list(zip(spread["row"], spread["column"], strict=True)) == [(3, "z"), (4, "answer")]
     with pytest.raises(ReverieError, match="is there already"):
         complete(model, str(tmp_path / "t.csv"), samples=2, steps=4).save(tmp_path / "out.csv")
+
+
+def test_what_is_found_stands_beside_cells_that_are_written_letter_by_letter(model, tmp_path):
+    """Whole numbers among gaps, which pandas has as floats, are no 79.0; the strangest rows come first in the sheet alone."""
+    lines = ["years,z,answer", "79,1.50,yes", ",-3e-1,no", "041,0.30000000000000004,no", "18,9,yes"]
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    found = detect(model, str(tmp_path / "t.csv"), fpr=0.3, normal=table(20, seed=1), train=table(40, seed=2), draws=2)
+    found.sheet()
+    path = found.save(tmp_path / "out.csv", {})[0]
+    written = path.read_text().splitlines()
+    assert [line.rsplit(",", 5)[0] for line in written] == lines
+    assert written[0].endswith(",score,p,flagged,knn5,forest")
+    assert [float(line.split(",")[3]) for line in written[1:]] == pytest.approx(found.scores)
+
+
+def test_the_picture_has_the_rows_that_had_gaps_with_the_filled_cells_marked(model):
+    rows = table(60, seed=5)
+    rows.insert(0, "note", "x")
+    rows.loc[[40, 57], "answer"] = None
+    rows.loc[57, "z"] = np.nan
+    made = complete(model, rows, samples=2, steps=4)
+    marks = np.array([[False, False, True], [False, True, True]])
+    wanted = drawn(made.best.frame.iloc[[40, 57]], marks, ["row 42", "row 59"])
+    np.testing.assert_array_equal(np.asarray(made.sheet()), wanted)
+
+
+def test_a_model_of_rows_is_called_one_of_rows(model):
+    card = storage.model_card(model, storage.describe(model) | {"reverie": "0", "weights": {"sha256": ""}})
+    assert 'rows = reverie.load("THIS_FOLDER")' in card
+    assert "- rows: 2 columns; as the network sees each: 1 number, 1 category of at most 2 values" in card
+    assert "images" not in card
 
 
 def test_a_mask_marks_cells_beside_the_empty_ones(model, tmp_path):

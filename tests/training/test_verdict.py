@@ -241,6 +241,30 @@ def test_one_figure_changed_in_a_healthy_trace_changes_the_verdict_to_its_fault(
     assert with_look(bands=bands, held_out=2 * look["held_out"], held_out_raw=2 * look["held_out"]) == "overfitting"
 
 
+def test_what_chance_alone_makes_of_few_held_out_items_is_not_called_overfitting(healthy):
+    """Items whose errors are alike on both sides, but differ from one to the next: 18 held out err more by who they are.
+
+    Of 200 such runs two in a hundred or so lie beyond two standard errors above; a run that errs twice as much does, too.
+    """
+    look, rng = _last(healthy, "validation"), np.random.default_rng(0)
+
+    def judged(by_item, **more):
+        far = [v * np.mean(by_item) for v in look["bands"]["train"]]
+        change = {"bands": look["bands"] | {"held_out": far}, "by_item": list(by_item), "items": len(by_item)}
+        return judge(injected(healthy, "validation", lambda e: e.update(change | more)))
+
+    names = Counter(judged(rng.lognormal(-0.32, 0.8, 18)).state for _ in range(200))
+    assert names["overfitting"] <= 10
+    assert names["cannot say: few held out"] > 20
+    worse = judged(1.6 * rng.lognormal(-0.125, 0.5, 128))
+    assert worse.state == "overfitting"
+    assert "n = 128" in " ".join(worse.evidence)
+    assert judged([1.5]).state == "cannot say: few held out"
+    unsure = judged(rng.lognormal(-0.32, 0.8, 18) + 0.3)
+    assert unsure.heading == "cannot say: few held out"
+    assert "--held-out" in unsure.next
+
+
 def test_an_unfinished_log_is_judged_and_an_empty_one_is_too_short(healthy):
     """At any step of a healthy run: no fault that only its end could show."""
     assert judge([]).state == "too short"

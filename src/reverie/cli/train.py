@@ -23,11 +23,15 @@ def train(
 ) -> int | None:
     """Train a model from scratch on your own data.
 
-    PATH is a folder (class sub-folders are labels), a zip of one, a .npz or .npy, or the name of a packaged data set.
+    PATH is a folder of pictures (class sub-folders are labels), a zip of one, a .npz or .npy, or the name of a packaged data set.
+
+    Or it is a table or time series: a CSV, Parquet or Excel file, or series in a .npz.
 
     Examples:
 
       reverie train photos/ -o runs/photos --budget 10m
+
+      reverie train people.csv -o runs/people
 
       reverie train digits -o runs/digits --epochs 50 --seed 1
 

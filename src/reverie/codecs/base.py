@@ -73,6 +73,11 @@ class Codec(ABC):
         return words[0] if not self.joint else ", ".join(f"{k} {w}" for k, w in zip(self.fields, words, strict=True))
 
     @property
+    def things(self) -> str:
+        """What a person calls its items, in the plural."""
+        return "items"
+
+    @property
     @abstractmethod
     def found_as(self) -> str:
         """How a data card words an item that the codec takes as it is, `Data.found`: "8x8 grey uint8"."""
@@ -132,6 +137,10 @@ class Codec(ABC):
         """Which entries of encoded items were observed, (N, *) bool; None where all were. Those that were not are not learned."""
         return None
 
+    def encode_observed(self, items: Any) -> tuple[Array, np.ndarray | None]:
+        """What `encode_all` and `observed` give, at once."""
+        return self.encode_all(items), self.observed(items)
+
     def gaps(self, items: Any, mask: Any = None) -> Gaps:
         """Items of which some entries are to be filled in: what a mask marks; ReverieError for a kind that knows no gaps."""
         raise ReverieError(f"Data of kind {self.kind} has no empty entries of its own: say what to fill with a mask.")
@@ -154,6 +163,10 @@ class Codec(ABC):
     def unit(self) -> str:
         """What a difference of 1 between encoded numbers is, for a person."""
         return "where black is -1 and white 1"
+
+    def as_written(self, items: Any, path: Path) -> Any:
+        """Items that go to a file of their own kind, with each entry as it stands in theirs, where that has letters."""
+        return items
 
     def annotated(self, items: Sequence[Item], values: Mapping[str, np.ndarray]) -> Sequence[Item]:
         """Items with numbers beside each, by name, for kinds whose items are one file."""

@@ -19,6 +19,7 @@ class Gaps(ABC):
     """
 
     entries: ClassVar[str]  # what a person calls the parts of an item that can be missing, in the plural
+    things: ClassVar[str]  # and the items themselves
 
     places: np.ndarray
     x: dict[str, np.ndarray]

@@ -82,6 +82,11 @@ class ImageCodec(Codec):
         return {"pixels": Field((self.channels, self.height, self.width), axes, self.levels)}
 
     @property
+    def things(self) -> str:
+        """Images."""
+        return "images"
+
+    @property
     def found_as(self) -> str:
         """Height x width, colour and dtype."""
         return self._header.words

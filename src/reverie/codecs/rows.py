@@ -8,7 +8,6 @@ import hashlib
 import io
 import json
 import re
-import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from reverie.codecs import parquet
 from reverie.codecs.collection import Collection
 from reverie.errors import ReverieError
 from reverie.files import write_text, write_whole
@@ -34,6 +34,8 @@ _MARKS = {
 }
 _COMMA = r"-?[\d.]*\d,\d+"  # a number as much of Europe writes it
 _THOUSANDS = r"-?\d{1,3}(,\d{3})+(\.\d+)?"  # or as much of the world writes a large one
+_MOST_SIGNED = 0.9  # of a column's cells, from which on it is one of numbers with signs
+_SIGNED = r"(?=.*[%$€£])[-+]?[$€£]? ?[-+]?\d[\d.,]* ?[%$€£]?"  # a share, or a sum of money
 _ZERO = re.compile(r"(?:^|[,;\t|\"])0\d", re.MULTILINE)
 
 
@@ -62,17 +64,16 @@ class Rows(Collection):
         pd, path = pandas(), Path(path)
         try:
             if (form := format_of(path)) == "parquet":
-                frame = pd.read_parquet(path)
+                frame = parquet.read(path)
                 if frame.index.names != [None] or isinstance(frame.index, pd.DatetimeIndex):
                     frame = frame.reset_index()  # it is a column: often the dates of a series
             elif form == "excel":
-                frame = pd.read_excel(path, dtype=object).infer_objects()  # cells of text stay text, whatever it spells
-                _check_names(pd.read_excel(path, header=None, nrows=1).iloc[0].dropna().astype(str), path)
+                frame = _read_excel(path)
             else:
                 frame = _read_text(path)
         except ImportError as error:
             raise ReverieError(f"{path} needs {error.name}, which is not installed: {INSTALL}.") from error
-        except (OSError, ValueError, UnicodeError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError) as error:
             raise ReverieError(f"{path} cannot be read as a table ({error}). Save it again.") from error
         frame.columns = [str(c) for c in frame.columns]
         _check_names(frame.columns, path)
@@ -132,6 +133,12 @@ class Rows(Collection):
         found = _parsed(path, dtype=str, keep_default_na=False)
         return found if found.shape == self.frame.shape else None
 
+    def as_written(self, path: Path) -> Rows:
+        """The same rows, each cell letter by letter as in the text file that they were read from, where they go to text again."""
+        binary = Path(path).suffix.lower() in (".parquet", ".xlsx")
+        letters = None if binary else self.letters()
+        return self if letters is None else Rows(letters, self.source, self.told)
+
     def write(self, path: Path, text: dict[str, str] | None = None) -> Path:
         """Write them whole, in the format that the suffix says, .csv where it says none; `text` goes into a .json beside it."""
         path = Path(path)
@@ -169,9 +176,45 @@ def format_of(path: Path) -> str:
     )
 
 
+def signed(column: pd.Series) -> str:
+    """What to do about a column of words of which nine in ten are numbers with a sign for percent or money; "" for any other."""
+    if column.dtype.kind in "biufM" or not len(words := column.dropna().astype(str)):
+        return ""
+    found = words.str.fullmatch(_SIGNED)
+    if found.mean() < _MOST_SIGNED:
+        return ""
+    k, letters = int(np.flatnonzero(column.notna())[int(np.argmax(found))]), "".join(words[found])
+    signs = "".join(sorted(set(letters) & set("%$€£")))
+    european = words[found].str.contains(r",\d\d?(?!\d)").any()  # the comma is the decimal one
+    gone = f"[{signs} {('.' if european else ',') * (('.' if european else ',') in letters)}]"
+    point = ".str.replace(',', '.')" * bool(european)
+    return (
+        f"'{column.name}' is taken for words: its numbers are written with {' '.join(signs)} ('{column.iloc[k]}', row {k + 2}). "
+        f"Have it as numbers (in pandas: t['{column.name}'] = t['{column.name}'].str.replace(r'{gone}', '', regex=True){point}"
+        ".astype(float))"
+    )
+
+
 def marked(data: bytes) -> str | None:
     """The encoding that a text's byte-order mark names, where it is not UTF-8; None without a mark."""
     return next((name for mark, name in _MARKS.items() if data.startswith(mark)), None)
+
+
+def _read_excel(path: Path) -> pd.DataFrame:
+    """The first sheet of a workbook, whose columns have names of their own."""
+    pd = pandas()
+    try:
+        frame = pd.read_excel(path, dtype=object).infer_objects()  # cells of text stay text, whatever it spells
+        header = pd.read_excel(path, header=None, nrows=1)
+    except (ImportError, MemoryError):
+        raise
+    except Exception as error:  # its readers raise whatever damage makes them stumble on
+        raise ReverieError(
+            f"{path} is cut off, or a damaged Excel workbook. Copy it again from where it is whole, or save it again."
+        ) from error
+    if len(header):
+        _check_names(header.iloc[0].dropna().astype(str), path)
+    return frame
 
 
 def _read_text(path: Path) -> pd.DataFrame:

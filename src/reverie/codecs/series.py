@@ -36,8 +36,8 @@ class SeriesCodec(Codec):
 
     channels: each of the file's, in order, as `Cells.to_json` writes it; those that never change are not learned, and are written
     back. between: the time between two steps, where these are not even. length: L, in steps. whole: whether items are whole
-    series, not windows of longer ones. axis, layout: how the training file
-    told time and held series, as JSON. static: columns that each series has one value of, and what conditions they are told as.
+    series, not windows of longer ones. axis, layout: how the training file told time and held series, as JSON. static: columns
+    that each series has one value of, and what conditions they are told as.
     decode(encode(series)) is the same times, and values within 1e-5 of the stretch between two neighbouring knots of the
     distribution function, rounded to the decimals that the channel has; where nothing was observed, what lies between neighbours.
     Source: Tashiro et al. 2021 (CSDI), section 4, for windows as arrays of which entries are known.
@@ -101,6 +101,11 @@ class SeriesCodec(Codec):
         return {"values": Field((len(self.learned), self.length), ("channel", "step"))}
 
     @property
+    def things(self) -> str:
+        """Series, or windows of them."""
+        return "series" if self.whole else "windows"
+
+    @property
     def found_as(self) -> str:
         """How many steps and channels."""
         count = len(self.channels)
@@ -111,9 +116,8 @@ class SeriesCodec(Codec):
         """Learn each channel's distribution from the windows that train; ReverieError where none of them ever changes."""
         windows, every = Windows.of(items), Windows.of(items if known is None else known)
         rows = np.concatenate([one.values for one in _different(windows)])
-        cells = [
-            fitted(n, d, rows[:, k]) for k, (n, d) in enumerate(zip(windows.channels, windows.dtypes, strict=True))
-        ]
+        about = zip(windows.channels, windows.dtypes, rows.T, strict=True)
+        cells = [fitted(name, dtype, values) for name, dtype, values in about]
         fixed = [f"'{c.name}' is {c.words}: kept, not learned" for c in cells if isinstance(c, Fixed)]
         if len(fixed) == len(cells):
             raise ReverieError(
@@ -152,18 +156,21 @@ class SeriesCodec(Codec):
         Behind an end the last value goes on, a unit in its last place above: a law of windows sees no jump there, and
         `records` finds the end.
         """
-        z, known = self.encode_known(items)
-        if known.all():
-            return z
-        z = _between(z, known)
-        for one, steps in zip(z, self._lengths(items), strict=True):
-            one[:, steps:] = np.nextafter(one[:, steps - 1 : steps], np.float32(np.inf))
-        return z
+        return self.encode_observed(items)[0]
 
     def observed(self, items: Any) -> np.ndarray | None:
         """(N, C, L) bool, which entries were observed: none behind the end of a series."""
-        known = self.encode_known(items)[1]
-        return None if known.all() else known
+        return self.encode_observed(items)[1]
+
+    def encode_observed(self, items: Any) -> tuple[np.ndarray, np.ndarray | None]:
+        """What `encode_all` and `observed` give, at once."""
+        z, known = self.encode_known(items)
+        if known.all():
+            return z, None
+        z = _between(z, known)
+        for one, steps in zip(z, self._lengths(items), strict=True):
+            one[:, steps:] = np.nextafter(one[:, steps - 1 : steps], np.float32(np.inf))
+        return z, known
 
     def encode_known(self, items: Any) -> tuple[np.ndarray, np.ndarray]:
         """Windows as (N, C, L) float32, 0 where nothing is known, and what is known, bool."""
@@ -302,8 +309,7 @@ class SeriesCodec(Codec):
             raise ReverieError(
                 f"An array of shape {bad[0]} was given; a series of this model is (steps, {len(self.cells)} channels)."
             )
-        steps = [self._axis.step * np.arange(len(a)) for a in arrays]
-        return self._windows([Series(str(k), t, a) for k, (t, a) in enumerate(zip(steps, arrays, strict=True))])
+        return self._windows([Series(str(k), self._axis.step * np.arange(len(a)), a) for k, a in enumerate(arrays)])
 
     def gaps(self, items: Any, mask: Any = None) -> Gaps:
         """What of series is to be filled in, see `series_gaps`."""

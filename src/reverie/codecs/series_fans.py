@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from reverie.codecs.series_items import Series, Windows
-from reverie.codecs.series_times import times_written
+from reverie.codecs.series_times import times_read
 
 BANDS = ((0.05, 0.95, 0.18), (0.25, 0.75, 0.35))  # quantiles, and how dark between them
 _BEFORE = 3  # steps shown beside the gaps, in units of how far these reach
@@ -32,7 +32,7 @@ def fans(
     for panel, (n, c) in zip(panels, shown, strict=False):
         drawn = np.stack([draw.series[n].values[:, c] for draw in draws])
         known = np.where(holes[n][:, c], np.nan, series[n].values[:, c])
-        fan(panel, known, drawn, holes[n][:, c], times_written(series[n].times, windows.axis).astype(str).tolist())
+        fan(panel, known, drawn, holes[n][:, c], times_read(series[n].times, windows.axis))
         name = windows.channels[c]
         panel.set_title(f"{series[n].name}: {name}" if series[n].name else name, fontsize=8, loc="left")
     panels[0].plot([], [], color="#222222", linewidth=1.0, label="known")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reverie.codecs import series_arrays, series_frames, series_melted, series_wide
+from reverie.codecs import series_arrays, series_frames, series_letters, series_melted, series_wide
 from reverie.codecs.rows import Rows, pandas
 from reverie.codecs.series_frames import Found
 from reverie.codecs.series_items import Series, Windows
@@ -59,16 +59,22 @@ def reason(frame: pd.DataFrame) -> str | None:
 def write(windows: Windows, path: Path, text: dict[str, str] | None = None) -> Path:
     """Write them whole, in the format that the suffix says, as the layout is where it says none.
 
-    A table keeps its columns, their order and types, and what was not learned of it; steps that its file left out are new rows,
-    where they have a value. `text` goes into a .json beside it.
+    A table keeps its columns, their order and types, and what was not learned of it, letter by letter where it is text; steps
+    that its file left out are new rows, where they have a value. `text` goes into a .json beside it.
     """
     path = Path(path)
     if path.suffix.lower() == ".npz" or (windows.layout.kind == "arrays" and not path.suffix):
         return series_arrays.write(windows, _items(windows), path, text)
     series = _items(windows)
-    frame = series_wide.wide_frame(windows, series) if windows.layout.kind == "wide" else _long_frame(windows, series)
+    if windows.layout.kind == "wide":
+        frame = series_wide.wide_frame(windows, series)
+        rows = np.array([-1 if one.rows is None else one.rows.max() for one in series])
+    else:
+        frame, rows = _long_frame(windows, series)
     if windows.layout.melted:
         frame = series_melted.melted(frame, windows.layout, windows.channels)
+    elif path.suffix.lower() not in (".parquet", ".xlsx"):
+        frame = series_letters.as_written(frame, rows, windows)
     if path.suffix.lower() == ".xlsx" and any("," in str(kind) for kind in frame.dtypes):
         raise ReverieError(f"{path}: Excel has no dates with time zones. Write .csv or .parquet.")
     return Rows(frame).write(path, text)
@@ -82,12 +88,13 @@ def _items(windows: Windows) -> list[Series]:
     return [replace(one, name=str(k), rows=None) for k, one in enumerate(items)]
 
 
-def _long_frame(windows: Windows, series: Sequence[Series]) -> pd.DataFrame:
-    """A row for each observation: those of the file where they are of one, else made anew."""
+def _long_frame(windows: Windows, series: Sequence[Series]) -> tuple[pd.DataFrame, np.ndarray]:
+    """A row for each observation: those of the file where they are of one, else made anew; the file's row of each, or -1."""
     frame = windows.frame
     each = [one.rows for one in series if one.rows is not None]
     if frame is None or windows.layout.kind != "long" or len(each) < len(series):
-        return _made(windows, series)
+        made = _made(windows, series)
+        return made, np.full(len(made), -1)
     rows = np.concatenate(each)
     values = np.concatenate([one.values for one in series])
     times = np.concatenate([one.times for one in series])
@@ -107,7 +114,10 @@ def _long_frame(windows: Windows, series: Sequence[Series]) -> pd.DataFrame:
             cells.loc[new, name] = times_written(times[kept], windows.axis)[new]
         elif new.any() and name != windows.layout.identity and name not in static:
             cells[name] = cells[name].convert_dtypes().where(~new)  # nobody knows it of a new row
-    return cells
+    for k, name in enumerate(windows.channels):
+        if name not in cells.columns:  # found beside what the file holds
+            cells[name] = values[kept, k]
+    return cells, rows[kept]
 
 
 def _made(windows: Windows, series: Sequence[Series]) -> pd.DataFrame:

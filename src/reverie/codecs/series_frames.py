@@ -5,23 +5,34 @@ Long: a row is an observation, in the order of time within each series. Wide: a 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from reverie.codecs.rows import pandas
+from reverie.codecs.rows import pandas, signed
 from reverie.codecs.series_grid import common_step, gridded
 from reverie.codecs.series_items import Axis, Layout, Series, Windows
-from reverie.codecs.series_times import MOST, evened, is_date, offsets, parsed, told
+from reverie.codecs.series_times import (
+    MOST,
+    SAYS_DATE,
+    SINCE_1970,
+    evened,
+    is_date,
+    iso,
+    offsets,
+    parsed,
+    told,
+    words_of,
+)
 from reverie.errors import ReverieError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SAYS_TIME = {"time", "times", "date", "dates", "timestamp", "datetime", "ds", "t", "step", "year", "yr", "timestep"}
+SAYS_TIME = SAYS_DATE | {"step", "timestep", "year", "yr"}
 PART_OF_TIME = {"month", "mnth", "day", "hour", "hr", "minute", "second", "week", "weekday", "quarter", "season"}
 _COUNTS = {"index", "obs", "n", "unnamed", "period"}  # of rows; time only where a person says that these are series
 _SAYS_SERIES = {"series", "series_id", "unique_id", "item_id", "id"}
@@ -40,7 +51,7 @@ class Found(NamedTuple):
 
 def says_time(name: str) -> bool:
     """Whether a column's name says that it tells time."""
-    return bool(SAYS_TIME & _words(name))
+    return bool(SAYS_TIME & words_of(name))
 
 
 def time_columns(frame: pd.DataFrame) -> list[str]:
@@ -149,6 +160,9 @@ def of_frame(frame: pd.DataFrame, source: str, time: str | None = None, identity
     said = [] if identity is None else [f"'{identity}' says which of {len(made):,} series a row is of"]
     if time and len(clocks := offsets(frame[time])) > 1:
         said.append(f"'{time}' is written with the offsets {', '.join(clocks)}: read, shown and written in UTC")
+    if time and axis.format in SINCE_1970:
+        ends = " to ".join(iso(t, axis.calendar)[:16].replace("T", " ") for t in (times.min(), times.max()))
+        said.append(f"'{time}' is {axis.format}: {ends} UTC. If it counts something else, call the column 'step'")
     return Found(windows, [*said, *changed, *notes])
 
 
@@ -182,15 +196,11 @@ def number_values(column: pd.Series, source: str) -> np.ndarray | None:
     return values
 
 
-def _words(name: str) -> set[str]:
-    return set(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()))
-
-
 def _count(frame: pd.DataFrame) -> str | None:
     """A column that counts rows, where nothing better tells time."""
     pd = pandas()
     counts = (
-        n for n in frame.columns if _words(n) & (_COUNTS | PART_OF_TIME) and pd.api.types.is_integer_dtype(frame[n])
+        n for n in frame.columns if words_of(n) & (_COUNTS | PART_OF_TIME) and pd.api.types.is_integer_dtype(frame[n])
     )
     return next((n for n in counts if frame[n].notna().all() and (np.diff(frame[n]) > 0).all()), None)
 
@@ -201,7 +211,7 @@ def _can_identify(column: pd.Series) -> bool:
     number = pd.api.types.is_numeric_dtype(column)
     if pd.api.types.is_bool_dtype(column) or (number and not pd.api.types.is_integer_dtype(column)):
         return False
-    if (SAYS_TIME | PART_OF_TIME) & _words(str(column.name)) or pd.api.types.is_datetime64_any_dtype(column):
+    if (SAYS_TIME | PART_OF_TIME) & words_of(str(column.name)) or pd.api.types.is_datetime64_any_dtype(column):
         return False
     return bool(column.notna().all() and column.nunique() < len(column))
 
@@ -221,7 +231,7 @@ def _backwards(times: np.ndarray, codes: np.ndarray) -> list[tuple[int, int]]:
 def _series_of(frame: pd.DataFrame, identity: str | None, source: str) -> tuple[np.ndarray, list[str]]:
     """Which series each row is of, and what each is called."""
     if identity is None:
-        return np.zeros(len(frame), np.int64), ["all"]
+        return np.zeros(len(frame), np.int64), [Path(source).stem]
     if (gone := np.flatnonzero(frame[identity].isna())).size:
         raise ReverieError(f"{source}, row {gone[0] + 2}, column '{identity}': no series' name. Fill it in.")
     return _codes(frame[identity]), [str(value) for value in frame[identity].drop_duplicates()]
@@ -274,11 +284,13 @@ def _columns(
             seen = values[~np.isnan(values)]
             if not len(seen) or seen.min() == seen.max():
                 flat.append(f"'{name}' is {'always empty' if not len(seen) else f'always {seen[0]:g}'}")
+    money = [hint for name in names if (hint := signed(frame[name]))]
     if not channels:
+        hint = f" {money[0]}." if money else ""
         raise ReverieError(
-            f"{source} has no column of numbers that change in time ({', '.join(names) or 'none'}). {TABLE}"
+            f"{source} has no column of numbers that change in time ({', '.join(names) or 'none'}).{hint} {TABLE}"
         )
-    notes = odd + ([f"columns that are no numbers, left out: {', '.join(left)}"] if left else [])
+    notes = money + odd + ([f"columns that are no numbers, left out: {', '.join(left)}"] if left else [])
     return channels, static, notes + ([f"channels that never change: {', '.join(flat)}"] if flat else [])
 
 

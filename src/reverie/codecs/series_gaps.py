@@ -31,6 +31,7 @@ class SeriesGaps(LongGaps):
     """
 
     entries: ClassVar[str] = "values"
+    things: ClassVar[str] = "series"
 
     def __init__(self, codec: SeriesCodec, windows: Windows, series: list[Series], hole: list[np.ndarray]) -> None:
         self.codec, self.windows, self.series, self.hole = codec, windows, series, hole

@@ -10,7 +10,7 @@ import numpy as np
 from reverie.codecs.series_items import Axis, Series, Windows
 from reverie.codecs.series_times import counted, dated, span_words
 
-_NEAR = 0.05  # of a step: as far as a time may be from the grid
+NEAR = 0.05  # of a step: as far as a time may be from the grid
 _SHARE = 0.9  # of all steps, that must be whole ones
 _LONGER = 20  # times longer than it is that missing steps may make a series
 
@@ -39,12 +39,14 @@ def gridded(series: Sequence[Series], axis: Axis) -> tuple[list[Series], Axis, l
     moved to the nearest step. Where missing steps would make a series more than 20 times longer, it is uneven.
     """
     step, _ = common_step([one.times for one in series])
+    if axis.kind == "date":
+        step = max(round(step, 6), 1e-6)  # of microseconds, which is all that such times are exact to
     axis = replace(axis, step=step)
     if axis.kind == "index":
         return list(series), axis, []
     places = [np.round((one.times - one.times[0]) / step).astype(np.int64) for one in series]
     gaps = np.concatenate([np.diff(one.times) for one in series]) / step
-    whole = (np.abs(gaps - np.round(gaps)) <= _NEAR) & (gaps > 0.5)
+    whole = (np.abs(gaps - np.round(gaps)) <= NEAR) & (gaps > 0.5)
     longer = any(p[-1] + 1 > _LONGER * len(p) for p in places)
     if whole.mean() < _SHARE or longer or any((np.diff(p) < 1).any() for p in places):
         why = (
@@ -59,14 +61,14 @@ def gridded(series: Sequence[Series], axis: Axis) -> tuple[list[Series], Axis, l
         )
     made, moved, most = [], 0, 0.0
     for one, place in zip(series, places, strict=True):
-        filled, off = _filled(one, place, step)
-        far = off > 1e-6 * step
+        filled, off = _filled(one, place, step, near := 1e-6 * max(step, axis.kind == "date"))
+        far = off > near
         moved, most = moved + int(far.sum()), max(most, float(off.max()))
         made.append(filled)
     notes, added = [], sum(map(len, made)) - sum(map(len, series))
     if moved:
-        most_words = f"{most:.3g}{' s' * (axis.kind == 'date')}"
-        notes.append(f"{moved:,} times moved to even steps of {span_words(step, axis.kind)}, by at most {most_words}")
+        farthest = span_words(float(f"{most:.3g}"), axis.kind)
+        notes.append(f"{moved:,} times moved to even steps of {span_words(step, axis.kind)}, by at most {farthest}")
     if added:
         notes.append(f"{added:,} steps of {span_words(step, axis.kind)} that the file leaves out are missing values")
     return made, axis, notes
@@ -92,12 +94,12 @@ def on_calendar(windows: Windows, axis: Axis) -> Windows:
     return windows.with_series(series, axis=found)
 
 
-def _filled(one: Series, place: np.ndarray, step: float) -> tuple[Series, np.ndarray]:
-    """A series with all steps of its grid, and how far each of its times was from it."""
+def _filled(one: Series, place: np.ndarray, step: float, near: float) -> tuple[Series, np.ndarray]:
+    """A series with all steps of its grid, and how far each of its times was from it; who is near stays where it is."""
     count = int(place[-1]) + 1
     times = one.times[0] + step * np.arange(count)
     off = np.abs(one.times - times[place])
-    times[place] = np.where(off <= 1e-6 * step, one.times, times[place])  # not moved: as it stood, to the last bit
+    times[place] = np.where(off <= near, one.times, times[place])  # not moved: as it stood, to the last bit
     values = np.full((count, one.values.shape[1]), np.nan)
     values[place] = one.values
     rows = None

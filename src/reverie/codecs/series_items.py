@@ -160,5 +160,12 @@ class Windows(Collection):
         return sum(one.values.nbytes + one.times.nbytes for one in self.series)
 
     def digests(self) -> list[bytes]:
-        """A hash of each window's series, times and values: the same values at another time are another item."""
-        return [hashlib.sha256(one.name.encode() + one.times.tobytes() + one.values.tobytes()).digest() for one in self]
+        """A hash of each window's series, times and values: the same values at another time are another item.
+
+        The only series of a file has no name of its own there, so that another name of the file changes nothing.
+        """
+        names = ["all" if self.layout.kind == "long" and self.layout.identity is None else one.name for one in self]
+        return [
+            hashlib.sha256(name.encode() + one.times.tobytes() + one.values.tobytes()).digest()
+            for name, one in zip(names, self, strict=True)
+        ]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from reverie.codecs.series_items import Layout, Windows
-from reverie.codecs.series_times import times_written
+from reverie.codecs.series_times import times_read
 from reverie.errors import ReverieError
 
 
@@ -32,10 +32,7 @@ def tiles(windows: Windows, long: int) -> tuple[Windows, np.ndarray]:
 def words(windows: Windows, long: int) -> list[str]:
     """First and last time of each window."""
     index = windows.axis.kind == "index"
-    written = [
-        range(len(one)) if index else times_written(one.times, windows.axis).astype(str).tolist()
-        for one in windows.series
-    ]
+    written = [range(len(one)) if index else times_read(one.times, windows.axis) for one in windows.series]
     last = (windows.length or long) - 1
     return [f"{written[k][at]} to {written[k][at + last]}" for k, at in windows.places.tolist()]
 
@@ -50,14 +47,20 @@ def rejoined(windows: Windows, made: Sequence[Any], long: int) -> Windows:
 
 
 def annotated(windows: Windows, values: Mapping[str, np.ndarray], long: int) -> Windows:
-    """Series with further channels, written a row an observation; values: by name, for each window (N, L)."""
+    """Series with further channels, written a row an observation, beside the file's own where it is so; values: (N, L) by name.
+
+    One that is called as a column of the file is called otherwise.
+    """
     more = [np.full((len(one), len(values)), np.nan) for one in windows.series]
     for k, each in enumerate(values.values()):
         for (number, at), row in zip(windows.places.tolist(), each, strict=True):
             part = more[number][at : at + (windows.length or long), k]
             part[:] = row[: len(part)]
     series = [replace(one, values=np.hstack([one.values, m])) for one, m in zip(windows.series, more, strict=True)]
-    return windows.with_series(
-        series, channels=(*windows.channels, *values), dtypes=(*windows.dtypes, *["float64"] * len(values)), frame=None,
-        layout=Layout("long", windows.layout.identity or "series"),
-    )  # fmt: skip
+    beside = windows.frame is not None and windows.layout.kind == "long" and not windows.layout.melted
+    taken = {*windows.channels, *(windows.frame.columns if windows.frame is not None and beside else ())}
+    names = [name if name not in taken else f"{name}_found" for name in values]
+    made = windows.with_series(
+        series, channels=(*windows.channels, *names), dtypes=(*windows.dtypes, *["float64"] * len(names))
+    )
+    return made if beside else replace(made, frame=None, layout=Layout("long", windows.layout.identity or "series"))

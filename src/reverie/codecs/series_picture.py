@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reverie.codecs.series_items import Series
-from reverie.codecs.series_times import iso, times_written
+from reverie.codecs.series_times import iso, times_read
 from reverie.codecs.sheets import font
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def times(codec: SeriesCodec, item: Series) -> list[str]:
     ends = item.times[[0, -1]]
     if axis.kind == "date" and axis.format is None:
         return [iso(t, axis.calendar)[:16].replace("T", " ").removesuffix(" 00:00") for t in ends.tolist()]
-    return [str(t) for t in times_written(ends, axis)]
+    return times_read(ends, axis)
 
 
 def _names(pen: Any, names: list[str], left: int, right: int) -> int:

@@ -28,11 +28,22 @@ DAY = 86_400.0  # seconds
 MONTH = 365.2425 * DAY / 12
 WORKDAY = 7 * DAY / 5
 _EPOCH = np.datetime64("1970-01-01", "D")
+SAYS_DATE = {"time", "times", "date", "dates", "timestamp", "datetime", "ds", "t", "ts", "unixtime"}  # names of columns
+SINCE_1970 = {  # from, below, how many are a second, decimals of a microsecond
+    "seconds since 1970": (1e8, 1e10, 1, 6),
+    "milliseconds since 1970": (1e10, 1e13, 1000, 3),
+}
 MOST = 0.9  # of a column's cells, from which on those that are no dates are faults
 _LAST = 31  # as the day of a month: the last, whichever it is
 _SPELT = ("%Y-%m", "%Y/%m", "%m/%Y", "%Y %b", "%b %Y", "%Y %B", "%B %Y", "%b-%Y")  # months, which pandas does not guess
 _QUARTERS = ("%YQ%q", "%Y-Q%q", "%Y Q%q", "%Y/Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y")  # %q is ours, no library's
 _OFFSET = re.compile(r"(.*\d:\d\d.*?)(Z|[+-]\d\d:?\d\d)")  # a time of day, then where on earth
+
+
+def words_of(name: str) -> set[str]:
+    """The words in a column's name: "startTime" is start and time; the T of a date is none."""
+    name = re.sub(r"(?<=\d)T(?=\d)", " ", name)
+    return set(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()))
 
 
 def is_date(column: pd.Series) -> bool:
@@ -80,7 +91,17 @@ def parsed(column: pd.Series, source: str) -> tuple[np.ndarray, Axis]:
             return _seconds(dates, source), Axis(name, "date", "%Y%m%d", dtype)
         if dates.notna().mean() >= MOST:
             _format(column.astype(str), source, ("%Y%m%d",))
+    if since := _since_1970(name, times):
+        return times / SINCE_1970[since][2], Axis(name, "date", since, dtype)
     return times, Axis(name, "number", None, dtype)
+
+
+def _since_1970(name: str, times: np.ndarray) -> str | None:
+    """What numbers count that stand in a column called by a date and are as large as seconds or milliseconds since 1970 are."""
+    if not SAYS_DATE & words_of(name) or not len(times):
+        return None
+    ends = SINCE_1970.items()
+    return next((what for what, (low, high, *_) in ends if times.min() >= low and times.max() < high), None)
 
 
 def offsets(column: pd.Series) -> list[str]:
@@ -136,7 +157,10 @@ def times_written(times: np.ndarray, axis: Axis) -> pd.Series:
     pd = pandas()
     if axis.kind == "index":
         return pd.Series(np.arange(len(times)), name=axis.name)
-    if axis.kind == "number":
+    if axis.kind == "number" or axis.format in SINCE_1970:
+        if axis.kind == "date":
+            _, _, unit, decimals = SINCE_1970[str(axis.format)]
+            times = np.round(dated(times, axis.calendar) * unit, decimals)
         whole = axis.dtype.lower().startswith(("int", "uint"))
         return pd.Series(np.round(times) if whole else times, name=axis.name).astype(axis.dtype)
     micro = np.round((dated(times, axis.calendar) + _offset(axis.format)) * 1e6).astype("datetime64[us]")
@@ -149,6 +173,14 @@ def times_written(times: np.ndarray, axis: Axis) -> pd.Series:
     if axis.format is not None:
         return dates.dt.strftime(axis.format).astype(axis.dtype)
     return (dates.dt.tz_localize("UTC") if "," in axis.dtype else dates).astype(axis.dtype)
+
+
+def times_read(times: np.ndarray, axis: Axis) -> list[str]:
+    """Times (T,) for a person: as the file has them, but seconds since 1970 as dates in UTC."""
+    if axis.format in SINCE_1970:
+        return [iso(t, axis.calendar)[:19].replace("T", " ").removesuffix(":00") for t in times.tolist()]
+    written: list[str] = times_written(times, axis).astype(str).tolist()
+    return written
 
 
 def span_words(seconds: float, kind: str) -> str:

@@ -11,9 +11,9 @@ import numpy as np
 
 from reverie.codecs.rows import pandas
 from reverie.codecs.series_frames import PART_OF_TIME, TABLE, Found, number_values, says_time
-from reverie.codecs.series_grid import gridded
+from reverie.codecs.series_grid import NEAR, gridded
 from reverie.codecs.series_items import Axis, Layout, Series, Windows
-from reverie.codecs.series_times import evened, is_date, parsed, times_written
+from reverie.codecs.series_times import evened, is_date, offsets, parsed, times_written
 from reverie.errors import ReverieError
 
 if TYPE_CHECKING:
@@ -28,12 +28,13 @@ _NUMBERED = re.compile(r"(.*?)(\d+)(\D*)")
 
 
 class Steps(NamedTuple):
-    """The columns that are steps, in order, their times, how these are told, and whether their names say that it is time."""
+    """The columns that are steps, in order, their times, how these are told, whether names say time, and how long a step is."""
 
     columns: list[str]
     times: np.ndarray
     axis: Axis
     timely: bool
+    step: float
 
 
 def steps_of(columns: Sequence[str]) -> Steps | None:
@@ -113,7 +114,12 @@ def of_wide(frame: pd.DataFrame, source: str) -> Found:
         made, (CHANNEL,), axis, Layout("wide", None, tuple(frame.columns)),
         dtypes=("int64" if whole else "float64",), source=source, frame=frame,
     )  # fmt: skip
-    return Found(windows, [f"each row is a series of {len(steps.columns)} steps, from '{steps.columns[0]}'", *notes])
+    said = [f"each row is a series of {len(steps.columns)} steps, from '{steps.columns[0]}'"]
+    if len(clocks := offsets(pandas().Series(steps.columns))) > 1:
+        said.append(
+            f"columns are written with the offsets {', '.join(clocks)}: read as instants; new ones are written in UTC"
+        )
+    return Found(windows, [*said, *notes])
 
 
 def _step(column: pd.Series, source: str) -> np.ndarray:
@@ -155,7 +161,7 @@ def wide_frame(windows: Windows, series: Sequence[Series]) -> pd.DataFrame:
 
 def step_of(time: float, steps: Steps) -> int:
     """Which step a time is, counted from the first column."""
-    return round((time - steps.times[0]) / (steps.times[1] - steps.times[0]))
+    return round((time - steps.times[0]) / steps.step)
 
 
 def _next_name(time: float, steps: Steps) -> str:
@@ -171,11 +177,15 @@ def _next_name(time: float, steps: Steps) -> str:
 
 
 def _consecutive(columns: list[str], times: np.ndarray, axis: Axis, timely: bool) -> Steps | None:
-    """Steps, where their times rise evenly."""
+    """Steps, where their times rise evenly; days are even whose nights have an hour more or less, by another offset."""
     gaps = np.diff(times)
-    if len(columns) < 2 or gaps.min() <= 0 or not np.allclose(gaps, gaps[0]):
+    if len(columns) < 2 or gaps.min() <= 0:
         return None
-    return Steps(columns, times, axis, timely)
+    step = float(np.median(gaps))
+    away = (times - times[0]) / step - np.arange(len(times))
+    if np.abs(away).max() > (NEAR if len(offsets(pandas().Series(columns))) > 1 else 1e-6):
+        return None
+    return Steps(columns, times, axis, timely, step)
 
 
 def _names(frame: pd.DataFrame, others: Sequence[str]) -> list[str]:

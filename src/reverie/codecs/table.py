@@ -97,6 +97,20 @@ class TableCodec(Codec):
         }
 
     @property
+    def things(self) -> str:
+        """Rows."""
+        return "rows"
+
+    @property
+    def shape_words(self) -> str:
+        """How many numbers, and how many tokens of how many classes at most: "3 numbers, 2 categories of at most 4 values"."""
+        said = [f"{len(self._numbers)} number{'s' * (len(self._numbers) != 1)}"] if self._numbers else []
+        for field, block in self._blocks.items():
+            many = "categories" if len(block) != 1 else "category"
+            said.append(f"{len(block)} {many} of at most {field.removeprefix('classes')} values")
+        return ", ".join(said)
+
+    @property
     def found_as(self) -> str:
         """How many columns."""
         return f"{len(self.cells)} columns"  # of those learned
@@ -223,6 +237,10 @@ class TableCodec(Codec):
         frames = [Rows.of(part).frame for part in parts]
         return Rows(pd.concat([f.reindex(columns=frames[-1].columns) for f in frames], ignore_index=True))
 
+    def as_written(self, items: Any, path: Path) -> Rows:
+        """Rows with each cell letter by letter as in their own file, where both are text."""
+        return Rows.of(items).as_written(path)
+
     def annotated(self, items: Sequence[Any], values: Mapping[str, np.ndarray]) -> Rows:
         """Rows with further columns at their end, called otherwise where a column is called so already."""
         frame = Rows.of(items).frame.copy()
@@ -267,10 +285,10 @@ class TableCodec(Codec):
     def sheet(
         self, items: Sequence[Any], labels: Sequence[str] | None = None, columns: int | None = None
     ) -> np.ndarray:
-        """The first rows as a table of text, uint8 (H, W, 3)."""
+        """The first rows as a table of text, each behind its label, uint8 (H, W, 3)."""
         from reverie.codecs.text_table import drawn
 
-        return drawn(Rows.of(items).frame)
+        return drawn(Rows.of(items).frame, called=labels or ())
 
     def given(self, text: str, n: int, seed: int, first: int = 0) -> Gaps:
         """Rows of which some columns are given: `age=40..50 sex=F`, as `table_gaps.given` reads it."""

@@ -79,7 +79,7 @@ def remarks(codec: TableCodec, rows: Rows, gaps: bool) -> list[str]:
             )
         if (between := unseen & ~beyond).any():
             said.append(
-                f"'{c.name}': {between.sum():,} cells between two of training's values that touch, taken for the nearer "
+                f"'{c.name}': {between.sum():,} cells where training had no value, taken for the nearest that it had "
                 f"(the first {_first(rows, c.name, between)})"
             )
     return said
@@ -100,6 +100,6 @@ def held_out_unseen(cells: Sequence[Cells], rows: Rows) -> list[str]:
     where = ", ".join(map(repr, some[:5])) + ", ..." * (len(some) > 5)
     beyond, unseen = (sum(each) for each in zip(*counts.values(), strict=True))
     return [
-        f"of the cells held out ({where}) {beyond:,} are beyond training's range, and {unseen - beyond:,} between two of its "
-        "values that touch: these are taken for the nearer"
+        f"of the cells held out ({where}) {beyond:,} are beyond training's range, and {unseen - beyond:,} stand where training "
+        "has no value: these are taken for the nearest that it has"
     ]

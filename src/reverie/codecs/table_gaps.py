@@ -32,6 +32,7 @@ class TableGaps(Gaps):
     """
 
     entries: ClassVar[str] = "cells"
+    things: ClassVar[str] = "rows"
 
     def __init__(
         self, codec: TableCodec, rows: Rows, hole: np.ndarray, allowed: Mapping[str, Sequence[Any]] | None = None
@@ -109,15 +110,24 @@ class TableGaps(Gaps):
 
     def write(self, items: Rows, path: Path, text: dict[str, str] | None = None) -> Path:
         """Write rows; where they came from a CSV and go to one, its cells letter by letter but for those filled in."""
-        if Path(path).suffix.lower() not in (".parquet", ".xlsx") and (letters := self.rows.letters()) is not None:
+        if (written := self.rows.as_written(path)) is not self.rows:
             for name, gap in self._gaps():
-                letters.loc[gap, name] = items.frame[name][gap].astype(str).to_numpy(dtype=object)
-            items = Rows(letters)
+                written.frame.loc[gap, name] = items.frame[name][gap].astype(str).to_numpy(dtype=object)
+            items = written
         return items.write(path, text)
 
     def sheet(self, draws: Sequence[Rows]) -> np.ndarray:
-        """The first rows, filled."""
-        return self.codec.sheet(self.filled(self.best(draws)))
+        """The first rows that had gaps, filled, each with its row of the file; what was filled in is marked."""
+        from reverie.codecs.text_table import COLUMNS, drawn
+
+        rows, gaps = self.places, dict(self._gaps())
+        frame = self.filled(self.best(draws)).frame.iloc[rows]
+        few = sorted(frame.columns, key=lambda name: name not in gaps)[
+            : COLUMNS - 1
+        ]  # those with gaps before any other
+        order = [name for name in frame.columns if name in few] + [name for name in frame.columns if name not in few]
+        marked = np.stack([gaps[name][rows] if name in gaps else np.zeros(len(rows), bool) for name in order], 1)
+        return drawn(frame[order], marked, [f"row {k + 2}" for k in rows.tolist()])
 
     def _gaps(self) -> list[tuple[str, np.ndarray]]:
         return [(name, gap) for name, gap in self.hole.items() if gap.any()]

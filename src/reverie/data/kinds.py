@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from reverie.codecs import files, series_arrays, series_files
+from reverie.codecs import files, parquet, series_arrays, series_files
 from reverie.codecs.rows import SEPARATORS, format_of, marked
 from reverie.errors import ReverieError, quoted
 
@@ -109,9 +110,7 @@ def _first_rows(path: Path) -> pd.DataFrame | None:
         if (form := format_of(path)) == "excel":
             head = pd.read_excel(path, nrows=series_files.HEAD)
         elif form == "parquet":
-            from pyarrow.parquet import ParquetFile
-
-            head = next(ParquetFile(path).iter_batches(series_files.HEAD)).to_pandas()
+            head = parquet.read(path, series_files.HEAD)
         else:
             with path.open("rb") as file:
                 data = file.read(_HEAD)
@@ -121,7 +120,7 @@ def _first_rows(path: Path) -> pd.DataFrame | None:
             whole = text[: text.rfind("\n") + 1] or text  # the last row may be cut off
             separator = max(SEPARATORS, key=text.split("\n", 1)[0].count)
             head = pd.read_csv(io.StringIO(whole), sep=separator, nrows=series_files.HEAD)
-    except (ImportError, OSError, ValueError, StopIteration):
+    except Exception:  # readers raise whatever damage makes them stumble on
         return None
     if head.index.names != [None] or isinstance(head.index, pd.DatetimeIndex):
         head = head.reset_index()
@@ -178,7 +177,7 @@ def _in_archive(path: Path) -> Guess | None:
                 )
                 more = f", of whose {len(sheets)} sheets the first, '{sheets[0]}', is read" if len(sheets) > 1 else ""
                 return Guess("table", path, f"an Excel workbook{more}")
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error):  # of damaged ones
         return None
     if path.suffix.lower() == ".npz" and (named := series_arrays.says_series(path)):
         return Guess("series", path, f"an .npz with {', '.join(named)}")

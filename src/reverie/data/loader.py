@@ -63,8 +63,8 @@ class Loader:
         self.dropout, self.augment, self.entries = dropout, tuple(augment), entries
         self._pool = ThreadPoolExecutor(2)
         shapes = [field.shape for field in codec.fields.values()]
-        self._cache = self._encode(range(len(items))) if self._is_small([sum(map(math.prod, shapes))]) else None
-        self._seen: torch.Tensor | None = None if self._cache is None else self._observed(range(len(items)))
+        small = self._is_small([sum(map(math.prod, shapes))])
+        self._cache = self._encode(range(len(items))) if small else None
         self._whole: dict[str, Condition] = {}
         one = {name: self._told(name, [0]) for name in self.known}
         self._whole = {
@@ -89,13 +89,12 @@ class Loader:
         """The batch after `seen` items: x0 (B, C, *), each condition told or not, and each item's place in the stream."""
         index = torch.arange(seen, seen + size)
         chosen = [int(_order(self.seed, k // len(self), len(self))[k % len(self)]) for k in index.tolist()]
-        x0 = self.encoded(chosen)
+        x0, observed = self._read(chosen)
         noise = Noise(torch.full_like(index, self.seed), index)
         cond = {}
         for name, kept in zip(self.known, self._kept(noise).unbind(1), strict=True):
             value, present = self._told(name, chosen)
             cond[name] = Condition(self._augmented(value, noise) if value.ndim == 4 else value, present & kept)
-        observed = self.observed(chosen)
         if self.entries and self.codec.hides is not None:
             known = told(self.codec.hides, self.entries, noise, _ENTRIES_KEY, x0)
             known = known if observed is None else each(torch.logical_and, known, observed)
@@ -123,26 +122,23 @@ class Loader:
 
     def encoded(self, chosen: Sequence[int]) -> State:
         """Some of the items by number, encoded and unchanged, (B, C, *)."""
+        return self._read(chosen)[0]
+
+    def _read(self, chosen: Sequence[int]) -> tuple[State, torch.Tensor | None]:
+        """The same, and which of their entries were observed; None where all were."""
         if self._cache is None:
             return self._encode(chosen)
-        places = torch.as_tensor(list(chosen), dtype=torch.int64)
-        return each(lambda x: x[places], self._cache)
+        (x, seen), places = self._cache, torch.as_tensor(list(chosen), dtype=torch.int64)
+        return each(lambda field: field[places], x), None if seen is None else seen[places]
 
-    def _encode(self, chosen: Sequence[int]) -> State:
+    def _encode(self, chosen: Sequence[int]) -> tuple[State, torch.Tensor | None]:
         """All at once where one object holds them; others two at a time, as pictures are slow to decode."""
         if self.codec.together:
-            return of_arrays(self.codec.encode_all(self._taken(chosen)))
-        return torch.from_numpy(np.stack(list(self._pool.map(lambda k: self.codec.encode(self.items[k]), chosen))))
-
-    def observed(self, chosen: Sequence[int]) -> State | None:
-        """Which entries of some of the items were observed; None where all were."""
-        if self._cache is None:
-            return self._observed(chosen)
-        return None if self._seen is None else self._seen[torch.as_tensor(list(chosen), dtype=torch.int64)]
-
-    def _observed(self, chosen: Sequence[int]) -> torch.Tensor | None:
-        found = self.codec.observed(self._taken(chosen)) if self.codec.together else None
-        return None if found is None else torch.from_numpy(found)
+            x, seen = self.codec.encode_observed(self._taken(chosen))
+            return of_arrays(x), None if seen is None else torch.from_numpy(seen)
+        return torch.from_numpy(
+            np.stack(list(self._pool.map(lambda k: self.codec.encode(self.items[k]), chosen)))
+        ), None
 
     def _taken(self, chosen: Sequence[int]) -> Any:
         return taken(self.items, np.asarray(chosen, dtype=np.int64))

@@ -97,8 +97,9 @@ def rows(card: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _tied(pair: dict[str, Any]) -> str:
     """A pair of columns, and how they hang together: only a correlation has a sign."""
-    tie = f"{pair['tie']:+.2f}" if pair["measure"].startswith("Pearson") else f"{pair['tie']:.2f}"
-    return f"{pair['a']} and {pair['b']}: {pair['measure']} {tie}"
+    if pair["measure"].startswith("Pearson"):
+        return f"{pair['a']} and {pair['b']}: correlation {pair['tie']:+.2f} (Pearson's r, -1 to 1)"
+    return f"{pair['a']} and {pair['b']}: association {pair['tie']:.2f} (Cramer's V, 0 to 1)"
 
 
 def _columns(items: Rows) -> tuple[list[Cells], list[dict[str, Any]]]:

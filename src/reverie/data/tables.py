@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reverie.codecs.rows import Rows
+from reverie.codecs.rows import Rows, signed
 from reverie.data.columns import Column, Labels, Numbers
 from reverie.data.dataset import Data
 from reverie.data.kinds import Guess
@@ -31,7 +31,7 @@ def read_table(found: Guess, label_from: str = "folder", condition: str | None =
         [f"row {k + 2}" for k in range(len(rows))],
         kind="table",
         source=str(found.place),
-        notes=[f"read as a table: {found.why}"],
+        notes=[f"read as a table: {found.why}", *filter(None, (signed(rows.frame[c]) for c in rows.frame.columns))],
         conditions=told,
     )
 

@@ -147,8 +147,9 @@ def scores(
     metrics = all_metrics() if metrics is None else metrics
     n, notes = _size(n, real_held_out, real_train, generated)
     for metric in metrics:
-        if n < 2 * metric.least:
-            raise ReverieError(_too_few(metric, n, len(real_held_out), len(generated)))
+        if n < (need := 2 * metric.least):
+            remedy = _remedy(need, len(real_held_out), len(generated))
+            raise ReverieError(f"{metric.title} needs n = {need} or more, and n is {n}: {remedy}.")
     rng = np.random.default_rng(seed)
     sets = [_draw(rng, real_train, POOL * n), _draw(rng, real_held_out, n), _draw(rng, generated, n)]
     sets += [gaussian_fit(real_train, n, rng), noisy_copies(real_train, n, rng)]
@@ -281,21 +282,24 @@ def evaluate(
     """
     metrics = all_metrics() if metrics is None else metrics
     size, notes = _size(n, held_x, train_x, samples_x)
-    enough = [metric for metric in metrics if size >= 2 * metric.least]
-    left_out = tuple(
-        f"Left out: {_too_few(metric, size, len(held_x), len(samples_x))}" for metric in metrics if metric not in enough
-    )
+    enough, every_one = [metric for metric in metrics if size >= 2 * metric.least], list[Comparison](metrics)
     found = scores(held_x, train_x, samples_x, features, enough, size, seed, resamples) if enough else []
     if own is not None:
         room, values = own
-        of_kind = [metric for metric in metrics_of(room, values(held_x[:1])) if size >= 2 * metric.least]
+        its = metrics_of(room, values(held_x[:1]))
+        of_kind, every_one = [metric for metric in its if size >= 2 * metric.least], [*its, *every_one]
         found = scores(held_x, train_x, samples_x, values, of_kind, size, seed, resamples) + found
     labels = None
     if train_y is not None and held_y is not None and sample_y is not None:
         labels = label_agreement(train_x, train_y, held_x, held_y, samples_x, sample_y, classes, seed)
         notes += _class_balance(held_y, sample_y)
     copying = audit(train_x, held_x, samples_x, held_y, sample_y, seed, membership, spans)
-    every = notes + left_out + tuple(note for score in found for note in score.notes) + copying.notes
+    every = (
+        notes
+        + _left_out(every_one, size, len(held_x), len(samples_x))
+        + tuple(note for score in found for note in score.notes)
+        + copying.notes
+    )
     return Evaluation(size, seed, tuple(found), labels, copying, tuple(dict.fromkeys(every)), likelihood)
 
 
@@ -330,13 +334,22 @@ def _class_balance(held_y: np.ndarray, sample_y: np.ndarray, most: float = 0.1) 
     )
 
 
-def _too_few(metric: Comparison, n: int, held: int, drawn: int) -> str:
-    need = 2 * metric.least
+def _left_out(metrics: Sequence[Comparison], n: int, held: int, drawn: int) -> tuple[str, ...]:
+    """What n is too small for, and what to do, a note for each remedy."""
+    found: dict[str, list[str]] = {}
+    for metric in metrics:
+        if n < (need := 2 * metric.least):
+            found.setdefault(_remedy(need, held, drawn), []).append(f"{metric.title} (needs {need})")
+    return tuple(
+        f"Left out, as n is {n}: {', '.join(titles)}. To have them, {remedy}." for remedy, titles in found.items()
+    )
+
+
+def _remedy(need: int, held: int, drawn: int) -> str:
+    """How to come by so many items to compare."""
     if held < need:  # of which no more samples are drawn than there are
-        mend = "hold out more items (--held-out), of more data, or of series by a shorter --window"
-    else:
-        mend = "draw more samples" if drawn < need else "ask for a larger n"
-    return f"{metric.title} needs n = {need} or more, and n is {n}: {mend}."
+        return "hold out more items (--held-out), of more data, or of series by a shorter --window"
+    return "draw more samples" if drawn < need else "ask for a larger n"
 
 
 def _draw(rng: np.random.Generator, x: np.ndarray, n: int) -> np.ndarray:

@@ -48,8 +48,9 @@ class Filling:
     def line(self) -> str:
         """Return it as one line for a person."""
         return (
-            f"{self.way} CRPS {self.crps:.3f}  [{self.low:.3f}, {self.high:.3f}], n = {self.n:,}   last value {self.naive:.3f}   "
-            f"training's own values {self.marginal:.3f}   90 % interval holds {self.covered:.0%}"
+            f"{self.way} error of the draws (CRPS, 0 is best) {self.crps:.3f}  [{self.low:.3f}, {self.high:.3f}], "
+            f"n = {self.n:,}   keeping the last value {self.naive:.3f}   drawing any value of training {self.marginal:.3f}   "
+            f"the draws' central 90 % hold {self.covered:.0%} of what came"
         )
 
 

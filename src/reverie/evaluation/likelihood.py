@@ -54,7 +54,7 @@ class Likelihood:
         """Return it as one line for a person."""
         return (
             f"Bits per dimension {self.bits:.3f}  [{self.low:.3f}, {self.high:.3f}], n = {self.n:,}   "
-            f"training items {self.train:.3f} ± {self.train_standard_error:.3f}   independent entries {self.gaussian:.3f}   "
+            f"training items {self.train:.3f} ± {self.train_standard_error:.3f}   each value by itself {self.gaussian:.3f}   "
             f"{self.how}"
         )
 

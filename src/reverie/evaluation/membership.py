@@ -54,8 +54,9 @@ class Membership:
     def line(self) -> str:
         """Return it as one line for a person."""
         return (
-            f"Membership AUC {self.auc:.3f}  [{self.low:.3f}, {self.high:.3f}], n = {self.n:,} training and "
-            f"{self.held_out_n:,} held-out items   chance 0.500   p = {self.p:.2g}"
+            "Does its loss tell training from held-out items (membership)? "
+            f"AUC {self.auc:.3f}  [{self.low:.3f}, {self.high:.3f}], n = {self.n:,} training and {self.held_out_n:,} held-out "
+            f"items   chance 0.500   p = {self.p:.2g}"
         )
 
 

@@ -26,6 +26,14 @@ _STYLE: dict[Any, Any] = {
     "axes.spines.right": False, "axes.spines.left": False, "lines.solid_capstyle": "round", "legend.frameon": False,
     "legend.fontsize": 9, "xtick.minor.size": 0, "ytick.minor.size": 0, "ytick.major.size": 0,
 }  # fmt: skip
+_PLAIN = {  # what processes call it that a log was written with
+    "mean squared error of x0": "mean squared error of the guess",
+    "sum of the fields' errors": "error of the guess",
+    "nats per token": "log loss of a value",
+    "n = sigma / alpha": "noise level n: noise over signal",
+    "noise level of the first field": "noise level n",
+    "odds of a token being lost, n": "noise level n: odds of a value being lost",
+}
 _HELD_OUT: dict[str, Any] = {"color": ACCENT, "linewidth": 2.2}
 _TRAIN: dict[str, Any] = {"color": INK, "linewidth": 1.3}
 _RAW: dict[str, Any] = {"color": MUTED, "linewidth": 1.3, "linestyle": (0, (1, 1.6))}
@@ -36,6 +44,7 @@ def loss_by_noise(event: dict[str, Any]) -> str:
     """Error of the guess at each noise level, from a `validation` event of the log; both axes logarithmic."""
     noise, bands = event["noise"], event["bands"]
     measures = event.get("measures", {"error": "mean squared error of x0", "level": "n = sigma / alpha"})
+    measures = {key: _PLAIN.get(words, words) for key, words in measures.items()}
 
     def draw(figure: Figure) -> None:
         axes, gap = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))

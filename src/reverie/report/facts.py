@@ -34,7 +34,7 @@ def training(model: Model) -> Table:
         ("network", f"{about['network']['name']}, {model.parameters:,} weights"),
         ("process", about["process"]["name"]),
         ("schedule", _spelled(registry.config(model.denoiser.process.schedule))),
-        ("parameterisation", _spelled(about.get("parameterisation", {"name": "none: probabilities of tokens"}))),
+        ("parameterisation", _spelled(about.get("parameterisation", {"name": "none: it gives the probability of each value"}))),
         *((name.replace("_", " "), text(record.get(key))) for name, key in (
             ("steps", "step"), ("plan", "plan"), ("batch", "batch"), ("peak learning rate", "lr"),
             ("items seen", "images_seen"), ("steps skipped as not finite", "skipped_steps"), ("seconds", "elapsed"),

@@ -123,7 +123,7 @@ def _of_a_kind(score: Score, things: str, meaning: str) -> Card:
     limit = sign * score.floor - 2 * score.floor_sd
     lost = abs(best - score.value) / max(abs(best - score.floor), 1e-9)
     if score.n < _FEW:
-        tone, reading = "none", f"{score.n} items are too few to tell; a few hundred are needed."
+        tone, reading = "none", f"{score.n} {things} are too few to tell; a few hundred are needed."
     elif sign * score.value < sign * score.gaussian and sign * end < limit:
         tone, reading = "poor", f"The samples are no more like real {things} than draws from a plain Gaussian are."
     elif sign * end >= limit or lost <= 1.25:

@@ -34,7 +34,9 @@ _JUMPS = "jumps:base=karras,length=5,resamplings=5"  # RePaint's resampling, as 
 def complete(
     model: Model,
     items: Annotated[
-        Any, "Items of the model's size: a file, folder, zip, .npy or .npz; what is to be filled counts not."
+        Any,
+        "Items of the model's size: a file, folder, zip, .npy or .npz; of tables and series a CSV, Parquet, Excel or .npz. What "
+        "is to be filled counts not.",
     ],
     mask: Annotated[
         Any,

@@ -29,7 +29,7 @@ def outlook(trainer: Trainer) -> dict[str, Any]:
         "train": model.card["train"],
         "held_out": model.card["held_out"],
         "classes": len(model.classes),
-        "items": f"{model.codec.kind}, {model.codec.shape_words}",
+        "items": f"{model.codec.kind}, {model.codec.found_as}; as the network sees it: {model.codec.shape_words}",
         "notes": job.notes,
         "family": settings.family or "edm",
         **{name: settings.chosen(name) for name in _CHOICES},

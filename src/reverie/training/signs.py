@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +51,7 @@ class Signs:
     held_out: tuple[float, ...]
     lag: float
     gap: float
+    gap_se: float
     late: float
     train_rise: float
     stumble: float
@@ -98,16 +100,17 @@ class Signs:
             skill=_skill(last),
             held_out=held or (math.nan,),
             lag=last["held_out"] / last["held_out_raw"],
-            gap=_gap(last) / max(_gap(first), 1.0) - 1,
+            gap=(gap := _gap(last) / max(_gap(first), 1.0) - 1),
+            gap_se=(1 + gap) * _relative_error(last.get("by_item", ())),
             late=middle["held_out"] / last["held_out"] - 1,
             train_rise=last["train"] / first["train"],
             stumble=_stumble([float(e["train"]) for e in looks]),
             surge=_surge(steps),
             mismatch=last["train"] / float(loss[-few:].mean()),
             sameness=_sameness(min(looks, key=lambda e: abs(e["step"] - 0.15 * last["step"])), last),
-            guess="the best guess that is linear, entry by entry"
+            guess="a straight-line guess from each noisy value by itself"
             if _squared(last)
-            else "the frequencies of tokens would",
+            else "guessing by how often each value occurs",
             items=last.get("items", math.inf),
             pictures=plans[-1].get("kind", "image") == "image",
             untold=labels["untold"] / labels["told"] - 1 if labels else None,
@@ -146,6 +149,14 @@ def _skill(look: dict[str, Any]) -> float:
 def _gap(look: dict[str, Any]) -> float:
     """Error on held-out over that on training items, mean of noise levels."""
     return float(np.mean(np.divide(look["bands"]["held_out"], look["bands"]["train"])))
+
+
+def _relative_error(by_item: Sequence[float]) -> float:
+    """The standard error of a mean over that mean; nan where an old log does not say, inf for a single item."""
+    x = np.array(by_item, dtype=float)
+    if len(x) < 2:
+        return math.inf if len(x) else math.nan
+    return float(x.std(ddof=1) / (len(x) ** 0.5 * x.mean()))
 
 
 def _stumble(errors: list[float]) -> float:

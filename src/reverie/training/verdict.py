@@ -8,6 +8,7 @@ tested on the others; tests/training/test_verdict.py prints how often a fault is
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,10 @@ from reverie.errors import quoted
 from reverie.training.signs import Signs
 from reverie.training.trackers import damage, read_log
 
-STATES = ("learning", "converged", "overfitting", "memorising", "diverging", "too short", "not learning", "unknown")
+STATES = (
+    "learning", "converged", "overfitting", "memorising", "diverging", "too short", "not learning", "cannot say: few held out",
+    "unknown",
+)  # fmt: skip
 FAULTS = (
     "learning rate too high", "learning rate too low", "average lagging", "labels shuffled", "labels ignored",
     "drift in samples", "copies of training data", "dead network",
@@ -38,6 +42,7 @@ _FEW, _BARELY = 50, 0.02  # steps, and reach, below which a run is too short
 _SLOW = 0.1  # learning rate over the usual one for the network's size
 _LAG = 1.1  # held-out error of averaged weights over that of raw ones
 _GAP = 0.15  # excess of held-out over training error
+_SURE = 2.0  # standard errors that such an excess is at least, to be more than which items were held out
 _ROSE_HELD = 1.02  # held-out loss at the end over its lowest
 _NEAR = 0.78  # samples' distance to training items over held-out items'
 _COPIES = 0.4  # share of samples nearer to a training item than nearly all held-out items are
@@ -192,7 +197,7 @@ def _by_heart(s: Signs) -> Verdict | None:
         )
         advice = f"Add data; failing that, {'--augment or ' * s.pictures}fewer steps."
         return Verdict("memorising", "copies of training data", evidence, advice)
-    if s.gap > _GAP:
+    if s.gap > _GAP and not _by_chance(s):
         risen = s.rise > _ROSE_HELD
         evidence = (_apart(s), f"Held-out loss is {s.rise - 1:.0%} above its lowest.")
         if s.kept:
@@ -243,6 +248,11 @@ def _well(s: Signs) -> Verdict:
     if not s.finished:
         done = f"{s.steps:,} of {s.total:,} steps are done."
         return Verdict("learning", "", (done, *evidence), "Go on: reverie train --resume RUN.")
+    if s.gap > _GAP:
+        return Verdict(
+            "cannot say: few held out", "", evidence,
+            "To tell overfitting from chance, hold out more (--held-out 0.3) or add data. See also: reverie evaluate RUN.",
+        )  # fmt: skip
     if _progress(s) == "learning":
         return Verdict("learning", "", evidence, "Train longer: it has more to gain.")
     return Verdict(
@@ -258,6 +268,11 @@ def _progress(s: Signs) -> str:
     return "learning" if s.late > _FLAT or not s.finished else "converged"
 
 
+def _by_chance(s: Signs) -> bool:
+    """Whether held-out items may err more by which they are: so may others, had these been held out."""
+    return s.gap <= _SURE * s.gap_se
+
+
 def _went_back(s: Signs) -> str:
     return f"Returns to an earlier state, after steps that were not finite: {s.returns}."
 
@@ -269,5 +284,10 @@ def _learned(s: Signs) -> str:
 
 def _apart(s: Signs) -> str:
     than = "higher" if s.gap >= 0 else "lower"
+    by = f"{abs(s.gap):.0%}"
+    if math.isfinite(s.gap_se):
+        by = f"{by} (standard error {s.gap_se:.0%}, n = {s.items:,})"
     few = f" Only {s.items} held out: this tells little." if s.items < FEW_HELD_OUT else ""
-    return f"The error on held-out items is {abs(s.gap):.0%} {than} than on training items, given how both began.{few}"
+    if not few and s.gap > _GAP and _by_chance(s):
+        few = " That is no more than which items were held out can make."
+    return f"The error on held-out items is {by} {than} than on training items, given how both began.{few}"

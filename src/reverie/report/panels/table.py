@@ -69,9 +69,9 @@ class Table(Panel):
     def error_words(self, model: Model) -> str:
         """What the chart of the error by noise level shows."""
         return (
-            "How far the model's guess of the clean row is off, at each noise level: squared for numbers, in nats for classes, "
-            "summed over the fields. Little noise leaves little to guess. Dashed: who knows each column alone, in the mean over "
-            "all levels."
+            "How far the model's guess of the clean row is off, at each noise level: squared errors of numbers, in standard "
+            "deviations, and the log loss of words (0 for a sure and right guess), summed over the columns. Little noise leaves "
+            "little to guess. Dashed: a guess by how often each column's values occur, in the mean over all levels."
         )
 
     def tile_width(self, codec: Codec) -> int:

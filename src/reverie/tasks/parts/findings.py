@@ -96,7 +96,7 @@ class Findings:
             f"{self.flagged.sum():,} of {len(self):,} flagged at a false-positive rate of {self.fpr:g}, "
             f"calibrated on {len(self.calibration.scores):,} normal items",
             f"of {seen.n:,} other normal items {seen.k:,} would be: {seen.value:.1%} [{seen.low:.1%}, {seen.high:.1%}]",
-            f"AUROC {own}; 5 nearest training items {near} ({which})",
+            f"AUROC {own}, where 0.5 is chance and 1 perfect; by the 5 nearest training items {near} ({which})",
             *self.notes,
         ]
 
@@ -198,11 +198,12 @@ class TableFindings(Findings):
         return [first, *rest, f"isolation forest {self._auroc(self.forest, self.forest_check)} on the same"]
 
     def sheet(self) -> Image:
-        """The strangest items."""
+        """The items, the strangest first."""
         from PIL import Image
 
-        order = np.argsort(-self.scores, kind="stable")[:_SHOWN]
-        return Image.fromarray(self.codec.sheet(self._beside(self.given.some(order).items, order)))
+        order = np.argsort(-self.scores, kind="stable")
+        given = self.given.some(order)
+        return Image.fromarray(self.codec.sheet(self._beside(given.items, order), given.names))
 
     def save(self, folder: Path, about: dict[str, Any]) -> list[Path]:
         """Write the items with columns score, p, flagged, knn5 and forest, and all settings in a .json beside."""
@@ -212,7 +213,8 @@ class TableFindings(Findings):
             "auroc": vars(own), "auroc_knn5": vars(near), "auroc_forest": vars(self._auroc(self.forest, self.forest_check)),
             "compared": which, "false_positives": vars(self.seen), "calibrated_on": len(self.calibration.scores),
         }  # fmt: skip
-        path = self.codec.write(self._beside(self.given.items, np.arange(len(self))), place)
+        given = self.codec.as_written(self.given.items, place)
+        path = self.codec.write(self._beside(given, np.arange(len(self))), place)
         settings = {"reverie": reverie.__version__, **self.settings, **about}
         files.write_json(path.with_suffix(".json"), {**settings, **figures})
         return [path, path.with_suffix(".json")]

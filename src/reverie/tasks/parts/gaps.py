@@ -14,7 +14,7 @@ from reverie.model import Model
 from reverie.samples import Samples, Settings, free_file, write_item
 from reverie.tasks.parts.edits import Draws
 from reverie.tasks.parts.inputs import Inputs
-from reverie.tasks.parts.knowing import knowing, method_for, untold
+from reverie.tasks.parts.knowing import knowing, method_for, untold, words_of
 from reverie.tasks.parts.provenance import origin
 from reverie.tasks.parts.stretches import in_stretches
 from reverie.tasks.parts.walk import walk
@@ -46,7 +46,7 @@ def sampled(
     made = to_arrays(x)
     items = model.codec.with_conditions(gaps.filled(model.codec.decode_all(made)), wish.values)
     others = {k: v for k, v in wish.values.items() if k != "label"}
-    notes = [*wish.notes, f"given {given}, the rest by method {method}"]
+    notes = [*wish.notes, f"given {given}, the rest by {words_of(method)}"]
     return Samples(
         items, wish.values.get("label"), made, model.codec, settings, seed, first, others, notes, given=given
     )
@@ -107,8 +107,9 @@ class Fillings:
     def lines(self) -> list[str]:
         """What was done, in words."""
         s, k, n = self.asked.settings, len(self), len(self.inputs)
-        drawn = f"{self.gaps.count:,} {self.gaps.entries} of {n:,} items filled {k} time{'s' * (k != 1)}, seed {self.asked.seed}"
-        return [f"{self.verb}: {drawn}, {s.steps} steps of {s.sampler}", *self.notes, *self.asked.wish.notes]
+        what = f"{self.gaps.count:,} {self.gaps.entries} of {n:,} {self.gaps.things}"
+        drawn = f"filled {k} time{'s' * (k != 1)}, seed {self.asked.seed}"
+        return [f"{self.verb}: {what} {drawn}, {s.steps} steps of {s.sampler}", *self.notes, *self.asked.wish.notes]
 
     def sheet(self) -> Image:
         """The first items, filled."""
@@ -123,6 +124,6 @@ def filled(
 ) -> Fillings:  # fmt: skip
     """Gaps drawn by a method; raises ReverieError for one that the model does not know. names: conditions that inputs tell."""
     method = method_for(model, method)
-    notes = [f"method {method}", *untold(model), *inputs.notes]
+    notes = [words_of(method), *untold(model), *inputs.notes]
     made = drawn(asked, gaps, method, {name: inputs.told[name] for name in names}, on_step)
     return Fillings(verb, inputs, gaps, asked, made, {"method": method}, notes)

@@ -69,12 +69,18 @@ def knowing(asked: Draws, gaps: Gaps | Window, method: str) -> Callable[[slice],
     return bent
 
 
+def words_of(method: str) -> str:
+    """A method and what it does, for a person."""
+    told = "the model practised filling gaps in training, and is told what is known"
+    return f"method {method}: {told if method == 'trained' else 'what is known is put back at every step'}"
+
+
 def untold(model: Model) -> list[str]:
     """How to train a model that is told what is known, where this one is not."""
     if takes_entries(model.denoiser.network):
         return []
     return [
-        "this model was not told known entries in training: `reverie train PATH --entries 0.25` makes one that is "
+        "this model did not practise filling gaps in training: `reverie train PATH --entries 0.25` makes one that did "
         "(docs/tables.md says when that helps)"
     ]
 
@@ -88,7 +94,7 @@ def method_for(model: Model, method: str | None) -> str:
         )
     if method == "trained" and not able:
         raise ReverieError(
-            "--method trained needs a model that was told entries in training (reverie train PATH --entries 0.25). This one "
-            "knows --method known."
+            "--method trained needs a model that practised filling gaps in training (reverie train PATH --entries 0.25). This "
+            "one knows --method known."
         )
     return method or ("trained" if able else "known")
