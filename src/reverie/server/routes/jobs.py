@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
@@ -150,11 +151,11 @@ def _submitted(here: Service, asker: Caller, asked: schemas.Request, key: str | 
     find(here.settings.runs, asked.model)
     parameters, inputs = asked.given()
     words = {**parameters, **{k: v for k, v in inputs.items() if not k.startswith(schemas.TOLD)}}
-    with here.database.writing() as session:
-        return queue.submit(
-            session, owner=asker.owner, model=asked.model, task=task, parameters=parameters, inputs=inputs,
-            batch_key=schemas.batch_key(asked.model, task, words), key=key, most=here.settings.most_queued,
-        ).id  # fmt: skip
+    submit = functools.partial(
+        queue.submit, owner=asker.owner, model=asked.model, task=task, parameters=parameters, inputs=inputs,
+        batch_key=schemas.batch_key(asked.model, task, words), key=key, most=here.settings.most_queued,
+    )  # fmt: skip
+    return here.submissions.put(submit)
 
 
 async def _ended(here: Service, id: str, wait: float) -> JobTold | None:
