@@ -115,7 +115,7 @@ def test_who_comes_while_a_worker_lingers_is_taken_along(hand, database, monkeyp
 
     ask(database, "k")
     monkeypatch.setattr(worker, "LINGERS", float("inf"))
-    monkeypatch.setattr(worker, "GATHER", 0.1)
+    monkeypatch.setattr(worker, "SOON", 0.1)
     monkeypatch.setattr(worker, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: clock[0]))
     hand._linger = 1.0
     assert hand._claim()

@@ -38,9 +38,8 @@ log = logging.getLogger(__name__)
 TICK = 0.1  # seconds between looks of the heart: progress is as old as this at most
 LOOK = 0.02  # seconds between looks for a wish to cancel, where steps are shorter than that
 FACTS = 3.0  # seconds that what is told of a worker is old at most
-SOON = 0.02  # seconds between looks for work just after there was some; later they are a tenth of the time without
+SOON = 0.02  # seconds between looks for work just after there was some, and for more; later a tenth of the time without
 SHARE = 10  # news are told of a tenth of the time: where the database is slow, more rarely
-GATHER = 0.01  # seconds between looks for others that may come
 LINGERS = 4  # times that others are lingered for, at most
 AGAIN = 0.3  # seconds of lingering, at most, after several were computed together: a tenth of what that took
 IDLE = 0.0  # the sign of a worker that has nothing to do
@@ -246,7 +245,7 @@ class Worker:
         longest = came + LINGERS * self._linger
         many = self._waiting()
         while 0 < many < self.pace.together and time.monotonic() < min(came + self._linger, longest):
-            time.sleep(GATHER)
+            time.sleep(SOON)
             before, many = many, self._waiting()
             came = time.monotonic() if many > before else came
         return many
