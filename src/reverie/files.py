@@ -13,12 +13,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
 
 from reverie.errors import ReverieError
 
 LOCK = ".lock"
+_SYNCED = ContextVar("synced", default=True)
 
 
 def sync_folder(path: Path) -> None:
@@ -29,6 +31,16 @@ def sync_folder(path: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+@contextlib.contextmanager
+def synced_later() -> Iterator[None]:
+    """Within, what is written is whole but not yet safe on disk: for who syncs all of it at once, as the server's store does."""
+    token = _SYNCED.set(False)
+    try:
+        yield
+    finally:
+        _SYNCED.reset(token)
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -45,11 +57,13 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         temporary = Path(name)
         try:
             write(temporary)
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
+            if _SYNCED.get():
+                with temporary.open("rb") as file:
+                    os.fsync(file.fileno())
             temporary.chmod(0o644)
             temporary.replace(path)
-            sync_folder(path.parent)
+            if _SYNCED.get():
+                sync_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
 

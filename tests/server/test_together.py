@@ -99,26 +99,32 @@ def test_a_job_that_was_lost_meanwhile_leaves_no_files_and_the_others_are_announ
     assert {path.name for path in store.artifacts.iterdir()} == places == {f"{ids[0]}-1", f"{ids[2]}-1"}
 
 
-@pytest.mark.parametrize(("come", "taken"), [(0, 1), (2, 3), (9, 4)])
-def test_who_comes_while_a_worker_lingers_is_taken_along(hand, database, monkeypatch, come, taken):
-    left = [come]
+@pytest.mark.parametrize(
+    ("pause", "come", "taken", "ended"),
+    [(0.9, 0, 1, 1.0), (0.9, 2, 3, 2.8), (0.9, 9, 4, 2.7), (1.5, 9, 1, 1.0), (0.0, 9, 4, 0.3)],
+)
+def test_who_comes_while_a_worker_lingers_is_taken_along(hand, database, monkeypatch, pause, come, taken, ended):
+    """It waits a second after each who comes, and none where as many are there as it takes."""
+    clock, due = [0.0], [pause * k for k in range(1, come + 1)]
 
     def sleep(seconds):
-        if left[0]:
-            left[0] -= 1
+        clock[0] += seconds
+        if due and due[0] <= clock[0]:
+            due.pop(0)
             ask(database, "k")
 
     ask(database, "k")
     monkeypatch.setattr(worker, "LINGERS", float("inf"))
-    monkeypatch.setattr(worker, "time", SimpleNamespace(sleep=sleep, monotonic=worker.time.monotonic))
+    monkeypatch.setattr(worker, "SOON", 0.1)
+    monkeypatch.setattr(worker, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: clock[0]))
     hand._linger = 1.0
     assert hand._claim()
-    assert len(hand.held.claims) == taken
-    hand._linger, before = 1e-9, left[0]
+    assert (len(hand.held.claims), clock[0]) == (taken, pytest.approx(ended, abs=0.15))
+    before = clock[0]
     monkeypatch.setattr(worker, "LINGERS", 0)
     submitted(database)
     assert hand._claim()
-    assert left[0] == before  # no longer than LINGERS says
+    assert clock[0] == before  # no longer than LINGERS says
 
 
 def test_a_heart_goes_on_after_an_error_that_nobody_foresaw(hand, monkeypatch):

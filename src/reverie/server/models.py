@@ -13,9 +13,10 @@ from reverie.server.places import model_at
 
 @dataclass(frozen=True)
 class Kept:
-    """A model in memory, and the folder it is from."""
+    """A model in memory, the SHA-256 of its weights (`storage.fingerprint`), and the folder it is from."""
 
     model: Model
+    own: str
     folder: Path
     stamp: tuple[int, int]
 
@@ -39,7 +40,8 @@ class Models:
         if kept is None or kept.stamp != stamp:
             while len(self._kept) >= self.most:  # before the new one is read, so that memory never holds more
                 self._kept.popitem(last=False)
-            kept = Kept(api.load(folder, device=self.device, threads=self.threads), folder, stamp)
+            model = api.load(folder, device=self.device, threads=self.threads)
+            kept = Kept(model, storage.fingerprint(model), folder, stamp)
             kept.model.denoiser.network.register_forward_pre_hook(self._count)
         self._kept[name] = kept
         self.names = list(self._kept)

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from reverie.errors import ReverieError
+from reverie.files import synced_later
 from reverie.samples import picked
 from reverie.server import schemas
 from reverie.server.contract import Outcome, Runner, Told, Work
@@ -144,7 +145,7 @@ class Verbs:
         padded = self.settings.padded if deterministic else None
         wishes = [{**wish, "batch": batch} for wish in wishes]
         try:
-            made = several.function(kept.model, wishes, on_step=watch, padded=padded)
+            made = several.function(kept.model, wishes, on_step=watch, padded=padded, own=kept.own)
         except AllCanceled:
             return []
         done = zip(work, made, wishes, strict=True)
@@ -152,10 +153,11 @@ class Verbs:
 
 
 def _written(work: Work, made: Made, values: dict[str, Any]) -> Outcome:
-    """A verb's result as files in the job's folder, and what is said of it."""
-    paths = made.save(work.folder / "made", {"model": work.model})
+    """A verb's result as files in the job's folder, to be put safe on disk when they are sealed, and what is said of it."""
+    with synced_later():
+        paths = made.save(work.folder / "made", {"model": work.model})
     if (sheet := made.sheet()) is not None:
-        sheet.save(work.folder / "sheet.png")  # put safe on disk with the rest, when it is sealed
+        sheet.save(work.folder / "sheet.png")
     others = sorted(path for path in work.folder.rglob("*") if path.is_file() and path not in paths)
     settings = {k: v for k, v in values.items() if k in work.parameters or k == "seed"}
     if settings.get("seed", 0) is None:

@@ -9,6 +9,7 @@ from reverie.server.database.migrate import migrate
 from reverie.server.measures import Measures
 from reverie.server.settings import Settings
 from reverie.server.store import Store
+from reverie.server.submissions import Submissions
 from reverie.server.tokens import Caller, read_tokens
 from reverie.server.told import Plainly
 from reverie.server.watching import Watchers
@@ -16,14 +17,15 @@ from reverie.server.watching import Watchers
 
 @dataclass(frozen=True)
 class Service:
-    """Settings, database and files of a server, whose tokens it takes (None: no token is asked for), who watches jobs, what is
-    counted, and how files are named to people.
+    """Settings, database and files of a server, whose tokens it takes (None: no token is asked for), who submits and watches
+    jobs, what is counted, and how files are named to people.
     """
 
     settings: Settings
     database: Database
     store: Store
     tokens: dict[str, Caller] | None
+    submissions: Submissions
     watchers: Watchers
     measures: Measures
     plainly: Plainly
@@ -40,7 +42,8 @@ class Service:
             store.belong(session)
         watchers = Watchers(database, settings.most_watchers)
         plainly = Plainly(settings.runs.resolve(), store.root)
-        return cls(settings, database, store, tokens, watchers, Measures(database, watchers), plainly)
+        submissions, measures = Submissions(database), Measures(database, watchers)
+        return cls(settings, database, store, tokens, submissions, watchers, measures, plainly)
 
 
 def url_of(settings: Settings) -> str:

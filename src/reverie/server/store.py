@@ -16,7 +16,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,28 +109,33 @@ class Store:
         Raises ReverieError for what is no plain file there. Whatever else lies there is removed.
         """
         staged = self.staging / _attempt(claim)
-        names = [_within(staged, file) for file in files]
+        there = list(_under(staged))
+        plain = {one.path: one.stat().st_size for one in there if one.is_file(follow_symlinks=False)}
+        if odd := [file for file in files if str(file) not in plain]:
+            raise ReverieError(f"{odd[0].name}: what a job keeps has to be a plain file in its own folder.")
+        needed = {str(path) for file in files for path in (file, *file.parents)}
+        for one in there:
+            if one.path in needed:
+                _sync(Path(one.path))
+            elif one.is_dir(follow_symlinks=False):
+                os.rmdir(one.path)
+            else:
+                os.unlink(one.path)
+        sync_folder(staged)
         place = self.artifacts / staged.name
-        for other in sorted(staged.rglob("*"), reverse=True):  # what a folder holds comes before it
-            if other.is_dir() and not other.is_symlink():
-                if not any(other.iterdir()):
-                    other.rmdir()
-            elif str(other.relative_to(staged)) not in names:
-                other.unlink()
-        for path in (*(staged / name for name in names), *_folders(staged)):
-            _sync(path)
+        made = [
+            Made(
+                place=str(place.relative_to(self.root) / name),
+                name=str(name),
+                media=mimetypes.guess_type(name)[0] or "application/octet-stream",
+                size=plain[str(staged / name)],
+                sha256=sha256(staged / name),
+            )
+            for name in (file.relative_to(staged) for file in files)
+        ]
         staged.rename(place)
         sync_folder(self.artifacts)
-        return [
-            Made(
-                place=str((place / name).relative_to(self.root)),
-                name=name,
-                media=mimetypes.guess_type(name)[0] or "application/octet-stream",
-                size=(place / name).stat().st_size,
-                sha256=sha256(place / name),
-            )
-            for name in names
-        ]
+        return made
 
     def discard(self, claim: Claim, announced: bool) -> None:
         """Remove what an attempt left: what was staged and, where it was not announced, what was sealed."""
@@ -208,16 +213,13 @@ def _attempt(claim: Claim) -> str:
     return f"{claim.id}-{claim.fence}"
 
 
-def _within(folder: Path, file: Path) -> str:
-    """A file's name under a folder; raises ReverieError where it is not a plain file there, not even by way of a link."""
-    real = file.resolve()
-    if file.is_symlink() or not file.is_file() or not real.is_relative_to(folder.resolve()):
-        raise ReverieError(f"{file.name}: what a job keeps has to be a plain file in its own folder.")
-    return str(real.relative_to(folder.resolve()))
-
-
-def _folders(root: Path) -> list[Path]:
-    return [*(path for path in root.rglob("*") if path.is_dir()), root]
+def _under(folder: Path | str) -> Iterator[os.DirEntry[str]]:
+    """What lies under a folder, what a folder holds before itself; no link is followed."""
+    with os.scandir(folder) as found:
+        for one in list(found):
+            if one.is_dir(follow_symlinks=False):
+                yield from _under(one.path)
+            yield one
 
 
 def _sync(path: Path) -> None:

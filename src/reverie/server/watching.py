@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import select
@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from reverie.errors import ReverieError
 from reverie.server.database.engine import Database
 from reverie.server.database.tables import FINISHED, Job
+from reverie.server.views import JobTold, jobs_told
 
 LOOK = 0.05  # seconds between looks at the database
 _AT_ONCE = 500  # jobs asked after in one statement
@@ -37,11 +38,7 @@ class Seen:
     attempts: int
     progress: dict[str, Any] | None
     shown: int | None  # the step that its newest picture is of
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more will come."""
-        return self.state in FINISHED
+    told: JobTold | None = None  # all of it, once it has ended and nothing more will come
 
     @property
     def standing(self) -> tuple[str, bool, int]:
@@ -112,8 +109,11 @@ class Watchers:
         columns = (Job.id, Job.state, Job.cancel, Job.attempts, Job.progress, Job.shown)
         with self.database.reading() as session:
             for some in _parts(ids):
-                rows = session.execute(select(*columns).where(Job.id.in_(some)))
-                found |= {row[0]: Seen(*row[1:]) for row in rows}
+                seen = {row[0]: Seen(*row[1:]) for row in session.execute(select(*columns).where(Job.id.in_(some)))}
+                if ended := [id for id, one in seen.items() if one.state in FINISHED]:
+                    jobs = session.scalars(select(Job).where(Job.id.in_(ended))).all()
+                    seen |= {told.id: replace(seen[told.id], told=told) for told in jobs_told(session, jobs)}
+                found |= seen
         return found
 
 

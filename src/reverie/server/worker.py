@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 TICK = 0.1  # seconds between looks of the heart: progress is as old as this at most
 LOOK = 0.02  # seconds between looks for a wish to cancel, where steps are shorter than that
 FACTS = 3.0  # seconds that what is told of a worker is old at most
-SOON = 0.02  # seconds between looks for work just after there was some; later they are a tenth of the time without
+SOON = 0.02  # seconds between looks for work just after there was some, and for more; later a tenth of the time without
 SHARE = 10  # news are told of a tenth of the time: where the database is slow, more rarely
 LINGERS = 4  # times that others are lingered for, at most
 AGAIN = 0.3  # seconds of lingering, at most, after several were computed together: a tenth of what that took
@@ -229,11 +229,7 @@ class Worker:
         os._exit(0)
 
     def _claim(self) -> bool:
-        many, before, longest = self._waiting(), 0, time.monotonic() + LINGERS * self._linger
-        while before < many < self.pace.together and time.monotonic() < longest:
-            time.sleep(self._linger)
-            many, before = self._waiting(), many
-        if not many:
+        if not self._gathered():
             return False
         with self.database.writing() as session:
             claims = queue.claim(session, self.id, self.pace.lease, self.pace.together)
@@ -242,6 +238,17 @@ class Worker:
         self._last = None
         self._counts["jobs"] += len(claims)
         return bool(claims)
+
+    def _gathered(self) -> int:
+        """How many wait, once nobody else has come for a while or as many do as may be claimed."""
+        came = time.monotonic()
+        longest = came + LINGERS * self._linger
+        many = self._waiting()
+        while 0 < many < self.pace.together and time.monotonic() < min(came + self._linger, longest):
+            time.sleep(SOON)
+            before, many = many, self._waiting()
+            came = time.monotonic() if many > before else came
+        return many
 
     def _waiting(self) -> int:
         with self.database.reading() as session:

@@ -42,9 +42,10 @@ class Made(Protocol):
 class Several(NamedTuple):
     """How a verb that is asked for several times is computed as one batch.
 
-    function(model, wishes, on_step, padded): what each of several wishes, its parameters by name, would be given alone; padded:
-    fill up batches to so many rows, for the same bytes. usual: how many items a wish is for that says no n. differ: parameters
-    that may differ among them. alone: parameters with which a wish is computed by itself.
+    function(model, wishes, on_step, padded, own): what each of several wishes, its parameters by name, would be given alone;
+    padded: fill up batches to so many rows, for the same bytes; own: the model's fingerprint, where it is known. usual: how many
+    items a wish is for that says no n. differ: parameters that may differ among them. alone: parameters with which a wish is
+    computed by itself.
     """
 
     function: Callable[..., list[Any]]

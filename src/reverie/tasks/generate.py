@@ -122,11 +122,12 @@ def generate_several(
     wishes: Sequence[Mapping[str, Any]],
     on_step: Callable[[Step], None] | None = None,
     padded: int | None = None,
+    own: str | None = None,
 ) -> list[Samples]:
     """What `generate` gives for each of several wishes, drawn as common batches, to float32 rounding.
 
     wishes: parameters by name, which differ in those of SEVERAL.differ alone. padded: fill up batches to so many rows, see
-    `Model.draw`.
+    `Model.draw`. own: the model's `storage.fingerprint`, where it is known already.
     """
     from reverie.model import Wanted
     from reverie.samples import picked
@@ -138,9 +139,10 @@ def generate_several(
         n = 16 if wish.get("n") is None else wish["n"]
         told = stated(model, n, wish.get("label"), wish.get("condition"))
         wanted.append(Wanted(n, told, picked(wish.get("seed") or 0)))
-    own, settings = fingerprint(model), settings_of(model, wishes[0])
+    settings = settings_of(model, wishes[0])
     batch = padded or wishes[0].get("batch", 128)
     made = model.draw(wanted, settings, batch, padded=padded is not None, on_step=on_step)
+    own = own or fingerprint(model)
     return [dataclasses.replace(one, model=own) for one in made]
 
 

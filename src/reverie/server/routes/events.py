@@ -52,7 +52,7 @@ async def _stream(here: Service, asker: Caller, told: JobTold) -> AsyncIterator[
                     if seen.progress is not None:
                         yield _event("progress", _progress(told.id, seen.progress, seen.shown))
                     continue
-                told = await run_in_threadpool(look, here, told.id, asker)
+                told = await run_in_threadpool(look, here, told.id, asker) if seen.told is None else seen.told
                 yield _event("job", told.model_dump_json())
     except ReverieError:  # it was removed, or too many watch
         return

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
@@ -23,7 +25,6 @@ from reverie.server.tokens import Caller
 from reverie.server.views import JobTold, job_of, jobs_told
 
 LONGEST = 60  # seconds that an answer is waited for
-_ENDED = ("succeeded", "failed", "canceled")
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,9})(?:$|[,;\s])")
 
 Key = Annotated[
@@ -70,15 +71,16 @@ async def submit(
     idempotency_key: Key = None, prefer: Wait = None,
 ) -> JobTold:  # fmt: skip
     """Put a job in the queue."""
-    told = await run_in_threadpool(_submitted, here, asker, job, idempotency_key)
-    request.state.job = told.id  # for the log
-    response.headers["location"] = f"/v1/jobs/{told.id}"
-    if (asked := _WAIT.search(prefer or "")) is not None:
-        wait = min(int(asked[1]), LONGEST)
-        response.headers["preference-applied"] = f"wait={wait}"
-        await _until_it_ended(here, told.id, wait)
-        told = await run_in_threadpool(look, here, told.id, asker)
-        response.status_code = 200 if told.state in _ENDED else 202
+    id = await run_in_threadpool(_submitted, here, asker, job, idempotency_key)
+    request.state.job = id  # for the log
+    response.headers["location"] = f"/v1/jobs/{id}"
+    if (asked := _WAIT.search(prefer or "")) is None:
+        return await run_in_threadpool(look, here, id, asker)
+    wait = min(int(asked[1]), LONGEST)
+    response.headers["preference-applied"] = f"wait={wait}"
+    if (told := await _ended(here, id, wait)) is None:
+        told = await run_in_threadpool(look, here, id, asker)
+    response.status_code = 202 if told.finished is None else 200
     return told
 
 
@@ -143,28 +145,24 @@ def look(here: Service, id: str, asker: Caller) -> JobTold:
         return jobs_told(session, [job_of(session, id, asker)])[0]
 
 
-def _submitted(here: Service, asker: Caller, asked: schemas.Request, key: str | None) -> JobTold:
+def _submitted(here: Service, asker: Caller, asked: schemas.Request, key: str | None) -> str:
     task = asked.command
     find: Callable[..., Any] = place_of if task == schemas.TRAIN else model_at
     find(here.settings.runs, asked.model)
     parameters, inputs = asked.given()
     words = {**parameters, **{k: v for k, v in inputs.items() if not k.startswith(schemas.TOLD)}}
-    with here.database.writing() as session:
-        job = queue.submit(
-            session, owner=asker.owner, model=asked.model, task=task, parameters=parameters, inputs=inputs,
-            batch_key=schemas.batch_key(asked.model, task, words), key=key, most=here.settings.most_queued,
-        )  # fmt: skip
-    with here.database.reading() as session:  # not while others wait to write
-        return jobs_told(session, [job])[0]
+    submit = functools.partial(
+        queue.submit, owner=asker.owner, model=asked.model, task=task, parameters=parameters, inputs=inputs,
+        batch_key=schemas.batch_key(asked.model, task, words), key=key, most=here.settings.most_queued,
+    )  # fmt: skip
+    return here.submissions.put(submit)
 
 
-async def _until_it_ended(here: Service, id: str, wait: float) -> None:
-    """Wait for a job to end, `wait` seconds at most."""
-    try:
+async def _ended(here: Service, id: str, wait: float) -> JobTold | None:
+    """A job once it has ended; None where that takes more than `wait` seconds, or nobody else may watch."""
+    with contextlib.suppress(TimeoutError, ReverieError):
         async with asyncio.timeout(wait), here.watchers.watch(id) as news:
-            while (seen := await news.get()) is not None and not seen.ended:
-                pass
-    except TimeoutError:
-        pass
-    except ReverieError:  # nobody else may watch: the answer comes at once, and says so by its status
-        pass
+            while (seen := await news.get()) is not None:
+                if seen.told is not None:
+                    return seen.told
+    return None

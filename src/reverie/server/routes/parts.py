@@ -10,12 +10,12 @@ from reverie.server.service import Service
 from reverie.server.tokens import Caller
 
 
-def _service(request: Request) -> Service:
+async def _service(request: Request) -> Service:  # async: what is plain goes to another thread and back
     found: Service = request.app.state.service
     return found
 
 
-def _caller(request: Request) -> Caller:
+async def _caller(request: Request) -> Caller:
     found: Caller = request.state.caller
     return found
 
