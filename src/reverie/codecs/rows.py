@@ -72,7 +72,9 @@ class Rows(Collection):
                 frame = _read_text(path)
         except ImportError as error:
             raise ReverieError(f"{path} needs {error.name}, which is not installed: {INSTALL}.") from error
-        except (OSError, ValueError, UnicodeError, zipfile.BadZipFile) as error:
+        except KeyError as error:  # a zip that is no whole workbook
+            raise ReverieError(f"{path} cannot be read as a table ({error.args[0]}). Save it again.") from error
+        except (OSError, ValueError, UnicodeError, csv.Error, zipfile.BadZipFile) as error:
             raise ReverieError(f"{path} cannot be read as a table ({error}). Save it again.") from error
         frame.columns = [str(c) for c in frame.columns]
         _check_names(frame.columns, path)

@@ -80,7 +80,9 @@ class Maker:
 def main(id: str, url: str, root: Path, maker: Maker, pace: Pace, sign: Sign) -> None:
     """Be a worker until told to leave."""
     logs.begin()
-    worker = Worker(id, Database(url), Store(root), pace, sign)
+    store = Store(root)
+    worker = Worker(id, Database(url), store, pace, sign)
+    os.chdir(store.nowhere)
     signal.signal(signal.SIGTERM, lambda *_: worker.leave())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the supervisor says what it means
     threading.Thread(target=worker.heart, daemon=True).start()
@@ -184,8 +186,10 @@ class Worker:
     def heart(self) -> None:
         """Beat while the process lives."""
         parent = parent_process()
-        watched = [parent.sentinel] if parent is not None else []
+        watched, launcher = [parent.sentinel] if parent is not None else [], os.getppid()
         while True:
+            if os.getppid() != launcher:  # killed: the supervisor counts this worker as dead, and starts another
+                self.leave()
             if self.leaving is None and watched:
                 if connection.wait(watched, timeout=TICK):
                     self.leave()
