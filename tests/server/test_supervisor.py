@@ -1,6 +1,8 @@
 """Workers and supervisors as processes: what a person, a poison job or an operator does to them."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -229,3 +231,18 @@ def start(url, root, workers=2, pace=PACE):
     return subprocess.Popen(
         [sys.executable, "-m", "tests.server.serve", url, str(root), str(workers), json.dumps(pace.__dict__)]
     )
+
+
+@pytest.mark.slow
+def test_a_fork_server_that_is_killed_is_started_anew_and_its_workers_leave(serve, database, caplog):
+    from multiprocessing import forkserver
+
+    with serve(workers=1) as supervisor:
+        id = ask(database, steps=300, seconds=0.01)
+        until(lambda: look(database, id).state == "processing")
+        orphan = supervisor.hands[0].process.pid
+        os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
+        (job,) = ended(database, id)
+        until(lambda: not alive(orphan))
+    assert (job.state, job.attempts) == ("succeeded", 2)
+    assert not [record for record in caplog.records if record.exc_info]
