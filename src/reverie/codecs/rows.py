@@ -9,6 +9,7 @@ import io
 import json
 import re
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -66,14 +67,12 @@ class Rows(Collection):
                 if frame.index.names != [None] or isinstance(frame.index, pd.DatetimeIndex):
                     frame = frame.reset_index()  # it is a column: often the dates of a series
             elif form == "excel":
-                frame = pd.read_excel(path, dtype=object).infer_objects()  # cells of text stay text, whatever it spells
-                _check_names(pd.read_excel(path, header=None, nrows=1).iloc[0].dropna().astype(str), path)
+                frame = read_workbook(path, dtype=object).infer_objects()  # cells of text stay text, whatever it spells
+                _check_names(read_workbook(path, header=None, nrows=1).iloc[0].dropna().astype(str), path)
             else:
                 frame = _read_text(path)
         except ImportError as error:
             raise ReverieError(f"{path} needs {error.name}, which is not installed: {INSTALL}.") from error
-        except KeyError as error:  # a zip that is no whole workbook
-            raise ReverieError(f"{path} cannot be read as a table ({error.args[0]}). Save it again.") from error
         except (OSError, ValueError, UnicodeError, csv.Error, zipfile.BadZipFile) as error:
             raise ReverieError(f"{path} cannot be read as a table ({error}). Save it again.") from error
         frame.columns = [str(c) for c in frame.columns]
@@ -224,6 +223,15 @@ def _parsed(path: Path, **options: Any) -> pd.DataFrame:
     options.setdefault("dtype", dict.fromkeys(padded, str))
     pd = pandas()
     return pd.read_csv(io.StringIO(text), sep=separator, skip_blank_lines=True, **options)
+
+
+def read_workbook(path: Path, **options: Any) -> pd.DataFrame:
+    """The first sheet; raises ValueError for what is no whole workbook, at which its reader stumbles in many ways."""
+    try:
+        frame: pd.DataFrame = pandas().read_excel(path, **options)
+        return frame
+    except (LookupError, TypeError, AttributeError, SyntaxError, zlib.error, zipfile.BadZipFile) as error:
+        raise ValueError(f"no whole workbook: {error.args[0] if error.args else error}") from error
 
 
 def _check_rows(text: str, separator: str, path: Path) -> list[str]:
