@@ -1,20 +1,20 @@
 """Workers and supervisors as processes: what a person, a poison job or an operator does to them."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import select
 
 from reverie.server import queue, roll
 from reverie.server.database.tables import FINISHED, Artifact, Job, Upload
-from reverie.server.supervisor import Supervisor
+from reverie.server.supervisor import Hand, Supervisor
 from reverie.server.worker import Pace
 from tests.server.toy import content
 
@@ -233,16 +233,27 @@ def start(url, root, workers=2, pace=PACE):
     )
 
 
-@pytest.mark.slow
-def test_a_fork_server_that_is_killed_is_started_anew_and_its_workers_leave(serve, database, caplog):
-    from multiprocessing import forkserver
+def test_a_fork_server_that_was_just_killed_is_asked_once_more(serve, monkeypatch, caplog):
+    asked = []
 
-    with serve(workers=1) as supervisor:
-        id = ask(database, steps=300, seconds=0.01)
-        until(lambda: look(database, id).state == "processing")
-        orphan = supervisor.hands[0].process.pid
-        os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
-        (job,) = ended(database, id)
-        until(lambda: not alive(orphan))
-    assert (job.state, job.attempts) == ("succeeded", 2)
+    def start(process):
+        asked.append(process)
+        if len(asked) == 1:
+            raise ConnectionRefusedError(111, "Connection refused")
+
+    monkeypatch.setattr("multiprocessing.context.ForkServerProcess.start", start)
+    hand = serve(workers=1)._hire()
+    assert asked == [hand.process, hand.process]
     assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_a_worker_that_ends_as_all_is_ended_is_neither_missed_nor_replaced(serve, monkeypatch, caplog):
+    """Who ends a group of processes ends the fork server first, and with it the supervisor's sight of its workers."""
+    supervisor = serve(workers=1)
+    gone = SimpleNamespace(is_alive=lambda: False, exitcode=255, sentinel=None)
+    supervisor.hands = [Hand("w", gone, SimpleNamespace(value=0.0))]
+    monkeypatch.setattr(supervisor, "_hire", lambda: pytest.fail("a worker was started"))
+    ending = threading.Timer(0.05, supervisor._leaving.set)
+    ending.start()
+    supervisor._look_after()
+    assert caplog.records == []

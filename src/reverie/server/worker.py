@@ -186,10 +186,8 @@ class Worker:
     def heart(self) -> None:
         """Beat while the process lives."""
         parent = parent_process()
-        watched, launcher = [parent.sentinel] if parent is not None else [], os.getppid()
+        watched = [parent.sentinel] if parent is not None else []
         while True:
-            if os.getppid() != launcher:  # killed: the supervisor counts this worker as dead, and starts another
-                self.leave()
             if self.leaving is None and watched:
                 if connection.wait(watched, timeout=TICK):
                     self.leave()
