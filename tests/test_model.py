@@ -61,6 +61,7 @@ def test_settings_refuse_what_cannot_be(model):
         ({"n": 0}, "from 1"),
         ({"steps": 0}, "from 1"),
         ({"guidance": -1}, "from 0"),
+        ({"guidance": 1e308}, "1,000,000"),
         ({"guidance": float("nan")}, "from 0"),
         ({"temperature": -0.1}, "0 to 10"),
         ({"interval": (3.0, 1.0)}, "low < high"),

@@ -15,13 +15,24 @@ def quoted(path: object) -> str:
     return shlex.quote(str(path))
 
 
+def likely(word: str, known: list[str]) -> str:
+    """What to say of a word that is not known: "did you mean a or b?", or, where none is like it, "there are a, b and c."."""
+    import difflib
+
+    folded = {k.lower(): k for k in known}
+    if close := [folded[k] for k in difflib.get_close_matches(word.lower(), list(folded))]:
+        return f"did you mean {_listed(close, 'or')}?"
+    return f"there {'is' if len(known) == 1 else 'are'} {_listed(known, 'and')}."
+
+
 def nearest(word: str, known: list[str], n: int = 3) -> str:
     """Name the known words most like `word`, for the end of an error message: "a, b or c"."""
     import difflib
 
     folded = {k.lower(): k for k in known}
     close = [folded[k] for k in difflib.get_close_matches(word.lower(), list(folded), n=n, cutoff=0.4)]
-    words = close or known[:n]
-    if len(words) < 2:
-        return "".join(words)
-    return ", ".join(words[:-1]) + " or " + words[-1]
+    return _listed(close or known[:n], "or")
+
+
+def _listed(words: list[str], last: str) -> str:
+    return f"{', '.join(words[:-1])} {last} {words[-1]}" if len(words) > 1 else "".join(words)

@@ -17,7 +17,7 @@ import typing
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from reverie.errors import ReverieError, nearest
+from reverie.errors import ReverieError, likely
 
 
 class Room(NamedTuple):
@@ -114,8 +114,7 @@ def find(name: str, word: str) -> type:
     key = word.strip().lower().replace("_", "-")
     if key not in known:
         raise ReverieError(
-            f"There is no '{word}' among the {name}; did you mean {nearest(key, list(known))}? "
-            f"`reverie list {name}` shows them all."
+            f"There is no '{word}' among the {name}; {likely(key, list(known))} `reverie list {name}` shows them all."
         )
     return known[key]
 

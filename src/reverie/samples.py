@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
+STRONGEST = 1_000_000  # scale of guidance: far beyond any use, and far from where float32 ends
+
+
 @dataclass(frozen=True)
 class Settings:
     """How to walk from noise to data; JSON-plain, so that it travels with every sample.
@@ -85,8 +88,10 @@ class Settings:
         """Refuse what cannot be; the message says which setting and what it may be."""
         if self.steps < 1:
             raise ReverieError(f"steps = {self.steps}; give a whole number from 1.")
-        if not math.isfinite(self.guidance) or self.guidance < 0:
-            raise ReverieError(f"guidance = {self.guidance:g}; give a number from 0 (1 = no guidance).")
+        if not 0 <= self.guidance <= STRONGEST:
+            raise ReverieError(
+                f"guidance = {self.guidance:g}; give a number from 0 (1 = no guidance) to {STRONGEST:,}."
+            )
         if not 0 <= self.temperature <= 10:
             raise ReverieError(
                 f"temperature = {self.temperature:g}; give a number from 0 to 10 (1 = the model itself)."

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, ParamSpec, TypeVar, Union
 
-from reverie.errors import ReverieError, nearest
+from reverie.errors import ReverieError, likely
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,7 +32,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         for name in kwargs.keys() - known.keys() if closed else ():
-            raise ReverieError(f"{named} has no option '{name}'; did you mean {nearest(name, list(known))}?")
+            raise ReverieError(f"{named} has no option '{name}'; {likely(name, list(known))}")
         hints = _hints(function)
         for name, value in [*zip(known, args, strict=False), *kwargs.items()]:
             if name in hints:

@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -302,3 +303,15 @@ def test_the_emoji_by_their_groups():
 def test_sounds_are_no_images():
     with pytest.raises(ReverieError, match=r"it holds 3,000 \.wav files"):
         read(SPOKEN)
+
+
+@pytest.mark.parametrize(
+    "names", [("a.png", "../b.png"), ("a.png", "/etc/b.png"), ("a.png", "c\\..\\..\\b.png"), ("a.png", "a.png")]
+)
+def test_a_zip_of_which_files_would_be_lost_is_refused(tmp_path, names):
+    with warnings.catch_warnings(), zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        warnings.simplefilter("ignore")  # zipfile's own, of two files of one name
+        for k, name in enumerate(names):
+            archive.writestr(name, png(k))
+    with pytest.raises(ReverieError, match=r"z\.zip holds.*(b|a)\.png"):
+        read(tmp_path / "z.zip")

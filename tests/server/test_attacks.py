@@ -6,6 +6,7 @@ import pickle
 import re
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -267,3 +268,46 @@ def test_messages_name_no_folder_of_the_servers(verbs, tmp_path):
     said = f"{store}/uploads/ab.png and {store}/staging/{'0' * 32}-3/x.png, {tmp_path}/runs/toy"
     assert plain.text(said) == "ab.png and x.png, toy"
     assert plain.json({"lines": [said]}) == {"lines": ["ab.png and x.png, toy"]}
+
+
+def digits(place, count):
+    """So many pictures that the toy takes."""
+    np.save(place, np.arange(count * 64, dtype=np.uint8).reshape(count, 8, 8))
+    return place
+
+
+@pytest.mark.parametrize(
+    ("task", "more", "said"),
+    [
+        ("denoise", {}, "10 inputs, 4 made of each: 40 in all"),
+        ("augment", {"times": 4, "condition": "label=1"}, "10 inputs, 4 made of each: 40 in all"),
+        ("restyle", {"samples": 4, "label": "1"}, "10 inputs, 4 made of each: 40 in all"),
+    ],
+)
+def test_stops_jobs_that_make_more_than_may_be(verbs, tmp_path, monkeypatch, task, more, said):
+    monkeypatch.setattr(verbs, "settings", replace(verbs.settings, most_items=39))
+    assert said in refused(verbs, tmp_path, task, digits(tmp_path / "ten.npy", 10), steps=1, **more)
+
+
+def test_files_that_readers_stumble_on_are_refused_and_not_tried_again(verbs, tmp_path):
+    """What escapes from `run` would be tried three times."""
+    workbook, quotes = tmp_path / "e.xlsx", tmp_path / "q.csv"
+    with zipfile.ZipFile(workbook, "w") as archive:
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+    quotes.write_text('age,wage\n"' + "a," * 100_000)
+    for file, said in ((workbook, "Content_Types"), (quotes, "field larger")):
+        assert said in refused(verbs, tmp_path, "train", file, "data", model="new", steps="2")
+
+
+def test_words_that_are_no_data_have_one_answer(verbs, tmp_path, monkeypatch):
+    """Whether there is such a file where the server runs is not told, nor what else is there."""
+    (tmp_path / "here.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "runs-of-ann").mkdir()
+    monkeypatch.chdir(tmp_path)
+    said = {}
+    for word in ("here.csv", "runs-of-an", "away.csv"):
+        (made,) = verbs.run([job(tmp_path / "jobs", word, task="train", model="new", data=word, steps="2")], Heard())
+        said[word] = made.error.replace(word, "")
+    assert len(set(said.values())) == 1
+    assert "digits" in said["here.csv"]
+    assert "ann" not in said["here.csv"]

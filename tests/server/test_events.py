@@ -1,11 +1,12 @@
 """Server-sent events: a job as it goes, for many who watch it with one look at the database."""
 
 import asyncio
+import json
 
 from reverie.server import queue
 from reverie.server.routes import events
 from tests.server.asking import Stream, ask
-from tests.server.hands import claim, finish, submit
+from tests.server.hands import SAMPLE, claim, finish, submit
 
 
 def test_each_change_of_state_and_each_step_is_told_and_the_end_ends_it(app, service, ann):
@@ -104,3 +105,20 @@ def test_no_more_than_the_server_bears_may_watch(app, service, ann):
                 return second.status
 
     assert asyncio.run(watch()) == 429
+
+
+def test_streams_and_those_who_wait_end_when_the_server_does(app, service, ann):
+    id = submit(app, ann)
+
+    async def watch():
+        async with Stream(app, f"/v1/jobs/{id}/events", ann) as stream:
+            await stream.until(lambda found: found)
+            service.watchers.end()
+            await asyncio.wait_for(asyncio.shield(stream.task), 5)  # by itself, its client still there
+        async with Stream(app, f"/v1/jobs/{id}/events", ann) as late:
+            await asyncio.wait_for(asyncio.shield(late.task), 5)
+        return stream.status, late.status
+
+    assert asyncio.run(watch()) == (200, 200)
+    assert service.watchers.count == 0
+    assert ask(app, "POST", "/v1/jobs", {**ann, "prefer": "wait=60"}, json.dumps(SAMPLE).encode())[0] == 202

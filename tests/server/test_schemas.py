@@ -108,3 +108,23 @@ def test_samples_of_one_way_of_walking_have_one_key_and_others_none():
     assert key(n=1, seed=3, label="2", condition="a=b") == key(n=5) == key(guidance=None)
     assert len({key(), key(steps=5), key(guidance=2.0), key(model="other"), key(steps=6), key(temperature=0.5)}) == 6
     assert {key(deterministic=True), key(like=ID), key(given="age=3"), key(task="denoise"), key(task="train")} == {None}
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "good", "bad"),
+    [
+        ("train", "steps", "1000", "9" * 40),
+        ("train", "steps", "900,400:1000", "900,400:1001"),
+        ("train", "steps", "1", "none"),
+        ("train", "epochs", 1000.0, 1e300),
+        ("train", "epochs", 0.5, 0.0),
+        ("train", "lr", 1e-3, 1e300),
+        ("sample", "guidance", 3.0, 1e308),
+        ("sample", "guidance", 0.0, -1e308),
+    ],
+)
+def test_what_would_be_computed_without_end_or_sense_is_refused_when_asked_for(task, name, good, bad):
+    limits = Settings(runs=Path(), most_training=1_000)
+    schemas.read(limits, task, {"model": "m", "task": task, "parameters": {name: good}})
+    with pytest.raises(ValidationError, match=name):
+        schemas.read(limits, task, {"model": "m", "task": task, "parameters": {name: bad}})

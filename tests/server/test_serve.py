@@ -1,14 +1,17 @@
 """`reverie serve` as people start it: a process that answers, works, and ends when it is told to."""
 
 import json
+import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import httpx
 import pytest
@@ -20,6 +23,7 @@ from reverie.errors import ReverieError
 from reverie.server.connections import patient
 from reverie.server.database.engine import Database, default_url
 from reverie.server.database.tables import Job
+from reverie.server.service import Service
 from reverie.server.serving import listening
 from reverie.server.settings import FOLDER, Settings
 from reverie.server.tokens import add_token, caller_of, read_tokens
@@ -32,10 +36,10 @@ def command(*words):
 
 
 @contextmanager
-def serving(runs, *words):
+def serving(runs, *words, **how):
     """A server with a client for it; it is killed where the test did not end it."""
     process = subprocess.Popen(
-        command("serve", runs, *QUICK, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command("serve", runs, *QUICK, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how
     )
     try:
         line = process.stdout.readline()
@@ -194,7 +198,13 @@ def until(client, id, state):
         (("--workers", 0), "--workers 0"),
         (("--database", "mysql://x"), "--database"),
         (("--database", "postgresql+psycopg://x:secret@127.0.0.1:1/y"), "does not answer"),
-        (("--token-file", "none"), "cannot be read"),
+        (("--token-file", "none"), "reverie token NAME --token-file none"),
+        (("--lease", "nan"), "--lease nan"),
+        (("--patience", "inf"), "--patience inf"),
+        (("--most-time", "0s"), "--most-time '0s'"),
+        (("--most-budget", "soon"), "--most-budget 'soon'"),
+        (("--device", "xla9"), "--device xla9"),
+        (("--device", "cuda:99"), "--device cuda:99"),
         (("--port", "TAKEN"), "cannot be listened at"),
     ],
 )
@@ -213,6 +223,27 @@ def test_what_cannot_be_served_is_one_line(own, words, said, monkeypatch, capsys
     assert said in found.err
     assert len(found.err.splitlines()) == 1
     assert "secret" not in found.err
+
+
+def test_a_run_is_not_served_in_place_of_its_folder(own):
+    with pytest.raises(ReverieError, match=f"toy is a run itself.*reverie serve {own}"):
+        Service.open(Settings(runs=own / "toy"))
+    assert not (own / "toy" / FOLDER).exists()
+
+
+def test_a_folder_that_cannot_be_written_is_said_as_one(own, monkeypatch):
+    """SQLite's own words for a disk that is read-only, or full."""
+    for why, do in (
+        ("attempt to write a readonly database", "writable"),
+        ("database or disk is full", "Free some space"),
+    ):
+        monkeypatch.setattr("reverie.server.database.engine._prepare_sqlite", partial(refusing, why))
+        with pytest.raises(ReverieError, match=f"cannot be written: {why}.*{do}.*--database sqlite:///FILE"):
+            Database(default_url(own))
+
+
+def refusing(why, *_):
+    raise sqlite3.OperationalError(why)
 
 
 def test_a_folder_that_is_not_there_is_not_served(tmp_path):
@@ -260,3 +291,26 @@ def test_the_command_prints_the_token_alone(tmp_path, monkeypatch, capsys):
     token = capsys.readouterr().out.strip()
     assert stop.value.code == 0
     assert caller_of(read_tokens(tmp_path / "tokens"), token).owner == "ann"
+
+
+@pytest.mark.slow
+def test_all_processes_told_to_end_at_once_is_an_end_like_any_other(own):
+    """As `timeout`, systemd and a terminal do; while a job is watched and an upload comes, and workers have hardly begun."""
+    with serving(own, start_new_session=True) as (process, client):
+        id = client.post("/v1/jobs", json=sample(n=64, steps=1000, batch=1)).json()["id"]
+        with client.stream("GET", f"/v1/jobs/{id}/events") as events:
+            lines = events.iter_lines()
+            next(lines)
+            with socket.create_connection((client.base_url.host, client.base_url.port)) as slow:
+                slow.sendall(
+                    b"POST /v1/uploads HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/octet-stream\r\n"
+                    b"content-length: 9\r\n\r\nhalf"
+                )
+                time.sleep(0.3)
+                os.killpg(process.pid, signal.SIGTERM)
+                assert list(lines)  # the rest, to a proper end
+                log = ended(process)
+    assert {one["said"] for one in log if one["level"] != "info"} <= {
+        "Cancel 1 running task(s), timeout graceful shutdown exceeded"  # of the upload alone
+    }
+    assert not [one for one in log if "trace" in one]

@@ -3,16 +3,18 @@
 import json
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import select
 
 from reverie.server import queue, roll
 from reverie.server.database.tables import FINISHED, Artifact, Job, Upload
-from reverie.server.supervisor import Supervisor
+from reverie.server.supervisor import Hand, Supervisor
 from reverie.server.worker import Pace
 from tests.server.toy import content
 
@@ -229,3 +231,29 @@ def start(url, root, workers=2, pace=PACE):
     return subprocess.Popen(
         [sys.executable, "-m", "tests.server.serve", url, str(root), str(workers), json.dumps(pace.__dict__)]
     )
+
+
+def test_a_fork_server_that_was_just_killed_is_asked_once_more(serve, monkeypatch, caplog):
+    asked = []
+
+    def start(process):
+        asked.append(process)
+        if len(asked) == 1:
+            raise ConnectionRefusedError(111, "Connection refused")
+
+    monkeypatch.setattr("multiprocessing.context.ForkServerProcess.start", start)
+    hand = serve(workers=1)._hire()
+    assert asked == [hand.process, hand.process]
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_a_worker_that_ends_as_all_is_ended_is_neither_missed_nor_replaced(serve, monkeypatch, caplog):
+    """Who ends a group of processes ends the fork server first, and with it the supervisor's sight of its workers."""
+    supervisor = serve(workers=1)
+    gone = SimpleNamespace(is_alive=lambda: False, exitcode=255, sentinel=None)
+    supervisor.hands = [Hand("w", gone, SimpleNamespace(value=0.0))]
+    monkeypatch.setattr(supervisor, "_hire", lambda: pytest.fail("a worker was started"))
+    ending = threading.Timer(0.05, supervisor._leaving.set)
+    ending.start()
+    supervisor._look_after()
+    assert caplog.records == []

@@ -1,12 +1,16 @@
 """Uploads: whole or not at all, under names that the server makes."""
 
+import json
+import sqlite3
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from reverie.server.app import behind
-from tests.server.asking import ask, told
-from tests.server.hands import submit
+from tests.server.asking import ask, post, told
+from tests.server.hands import SAMPLE, submit
 
 RAW = {"content-type": "application/octet-stream"}
 
@@ -84,3 +88,46 @@ def test_stops_slow_uploads_and_what_they_left(routes_alone, app, service, ann):
     hasty = behind(routes_alone, replace(service, settings=replace(service.settings, patience=0.05)))
     assert ask(hasty, "POST", "/v1/uploads", {**ann, **RAW}, [b"a", b"b"], pause=0.5)[0] == 408
     assert kept(service) == []
+
+
+@pytest.mark.parametrize("size", [1_000, 1_500_000])
+def test_an_upload_that_the_disk_does_not_take_is_said_so_and_leaves_nothing(app, service, ann, monkeypatch, size):
+    """/dev/full takes nothing: a large one fails as it is written, a small one when it is finished."""
+    begin = service.store.incoming
+
+    def incoming(suffix, most):
+        made = begin(suffix, most)
+        made._file.close()
+        made._file = open("/dev/full", "wb")  # noqa: SIM115 (dropped by what is tested)
+        return made
+
+    monkeypatch.setattr(service.store, "incoming", incoming)
+    answer = ask(app, "POST", "/v1/uploads", {**ann, **RAW}, b"x" * size)
+    assert (answer[0], kept(service)) == (507, [])
+    assert "No space left" in told(answer)["error"]
+    assert str(service.store.root) not in told(answer)["error"]
+
+
+def test_a_full_disk_is_told_as_one_and_is_not_ready(app, service, ann, monkeypatch):
+    def full(*_, **__):
+        raise OperationalError("insert", {}, sqlite3.OperationalError("database or disk is full"))
+
+    monkeypatch.setattr("reverie.server.queue.submit", full)
+    status, _, body = post(app, "/v1/jobs", SAMPLE, ann)
+    assert (status, b"disk is full" in body) == (507, True)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=999_999))
+    status, _, body = ask(app, "GET", "/readyz")
+    assert (status, json.loads(body)["missing"]) == (503, ["the disk is full"])
+
+
+def test_all_uploads_of_an_owner_have_a_limit_and_removing_one_makes_room(routes_alone, service, ann, ben):
+    tight = behind(routes_alone, replace(service, settings=replace(service.settings, most_uploads=1_000)))
+    first = told(ask(tight, "POST", "/v1/uploads", {**ann, **RAW}, b"x" * 700))["id"]
+    status, _, body = ask(tight, "POST", "/v1/uploads", {**ann, **RAW}, b"y" * 301)
+    assert (status, len(kept(service))) == (413, 1)
+    assert "hold 700 bytes" in json.loads(body)["error"]
+    assert "1,000" in json.loads(body)["error"]
+    assert ask(tight, "POST", "/v1/uploads", {**ben, **RAW}, b"z" * 1_000)[0] == 201  # another's are another's
+    assert ask(tight, "POST", "/v1/uploads", {**ben, **RAW}, [b"never read"] * 2)[0] == 413
+    assert ask(tight, "DELETE", f"/v1/uploads/{first}", ann)[0] == 204
+    assert ask(tight, "POST", "/v1/uploads", {**ann, **RAW}, b"y" * 301)[0] == 201

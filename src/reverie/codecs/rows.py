@@ -68,12 +68,14 @@ class Rows(Collection):
                 if frame.index.names != [None] or isinstance(frame.index, pd.DatetimeIndex):
                     frame = frame.reset_index()  # it is a column: often the dates of a series
             elif form == "excel":
-                frame = _read_excel(path)
+                frame = read_workbook(path, dtype=object).infer_objects()  # cells of text stay text, whatever it spells
+                if len(header := read_workbook(path, header=None, nrows=1)):
+                    _check_names(header.iloc[0].dropna().astype(str), path)
             else:
                 frame = _read_text(path)
         except ImportError as error:
             raise ReverieError(f"{path} needs {error.name}, which is not installed: {INSTALL}.") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, csv.Error) as error:
             raise ReverieError(f"{path} cannot be read as a table ({error}). Save it again.") from error
         frame.columns = [str(c) for c in frame.columns]
         _check_names(frame.columns, path)
@@ -200,23 +202,6 @@ def marked(data: bytes) -> str | None:
     return next((name for mark, name in _MARKS.items() if data.startswith(mark)), None)
 
 
-def _read_excel(path: Path) -> pd.DataFrame:
-    """The first sheet of a workbook, whose columns have names of their own."""
-    pd = pandas()
-    try:
-        frame = pd.read_excel(path, dtype=object).infer_objects()  # cells of text stay text, whatever it spells
-        header = pd.read_excel(path, header=None, nrows=1)
-    except (ImportError, MemoryError):
-        raise
-    except Exception as error:  # its readers raise whatever damage makes them stumble on
-        raise ReverieError(
-            f"{path} is cut off, or a damaged Excel workbook. Copy it again from where it is whole, or save it again."
-        ) from error
-    if len(header):
-        _check_names(header.iloc[0].dropna().astype(str), path)
-    return frame
-
-
 def _read_text(path: Path) -> pd.DataFrame:
     """A CSV: UTF-8, any of four separators, every row as long as the header; digits after a leading zero stay letters."""
     frame = _parsed(path, low_memory=False)
@@ -265,6 +250,19 @@ def _parsed(path: Path, **options: Any) -> pd.DataFrame:
     options.setdefault("dtype", dict.fromkeys(padded, str))
     pd = pandas()
     return pd.read_csv(io.StringIO(text), sep=separator, skip_blank_lines=True, **options)
+
+
+def read_workbook(path: Path, **options: Any) -> pd.DataFrame:
+    """The first sheet, by `pandas.read_excel`; raises ReverieError for what is no whole workbook."""
+    try:
+        frame: pd.DataFrame = pandas().read_excel(path, **options)
+        return frame
+    except (ImportError, MemoryError):
+        raise
+    except Exception as error:  # its readers raise whatever damage makes them stumble on
+        raise ReverieError(
+            f"{path} is cut off, or a damaged Excel workbook. Copy it again from where it is whole, or save it again."
+        ) from error
 
 
 def _check_rows(text: str, separator: str, path: Path) -> list[str]:

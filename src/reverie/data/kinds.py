@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from reverie.codecs import files, parquet, series_arrays, series_files
-from reverie.codecs.rows import SEPARATORS, format_of, marked
+from reverie.codecs.rows import SEPARATORS, format_of, marked, read_workbook
 from reverie.errors import ReverieError, quoted
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _first_rows(path: Path) -> pd.DataFrame | None:
         import pandas as pd
 
         if (form := format_of(path)) == "excel":
-            head = pd.read_excel(path, nrows=series_files.HEAD)
+            head = read_workbook(path, nrows=series_files.HEAD)
         elif form == "parquet":
             head = parquet.read(path, series_files.HEAD)
         else:

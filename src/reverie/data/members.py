@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from abc import ABC, abstractmethod
+from collections import Counter
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -82,7 +83,15 @@ class Zip(Members):
             raise ReverieError(_bomb(self.path, worst.filename, worst.compress_size, worst.file_size))
         if unpacked > max(16 * BOMB, TOTAL * packed):
             raise ReverieError(_bomb(self.path, "all of it", packed, unpacked))
-        self._names = {info.filename.replace("\\", "/"): info for info in files}
+        names = [info.filename.replace("\\", "/") for info in files]
+        if odd := next((name for name in names if name.startswith("/") or ".." in name.split("/")), None):
+            raise ReverieError(
+                f"{self.path} holds {odd!r:.200}, a name that leads out of where it would be unpacked. Make it again."
+            )
+        if len(set(names)) < len(names):
+            name, times = Counter(names).most_common(1)[0]
+            raise ReverieError(f"{self.path} holds {times} files of one name, {name!r:.200}. Give each its own.")
+        self._names = dict(zip(names, files, strict=True))
         shown = {n: i.file_size for n, i in self._names.items() if not any(map(_is_hidden, n.split("/")))}
         self.hidden = len(self._names) - len(shown)
         return shown

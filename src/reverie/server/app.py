@@ -14,26 +14,33 @@ from starlette.exceptions import HTTPException
 
 import reverie
 from reverie.errors import ReverieError
-from reverie.server.places import NoModel
+from reverie.server.database.engine import full
+from reverie.server.places import Damaged, NoModel
 from reverie.server.queue import KeyReused, QueueFull, StillNeeded, UnknownInput
 from reverie.server.routes import artifacts, events, health, jobs, models, page, runs, session, tasks, uploads
+from reverie.server.routes.strict import Unreadable
+from reverie.server.schemas import tasks_known
 from reverie.server.security import App, Refused, guarded
 from reverie.server.service import Service
 from reverie.server.settings import Settings
-from reverie.server.store import TooLarge
+from reverie.server.store import NoRoom, TooLarge
 from reverie.server.views import NotThere
 from reverie.server.watching import TooManyWatchers
 
 _STATUS = {
-    NoModel: 404, NotThere: 404, UnknownInput: 404, KeyReused: 409, StillNeeded: 409, TooLarge: 413, QueueFull: 429,
+    Damaged: 409, NoRoom: 507, NoModel: 404, NotThere: 404, UnknownInput: 404, KeyReused: 409, StillNeeded: 409, TooLarge: 413,
+    QueueFull: 429,
     TooManyWatchers: 429, ReverieError: 400,
 }  # fmt: skip
+
+
+_OURS = "Value error, "  # which pydantic puts before sentences of ours
 
 
 class Problem(BaseModel):
     """One thing that does not fit."""
 
-    where: str = Field(description="Which part of the request, as body.sample.parameters.n.")
+    where: str = Field(description="Which part of the request, as body.parameters.n.")
     what: str
 
 
@@ -65,6 +72,7 @@ def application(settings: Settings) -> FastAPI:
         app.exception_handler(kind)(_said(status))
     app.exception_handler(Refused)(_refused)
     app.exception_handler(RequestValidationError)(_misread)
+    app.exception_handler(Unreadable)(_unread)
     app.exception_handler(HTTPException)(_known)
     for away in (OperationalError, InterfaceError):
         app.exception_handler(away)(_away)
@@ -88,7 +96,8 @@ def _said(status: int) -> Any:
 
     async def answer(request: Request, error: Exception) -> JSONResponse:
         after = getattr(error, "retry_after", None)
-        return _answer(status, str(error), {} if after is None else {"retry-after": str(after)})
+        plainly = request.app.state.service.plainly  # no folder of the server's
+        return _answer(status, plainly.text(str(error)), {} if after is None else {"retry-after": str(after)})
 
     return answer
 
@@ -104,7 +113,17 @@ async def _known(request: Request, error: Exception) -> JSONResponse:
     return _answer(error.status_code, f"{error.detail}.".replace("..", "."), dict(error.headers or {}))
 
 
+async def _unread(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Unreadable)
+    return _unfit([{"where": "body", "what": _printable(error.detail)}])
+
+
 async def _away(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, OperationalError | InterfaceError)
+    if full(error):
+        return _answer(
+            507, "The server's disk is full: nothing is taken now. Try again later, or tell who runs it.", {}
+        )
     return _answer(503, "The database does not answer now. Try again in a moment.", {"retry-after": "5"})
 
 
@@ -119,7 +138,12 @@ async def _misread(request: Request, error: Exception) -> JSONResponse:
     found = error.errors()
     if any(one["loc"][0] == "path" for one in found):
         return _answer(404, "There is nothing of that name.", {})
-    problems = [{"where": _place(one["loc"]), "what": _printable(one["msg"])} for one in found[:20]]
+    return _unfit(
+        [{"where": _place(one["loc"]), "what": _printable(one["msg"].removeprefix(_OURS))} for one in found[:20]]
+    )
+
+
+def _unfit(problems: list[dict[str, str]]) -> JSONResponse:
     return JSONResponse({"error": "The request does not fit.", "problems": problems}, 422)
 
 
@@ -128,7 +152,9 @@ def _answer(status: int, why: str, headers: dict[str, str]) -> JSONResponse:
 
 
 def _place(where: Sequence[Any]) -> str:
-    return _printable(".".join(str(part)[:100] for part in where))
+    """A place as the sender knows it: without the task's name, by which the framework chooses what to hold a job against."""
+    own = [*where[:1], *where[2:]] if where[0] == "body" and where[1:2] and where[1] in tasks_known() else where
+    return _printable(".".join(str(part)[:100] for part in own))
 
 
 def _printable(text: str) -> str:

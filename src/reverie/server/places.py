@@ -20,6 +20,15 @@ class NoModel(ReverieError):
     """There is no such model, or its name is none."""
 
 
+class Damaged(ReverieError):
+    """There is a model of that name, and its files are not whole."""
+
+
+def lies_in(folder: Path, path: Path) -> bool:
+    """Whether there is a file, in a folder or below, and by no link that leads out of it."""
+    return path.is_file() and path.resolve().is_relative_to(folder.resolve())
+
+
 def place_of(runs: Path, name: str) -> Path:
     """The folder that a name stands for, under `runs` as it is on disk, whether it is there or not.
 

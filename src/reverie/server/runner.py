@@ -24,6 +24,7 @@ from reverie.server.previews import AllCanceled, Watch
 from reverie.server.settings import Settings
 from reverie.server.training import train
 from reverie.tasks import Made
+from reverie.tasks.parts.many import at_most
 from reverie.tasks.parts.options import Names
 from reverie.tasks.parts.provenance import read_made
 from reverie.tasks.parts.signature import Asked, asked_of
@@ -124,7 +125,8 @@ class Verbs:
         if "run" in task.function.__annotations__:
             values["run"] = kept.folder
         watch = Watch(told, [work.id], [1], kept.model, self.settings.previews, most=self._most)
-        made = task.function(kept.model, **values, on_step=watch)
+        with at_most(self.settings.most_items):
+            made = task.function(kept.model, **values, on_step=watch)
         return _written(work, made, values)
 
     def _together(self, work: Sequence[Work], told: Told) -> list[Outcome]:

@@ -15,13 +15,14 @@ import typing
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar, Union
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model, model_validator
 
 from reverie.errors import ReverieError
 from reverie.server.settings import Settings
 from reverie.tasks import Task, tasks
 from reverie.tasks.parts.options import Names
 from reverie.tasks.parts.signature import REQUIRED, Asked, asked_of
+from reverie.training.plan import Plan
 from reverie.training.settings import TrainSettings
 
 TRAIN = "train"
@@ -31,6 +32,8 @@ _OWNERS = ("device", "devices", "threads", "track", "compile", "keep")  # of tra
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 Function = TypeVar("Function", bound=Callable[..., Any])
 _NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
+
+_FAR = 1e12  # numbers beyond it, which float32 has, and their squares too
 
 Id = Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="An upload's or an artifact's id.")]
 
@@ -73,6 +76,12 @@ def task_named(command: str) -> Task:
     if command not in found:
         raise ReverieError(f"There is no task {command!r}; there are {', '.join([*found, TRAIN])}.")
     return found[command]
+
+
+@functools.cache
+def tasks_known() -> tuple[str, ...]:
+    """Every verb's command, and training."""
+    return (*(task.command for task in tasks()), TRAIN)
 
 
 def meaning_of(name: str) -> str:
@@ -194,10 +203,41 @@ def _limited(name: str, hint: Any, limits: Settings) -> Any:
     kinds = [kind for kind in (typing.get_args(hint) or (hint,)) if kind is not type(None)]
     (kind,) = kinds
     most = {"steps": limits.most_steps, "batch": limits.most_batch, "accumulate": limits.most_batch}
-    if name == "seed":
+    if name == "epochs":
+        kind = Annotated[float, Field(gt=0, le=limits.most_training)]  # an epoch is a step or more
+    elif kind is float:
+        kind = Annotated[float, AfterValidator(_near)]
+    elif name == "seed":
         kind = Annotated[int, Field(ge=-1, lt=2**63)]
     elif kind is int:
         kind = Annotated[int, Field(ge=1, le=most.get(name, limits.most_items))]
     elif kind is str:
-        kind = Annotated[str, Field(max_length=limits.most_text, pattern=r"^[^\x00-\x1f\x7f]*$")]
+        plain = Field(max_length=limits.most_text, pattern=r"^[^\x00-\x1f\x7f]*$")
+        kind = (
+            Annotated[str, plain, AfterValidator(_planned(limits.most_training))]
+            if name == "steps"
+            else Annotated[str, plain]
+        )
     return kind | None if type(None) in typing.get_args(hint) else kind
+
+
+def _near(number: float) -> float:
+    """A number that float32 has."""
+    if abs(number) > _FAR:
+        raise ValueError(f"{number:g} is beyond what is computed with; give a number from {-_FAR:g} to {_FAR:g}")
+    return number
+
+
+def _planned(most: int) -> Callable[[str], str]:
+    """Refuses a training's steps, or a plan of them, of more than `most`."""
+
+    def check(text: str) -> str:
+        try:
+            total = max(total for _, total in Plan.parse(text).events)
+        except ReverieError as error:
+            raise ValueError(str(error)) from error
+        if total > most:
+            raise ValueError(f"this server trains for {most:,} steps at most; ask for fewer")
+        return text
+
+    return check

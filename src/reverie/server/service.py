@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reverie import storage
+from reverie.errors import ReverieError, quoted
 from reverie.server.database.engine import Database, default_url
 from reverie.server.database.migrate import migrate
 from reverie.server.measures import Measures
@@ -34,6 +36,10 @@ class Service:
     def open(cls, settings: Settings) -> Service:
         """Check the settings, make what is missing and bring the database to this version; raises ReverieError."""
         settings.check()
+        if storage.is_model(settings.runs) or storage.is_run(settings.runs):
+            raise ReverieError(
+                f"{settings.runs} is a run itself; serve the folder that holds it: reverie serve {quoted(settings.runs.parent)}."
+            )
         tokens = None if settings.token_file is None else read_tokens(settings.token_file)
         store = Store(settings.folder)
         database = Database(url_of(settings))

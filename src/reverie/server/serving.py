@@ -19,7 +19,9 @@ from reverie.server.connections import patient
 from reverie.server.service import Service, url_of
 from reverie.server.settings import Settings
 from reverie.server.supervisor import Supervisor
+from reverie.server.watching import Watchers
 from reverie.server.worker import Pace
+from reverie.training.setup import pick_device
 
 log = logging.getLogger("reverie.server")
 RUNNER = "reverie.server.runner:runner"
@@ -39,15 +41,17 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
     asked = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked.set())
+    pick_device(settings.device)  # one that is not there would fail every job
     service = Service.open(settings)
     with listening(settings) as place:
-        web = uvicorn.Server(
+        web = Web(
+            service.watchers,
             uvicorn.Config(
                 served(service), http=patient(settings.patience),
                 log_config=None, access_log=False, server_header=False, lifespan="off",
                 timeout_graceful_shutdown=FAREWELL, timeout_keep_alive=KEPT,
                 h11_max_incomplete_event_size=65_536,
-            )
+            ),
         )  # fmt: skip
         thread = threading.Thread(target=web.run, kwargs={"sockets": [place]}, name="web", daemon=True)
         with supervisor(settings):
@@ -64,6 +68,19 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
         thread.join(FAREWELL)
     service.database.close()
     log.info("ended")
+
+
+class Web(uvicorn.Server):
+    """A web server that ends the streams of those who watch jobs before it waits for answers to end."""
+
+    def __init__(self, watchers: Watchers, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._watchers = watchers
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """See `uvicorn.Server`."""
+        self._watchers.end()
+        await super().shutdown(sockets)
 
 
 def supervisor(settings: Settings) -> Supervisor:

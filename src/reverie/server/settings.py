@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from reverie.errors import ReverieError
+from reverie.training.plan import seconds
 
 FOLDER = ".reverie-server"  # in the folder of runs: what the server keeps
 
@@ -35,11 +37,15 @@ class Settings:
     most_queued: Annotated[int, "Jobs that wait at most; more are refused with 429."] = 10_000
     most_body: Annotated[int, "Bytes of a request's JSON at most."] = 1_000_000
     most_upload: Annotated[int, "Bytes of an upload at most."] = 1_000_000_000
+    most_uploads: Annotated[int, "Bytes of all uploads of one owner at most; more are refused with 413."] = (
+        20_000_000_000
+    )
     most_unpacked: Annotated[int, "Bytes that a zip, .npz, .xlsx or .parquet may unpack to."] = 4_000_000_000
     most_pixels: Annotated[int, "Pixels of a picture at most."] = 50_000_000
     most_rows: Annotated[int, "Rows of a table at most."] = 10_000_000
     most_steps: Annotated[int, "Steps of a sampler at most."] = 1_000
     most_items: Annotated[int, "Samples, draws or frames of a job at most."] = 1_024
+    most_training: Annotated[int, "Steps of a training at most."] = 100_000_000
     most_batch: Annotated[int, "Items computed at once at most."] = 256
     most_text: Annotated[int, "Characters of a parameter at most."] = 2_000
     most_watchers: Annotated[int, "Event streams and waiting requests that are open at once at most."] = 1_000
@@ -54,8 +60,10 @@ class Settings:
             raise ReverieError(f"{self.runs} is not a folder. Name the one that holds run folders, such as runs/.")
         for field in dataclasses.fields(self):
             value, least = getattr(self, field.name), 0.0 if field.name in ("previews", "port") else 1e-9
-            if isinstance(value, int | float) and value < least:
+            if isinstance(value, int | float) and not least <= value < math.inf:  # nor NaN, which no timer keeps
                 raise ReverieError(f"--{field.name.replace('_', '-')} {value}: give a number above 0.")
+        for name, text in (("--most-time", self.most_time), ("--most-budget", self.most_budget)):
+            seconds(text, name)
         if self.port > 65_535:
             raise ReverieError(f"--port {self.port}: there are 1 to 65535.")
         if self.token_file is None and not self.loopback:

@@ -3,6 +3,7 @@
     uploads/ID.suffix          given by people
     artifacts/JOB-FENCE/...    made by one attempt at a job
     staging/...                not whole yet; nobody is told of it
+    nowhere/                   always empty: where workers stand, so that no word of a person's is a file there
 
 All names are made here or by the runner, never by a person. A file is moved to its place whole, and only what the database
 announces counts: what a killed process left is known by that, and swept away.
@@ -17,6 +18,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +38,10 @@ class TooLarge(ReverieError):
     """An upload has more bytes than it may."""
 
 
+class NoRoom(ReverieError):
+    """The disk takes no more, or nothing may be written there."""
+
+
 @dataclass(frozen=True)
 class Received:
     """An upload that is whole and in its last place."""
@@ -52,21 +58,21 @@ class Incoming:
     def __init__(self, id: str, staged: Path, path: Path, most: int) -> None:
         self.id, self.staged, self.path, self.most = id, staged, path, most
         self.size, self._digest = 0, hashlib.sha256()
-        with told_plainly(path.parent):
+        with _written():
             self._file = staged.open("xb")
 
     def write(self, chunk: bytes) -> None:
-        """Add a part; raises TooLarge, and ReverieError where the disk takes no more."""
+        """Add a part; raises TooLarge, and NoRoom where the disk takes no more."""
         self.size += len(chunk)
         if self.size > self.most:
             raise TooLarge(f"The upload is larger than the {self.most:,} bytes that one may have.")
         self._digest.update(chunk)
-        with told_plainly(self.path.parent):
+        with _written():
             self._file.write(chunk)
 
     def finish(self) -> Received:
-        """Put it in its last place, safe on disk."""
-        with told_plainly(self.path.parent):
+        """Put it in its last place, safe on disk; raises NoRoom."""
+        with _written():
             self._file.flush()
             os.fsync(self._file.fileno())
             self.staged.rename(self.path)
@@ -76,7 +82,8 @@ class Incoming:
 
     def drop(self) -> None:
         """Let go of what is not in its last place."""
-        self._file.close()
+        with suppress(OSError):  # what a full disk did not take is tried once more
+            self._file.close()
         self.staged.unlink(missing_ok=True)
 
 
@@ -86,8 +93,9 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root = root.resolve()
         self.staging, self.artifacts, self.uploads = root / "staging", root / "artifacts", root / "uploads"
+        self.nowhere = root / "nowhere"
         with told_plainly(root):
-            for folder in (self.staging, self.artifacts, self.uploads):
+            for folder in (self.staging, self.artifacts, self.uploads, self.nowhere):
                 folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, place: str) -> Path:
@@ -207,6 +215,17 @@ class Store:
         for path in left:
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
         return left
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    """Turn what the operating system says about writing an upload into a sentence for who sent it."""
+    try:
+        yield
+    except OSError as error:
+        raise NoRoom(
+            f"The server's disk does not take it: {error.strerror or error}. Try again later, or tell who runs the server."
+        ) from error
 
 
 def _attempt(claim: Claim) -> str:

@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 TICK = 0.2  # seconds between looks for workers that hang; a death is seen at once
 MARGIN = 2.0  # seconds beyond the grace after which a worker that was told to leave is killed
 TIDY = 60.0  # seconds between looks for files and jobs that are too old
+SETTLE = (
+    0.1  # seconds that a worker is dead before its place is filled: who ends all processes at once ends this one too
+)
 PATIENCE = 30.0  # seconds between tries, at most, at a worker that dies before its first look for work
 
 
@@ -115,7 +118,11 @@ class Supervisor:
         process = self._context.Process(
             target=worker.main, args=(id, self.url, self.root, self.maker, self.pace, sign), name=f"worker {id}",
         )  # fmt: skip
-        process.start()
+        try:
+            process.start()
+        except (ConnectionError, EOFError):  # the fork server was killed, and the next try starts another
+            log.warning("the fork server is gone: it is started anew")
+            process.start()
         return Hand(id, process, sign)
 
     def _look_after(self) -> None:
@@ -125,6 +132,8 @@ class Supervisor:
                 connection.wait(alive, timeout=TICK)
             else:
                 time.sleep(TICK / 4)
+            if any(not hand.process.is_alive() for hand in self.hands) and self._leaving.wait(SETTLE):
+                break
             self._trying(self._look)
 
     def _look(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from reverie.codecs.rows import pandas
+from reverie.codecs.rows import pandas, read_workbook
 from reverie.errors import ReverieError
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -37,7 +37,7 @@ def rows_of(path: Path, first: int, most: int) -> Rows:
     elif kind == ".parquet":
         frame = pandas().read_parquet(path)
     elif kind == ".xlsx":
-        frame = pandas().read_excel(path, engine="openpyxl")
+        frame = read_workbook(path)
     else:
         raise ReverieError(
             f"A {kind or 'file without ending'} has no rows; .csv, .tsv, .parquet, .xlsx and series in .npz have."

@@ -10,7 +10,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from reverie.errors import ReverieError
+from reverie.errors import ReverieError, quoted
 from reverie.files import told_plainly
 
 _LINE = re.compile(r"(?P<name>[\w.@-]{1,64})\s+(?P<scope>admin|user)\s+(?P<digest>[0-9a-f]{64})")
@@ -34,6 +34,10 @@ def read_tokens(path: Path) -> dict[str, Caller]:
     """Who has which token, by its SHA-256, from lines of NAME SCOPE SHA256; ReverieError names the line, never its text."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError as error:
+        raise ReverieError(
+            f"There is no --token-file {path}. Make it: reverie token NAME --token-file {quoted(path)}."
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ReverieError(f"--token-file {path} cannot be read ({type(error).__name__}).") from error
     found = {}

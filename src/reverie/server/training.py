@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reverie import api, files, storage
+from reverie import api, files, registry, storage
 from reverie.data.wishes import parse
 from reverie.errors import ReverieError
 from reverie.server.contract import Canceled, Told
@@ -95,8 +95,11 @@ def _checked(options: dict[str, Any], data: Any, settings: Settings) -> dict[str
         raise ReverieError(
             "There is nothing to train on: give inputs.data, an upload's id, or parameters.data, a packaged name."
         )
-    if isinstance(data, str) and Path(data).exists():
-        raise ReverieError(f"data: {data!r} cannot be had here; upload the file, and give its id among the inputs.")
+    if isinstance(data, str) and (data not in (packaged := registry.registered("datasets")) or Path(data).exists()):
+        raise ReverieError(
+            f"data: {data!r} is no packaged data set; there are {', '.join(packaged)}. Or upload a file, and give its id as "
+            "inputs.data."
+        )
     if any(wish.kind == "image" for wish in parse(options.get("condition"))):
         raise ReverieError("condition: pictures in a folder cannot be told here; they would be the server's own.")
     if all(options.get(k) is None for k in ("budget", "steps", "epochs")):

@@ -57,6 +57,7 @@ class Watchers:
         self._queues: dict[str, set[News]] = {}
         self._last: dict[str, Seen | None] = {}
         self._looking: asyncio.Task[None] | None = None
+        self._ended = False
 
     @property
     def count(self) -> int:
@@ -68,12 +69,19 @@ class Watchers:
         if self.count >= self.most:
             raise TooManyWatchers(f"{self.most} streams are open already, and no more may be. Try again in a moment.")
 
+    def end(self) -> None:
+        """Tell all who watch, and who will, that nothing more comes. For the loop that they wait in."""
+        self._tell(dict.fromkeys(self._queues))
+        self._ended = True
+
     @contextlib.asynccontextmanager
     async def watch(self, id: str) -> AsyncIterator[News]:
         """A queue that holds the newest that was seen of a job: soon, and after each change. Raises TooManyWatchers."""
         self.need_room()
         news: News = asyncio.Queue(1)  # who is slow is told the newest alone
-        if id in self._last:
+        if self._ended:
+            news.put_nowait(None)
+        elif id in self._last:
             news.put_nowait(self._last[id])
         self._queues.setdefault(id, set()).add(news)
         if self._looking is None or self._looking.done():
@@ -97,7 +105,7 @@ class Watchers:
 
     def _tell(self, found: dict[str, Seen | None]) -> None:
         for id, seen in found.items():
-            if id in self._queues and (id not in self._last or self._last[id] != seen):
+            if not self._ended and id in self._queues and (id not in self._last or self._last[id] != seen):
                 self._last[id] = seen
                 for news in self._queues[id]:
                     if news.full():

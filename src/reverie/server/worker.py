@@ -80,7 +80,9 @@ class Maker:
 def main(id: str, url: str, root: Path, maker: Maker, pace: Pace, sign: Sign) -> None:
     """Be a worker until told to leave."""
     logs.begin()
-    worker = Worker(id, Database(url), Store(root), pace, sign)
+    store = Store(root)
+    worker = Worker(id, Database(url), store, pace, sign)
+    os.chdir(store.nowhere)
     signal.signal(signal.SIGTERM, lambda *_: worker.leave())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the supervisor says what it means
     threading.Thread(target=worker.heart, daemon=True).start()

@@ -60,6 +60,7 @@ def augment(
     not know, and for items that do not bring what it was trained to be told.
     """
     from reverie.samples import picked
+    from reverie.tasks.parts.many import check_many
     from reverie.tasks.parts.needs import gaussian
 
     if not model.codec.joint:
@@ -69,6 +70,8 @@ def augment(
     if not 0 < strength <= 1:
         raise ReverieError(f"--strength {strength:g}: give a number above 0 (the item) to 1 (a fresh sample).")
     given, told = _read(model, items, labels, dict(conditions or {}), label_from, condition_from, condition)
+    if not model.codec.together:  # whose items share a file
+        check_many(len(given), times + with_originals)
     seed = picked(seed)
     settings = model.defaults.given(steps=steps, guidance=guidance)
     x = [_varied(model, given.x, told, strength, settings, seed, j, batch, on_step) for j in range(times)]

@@ -10,7 +10,7 @@ from typing import Any
 
 from reverie import registry
 from reverie.data.wishes import parse
-from reverie.errors import ReverieError, nearest
+from reverie.errors import ReverieError, likely
 from reverie.training.families import Family
 from reverie.training.plan import Plan, seconds
 from reverie.training.trackers import services
@@ -124,7 +124,7 @@ class TrainSettings:
         options = {_RENAMED.get(name, name): value for name, value in options.items()}
         for name in options:
             if name not in known:
-                raise ReverieError(f"train has no option '{name}'; did you mean {nearest(name, list(known))}?")
+                raise ReverieError(f"train has no option '{name}'; {likely(name, list(known))}")
         text = {"budget", "steps", "held_out", "max_broken", "checkpoint_every"}
         values: dict[str, Any] = {k: str(v) if k in text and v is not None else v for k, v in options.items()}
         values = {k: plain(v) for k, v in values.items()}

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session
 
 from reverie.errors import ReverieError
@@ -35,14 +35,8 @@ class Database:
         self._turn = (
             threading.RLock() if one_writer else nullcontext()
         )  # SQLite's own waiting is by chance, and starves some
-        try:
-            with self.engine.connect() as connection:
-                connection.execute(text("select 1"))
-        except OperationalError as error:
-            told = make_url(url).render_as_string(hide_password=True)
-            raise ReverieError(
-                f"The database {told} does not answer: {' '.join(str(error.orig).split())}. Is it there and running?"
-            ) from error
+        with told_plainly(url), self.engine.connect() as connection:
+            connection.execute(text("select 1"))
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
@@ -59,6 +53,27 @@ class Database:
     def close(self) -> None:
         """Let go of all connections."""
         self.engine.dispose()
+
+
+@contextmanager
+def told_plainly(url: str) -> Iterator[None]:
+    """Turn what a database says at the start, where it cannot be opened or written, into a sentence with the way out."""
+    try:
+        yield
+    except OperationalError as error:
+        why = " ".join(str(error.orig).split())
+        if (place := make_url(url)).get_backend_name() == "sqlite":
+            do = "Free some space" if full(error) else "Make its folder writable"
+            raise ReverieError(
+                f"The database {place.database} cannot be written: {why}. {do}, or put it elsewhere: --database sqlite:///FILE."
+            ) from error
+        told = place.render_as_string(hide_password=True)
+        raise ReverieError(f"The database {told} does not answer: {why}. Is it there and running?") from error
+
+
+def full(error: DBAPIError) -> bool:
+    """Whether it is for want of room on a disk that a database did not do what it was asked."""
+    return any(words in str(error.orig) for words in ("disk is full", "No space left on device"))
 
 
 def default_url(folder: Path) -> str:
@@ -86,6 +101,7 @@ def _engine(url: URL) -> Engine:
             ) from error
     if not url.database or url.database == ":memory:":
         raise ReverieError("--database: workers are processes, so SQLite has to be a file: sqlite:///PATH.")
+    url = url.set(database=str(Path(url.database).resolve()))  # wherever the process goes
     engine = create_engine(url, pool_size=20, connect_args={"timeout": BUSY, "isolation_level": None})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

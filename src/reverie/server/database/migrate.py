@@ -13,7 +13,7 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection, text
 
 from reverie.errors import ReverieError
-from reverie.server.database.engine import Database
+from reverie.server.database.engine import Database, told_plainly
 
 LOCK = 7_265_766_572  # of PostgreSQL's advisory locks; SQLite's one writer is lock enough
 
@@ -35,7 +35,7 @@ def migrate(database: Database, to: str = "head") -> None:
 
     Raises ReverieError where the database was made by a later version.
     """
-    with database.engine.begin() as connection:
+    with told_plainly(database.url), database.engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         try:

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from reverie.errors import ReverieError
 from reverie.server.database.tables import Artifact, Job
 from reverie.server.routes.parts import Asker, Here, Id
+from reverie.server.routes.strict import Strict
 from reverie.server.service import Service
 from reverie.server.tabular import Rows, rows_of
 from reverie.server.views import NotThere, artifact_of
@@ -19,7 +20,7 @@ from reverie.tasks.parts.provenance import read_made
 
 INLINE = ("image/png", "image/jpeg", "text/csv", "application/json", "audio/x-wav", "audio/wav", "text/plain")
 _OWN = {"cache-control": "private, max-age=86400, immutable"}  # what lies behind an id never changes
-routes = APIRouter(prefix="/v1/artifacts", tags=["artifacts"])
+routes = APIRouter(prefix="/v1/artifacts", tags=["artifacts"], route_class=Strict)
 
 
 @routes.get("/{id}:settings")

@@ -14,12 +14,13 @@ from starlette.concurrency import run_in_threadpool
 from reverie.errors import ReverieError
 from reverie.server.routes.jobs import look
 from reverie.server.routes.parts import Asker, Here, Id
+from reverie.server.routes.strict import Strict
 from reverie.server.service import Service
 from reverie.server.tokens import Caller
 from reverie.server.views import JobTold, preview_at
 
 BEAT = 10.0  # seconds without news after which a comment says that the stream lives
-routes = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+routes = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=Strict)
 
 
 class EventStream(StreamingResponse):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -15,9 +16,11 @@ from reverie import registry
 from reverie.server import roll
 from reverie.server.database.migrate import at_head
 from reverie.server.routes.parts import Here
+from reverie.server.routes.strict import Strict
 from reverie.server.service import Service
 
-routes = APIRouter(tags=["health"])
+ROOM = 1_000_000  # bytes free on the disk, with less of which no job or upload can be counted on
+routes = APIRouter(tags=["health"], route_class=Strict)
 
 
 class About(BaseModel):
@@ -38,7 +41,7 @@ def healthz() -> dict[str, str]:
 
 @routes.get("/readyz", responses={503: {"description": "What is missing."}})
 def readyz(here: Here) -> JSONResponse:
-    """Whether jobs would be done: the database answers, is of this version, and a worker was seen within a lease."""
+    """Whether jobs would be done: the database answers and is of this version, the disk has room, a worker was seen of late."""
     missing = _missing(here)
     return JSONResponse({"ready": not missing, "missing": missing}, 503 if missing else 200)
 
@@ -76,4 +79,6 @@ def _missing(here: Service) -> list[str]:
             seen = roll.alive(session, here.settings.lease)
     except SQLAlchemyError:
         return ["the database does not answer"]
+    if shutil.disk_usage(here.store.root).free < ROOM:
+        return ["the disk is full"]
     return [] if seen else ["no worker has been seen lately"]

@@ -19,6 +19,7 @@ from reverie.server import queue, schemas
 from reverie.server.database.tables import Job
 from reverie.server.places import model_at, place_of
 from reverie.server.routes.parts import Asker, Here, Id
+from reverie.server.routes.strict import Strict
 from reverie.server.service import Service
 from reverie.server.settings import Settings
 from reverie.server.tokens import Caller
@@ -37,6 +38,10 @@ Wait = Annotated[
     str | None, Header(max_length=200, description="wait=SECONDS: answer when the job has ended; at most 60.")
 ]
 State = Literal["starting", "processing", "succeeded", "failed", "canceled"]
+Step = Annotated[
+    int | None,
+    Query(ge=0, lt=2**63, description="Nothing is chosen by it: it makes the address of another step another one."),
+]
 Word = Annotated[str | None, Query(max_length=400, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
@@ -53,7 +58,7 @@ class Page(BaseModel):
 
 def routes_of(settings: Settings) -> APIRouter:
     """The routes, with the request model of every verb in them."""
-    routes = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+    routes = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=Strict)
     routes.post("", status_code=202, responses={200: {"model": JobTold}})(
         schemas.taking(submit, job=schemas.any_request(settings))
     )
@@ -130,7 +135,7 @@ def remove(here: Here, asker: Asker, id: Id) -> Response:
     return Response(status_code=204)
 
 
-def preview(here: Here, asker: Asker, id: Id) -> Response:
+def preview(here: Here, asker: Asker, id: Id, step: Step = None) -> Response:
     """The newest picture of a job in progress, a PNG; 204 where it has none."""
     with here.database.reading() as session:
         picture = job_of(session, id, asker).preview

@@ -9,12 +9,14 @@ from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse
 
 from reverie import files, storage
+from reverie.errors import ReverieError
 from reverie.server import roll
-from reverie.server.places import NoModel, model_at, models
+from reverie.server.places import Damaged, NoModel, lies_in, model_at, models
 from reverie.server.routes.parts import Here
+from reverie.server.routes.strict import Strict
 from reverie.server.service import Service
 
-routes = APIRouter(prefix="/v1/models", tags=["models"])
+routes = APIRouter(prefix="/v1/models", tags=["models"], route_class=Strict)
 
 
 @routes.get("")
@@ -25,7 +27,7 @@ def listed(
 ) -> dict[str, Any]:
     """Every model and run, in the order of their names."""
     names, loaded = list(models(here.settings.runs)), _loaded(here)
-    found = [{**_short(here.settings.runs, name), "loaded": name in loaded} for name in names[first : first + most]]
+    found = [{**_short(here, name), "loaded": name in loaded} for name in names[first : first + most]]
     return {"total": len(names), "models": found}
 
 
@@ -34,7 +36,7 @@ def picture(here: Here, name: str) -> FileResponse:
     """The newest samples that were drawn while it was trained."""
     folder = model_at(here.settings.runs, name)
     found = sorted((folder / "samples").glob("*-ema.png"))
-    if not found or not found[-1].resolve().is_relative_to(folder.resolve()):
+    if not found or not lies_in(folder, found[-1]):
         raise NoModel(f"{name!r} has no picture of samples.")
     return FileResponse(found[-1], media_type="image/png")
 
@@ -44,21 +46,38 @@ def one(here: Here, name: str) -> dict[str, Any]:
     """A model: what it is of, what it is told, how it samples by default, and its card."""
     folder = model_at(here.settings.runs, name)
     where = folder if storage.is_model(folder) else storage.newest_checkpoint(folder) or folder
-    about = storage.migrate(files.read_json(where / storage.DESCRIPTION), where)
-    told = {k: {n: v for n, v in c.items() if n != "frequencies"} for k, c in about["conditions"].items()}
     card = where / "README.md"
     return {
+        **_described(where),
         "name": name,
         "finished": where == folder,
+        "card": card.read_text(encoding="utf-8", errors="replace") if lies_in(where, card) else "",
+        "picture": any((folder / "samples").glob("*-ema.png")),
+        "loaded": name in _loaded(here),
+    }
+
+
+def _described(where: Path) -> dict[str, Any]:
+    """What a model or checkpoint says of itself; raises Damaged."""
+    path = where / storage.DESCRIPTION
+    if not lies_in(where, path):
+        raise Damaged(f"{path} is a link out of its folder. Copy the model itself.")
+    try:
+        return _told(storage.migrate(files.read_json(path), where))
+    except ReverieError as error:
+        raise Damaged(str(error)) from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise Damaged(f"{path} is not what a model says of itself. Copy or train the model again.") from error
+
+
+def _told(about: dict[str, Any]) -> dict[str, Any]:
+    return {
         "kind": about["codec"]["name"],
         "codec": about["codec"],
-        "conditions": told,
+        "conditions": {k: {n: v for n, v in c.items() if n != "frequencies"} for k, c in about["conditions"].items()},
         "defaults": about["sampling"],
         "parameters": about.get("weights", {}).get("parameters"),
         "training": {k: v for k, v in about["training"].items() if k != "settings"},
-        "card": card.read_text(encoding="utf-8") if card.is_file() else "",
-        "picture": any((folder / "samples").glob("*-ema.png")),
-        "loaded": name in _loaded(here),
     }
 
 
@@ -69,15 +88,22 @@ def _loaded(here: Service) -> set[str]:
     return {name for worker in workers for name in (worker.facts or {}).get("models", [])}
 
 
-def _short(runs: Path, name: str) -> dict[str, Any]:
-    """A model in a list: whether it is finished, what it is of (None before its first checkpoint), when it was last written."""
-    folder = runs / name
+def _short(here: Service, name: str) -> dict[str, Any]:
+    """A model in a list: whether it is finished, what it is of (None before its first checkpoint), what is wrong with its files
+    (None where nothing is), when it was last written.
+    """
+    folder, kind, damaged = here.settings.runs / name, None, None
     written = folder / (storage.DESCRIPTION if storage.is_model(folder) else "run.json")
     where = folder if storage.is_model(folder) else storage.newest_checkpoint(folder)
+    try:
+        kind = None if where is None else _described(where)["kind"]
+    except Damaged as error:
+        damaged = here.plainly.text(str(error))
     return {
         "name": name,
         "finished": storage.is_model(folder),
-        "kind": None if where is None else files.read_json(where / storage.DESCRIPTION).get("codec", {}).get("name"),
+        "kind": kind,
+        "damaged": damaged,
         "picture": where is not None and any((folder / "samples").glob("*-ema.png")),
         "written": written.stat().st_mtime,
     }

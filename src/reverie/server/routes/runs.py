@@ -15,14 +15,15 @@ from sqlalchemy import select
 from reverie import storage
 from reverie.server import roll, schemas
 from reverie.server.database.tables import PROCESSING, STARTING, Job
-from reverie.server.places import NoModel, model_at, place_of
+from reverie.server.places import NoModel, lies_in, model_at, place_of
 from reverie.server.routes.jobs import Nothing
 from reverie.server.routes.parts import Here
+from reverie.server.routes.strict import Strict
 from reverie.server.service import Service
 
 MOST = 2_000  # steps that are told at once
 LOG = "metrics.jsonl"
-routes = APIRouter(prefix="/v1/models", tags=["models"])
+routes = APIRouter(prefix="/v1/models", tags=["models"], route_class=Strict)
 
 
 class History(BaseModel):
@@ -44,7 +45,7 @@ def history(
     state = _state(here, name, folder)
     if not storage.is_run(folder) and state == "stopped":
         raise NoModel(f"There is no run {name!r}.")
-    lines, total = _lines(folder / LOG, after)
+    lines, total = _lines(folder / LOG, after) if lies_in(folder, folder / LOG) else ([], 0)
     return History(events=_thinned([_with_urls(one, name) for one in lines]), next=total, state=state)
 
 
@@ -53,7 +54,7 @@ def sample(here: Here, name: str, file: Annotated[str, Query(pattern=r"^[0-9]{8}
     """A picture of samples that was drawn while it learned."""
     folder = place_of(here.settings.runs, name)
     path = folder / "samples" / file
-    if not path.is_file() or not path.resolve().is_relative_to(folder.resolve()):
+    if not lies_in(folder, path):
         raise NoModel(f"{name!r} has no such picture of samples.")
     return FileResponse(path, media_type="image/png")
 
@@ -90,8 +91,6 @@ def _state(here: Service, name: str, folder: Path) -> str:
 
 def _lines(path: Path, after: int) -> tuple[list[dict[str, Any]], int]:
     """Events behind the first `after` lines, and how many whole lines there are; from the start where it was begun anew."""
-    if not path.is_file():
-        return [], 0
     lines = [line for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
     found = []
     for line in lines[after if after <= len(lines) else 0 :]:

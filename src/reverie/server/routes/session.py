@@ -9,11 +9,12 @@ from pydantic import BaseModel, Field
 
 from reverie.server import schemas
 from reverie.server.routes.parts import Asker, Here
+from reverie.server.routes.strict import Strict
 from reverie.server.security import COOKIE, Refused
 from reverie.server.tokens import caller_of
 
 AGE = 30 * 86_400  # seconds that a browser keeps it
-routes = APIRouter(prefix="/v1", tags=["session"])
+routes = APIRouter(prefix="/v1", tags=["session"], route_class=Strict)
 
 
 class Given(schemas.Part):

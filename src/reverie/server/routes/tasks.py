@@ -9,12 +9,13 @@ from fastapi import APIRouter, Response
 from reverie.server import schemas
 from reverie.server.places import model_at, place_of
 from reverie.server.routes.parts import Here
+from reverie.server.routes.strict import Strict
 from reverie.server.settings import Settings
 
 
 def routes_of(settings: Settings) -> APIRouter:
     """The routes, with the request model of every verb in them."""
-    routes = APIRouter(prefix="/v1/tasks", tags=["tasks"])
+    routes = APIRouter(prefix="/v1/tasks", tags=["tasks"], route_class=Strict)
     routes.get("")(listed)
     taking = schemas.taking(check, job=schemas.any_request(settings))
     routes.post(":check", status_code=204, response_class=Response)(taking)

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
-from sqlalchemy import select
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
@@ -16,8 +17,9 @@ from reverie.errors import ReverieError
 from reverie.server import queue
 from reverie.server.database.tables import Upload
 from reverie.server.routes.parts import Asker, Here, Id
+from reverie.server.routes.strict import Strict
 from reverie.server.service import Service
-from reverie.server.store import Received
+from reverie.server.store import Received, TooLarge
 from reverie.server.tokens import Caller
 from reverie.server.views import UploadTold, upload_of, upload_told
 
@@ -37,7 +39,7 @@ Name = Annotated[
     str | None,
     Query(max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$", description="What to call it; its ending tells its kind."),
 ]
-routes = APIRouter(prefix="/v1/uploads", tags=["uploads"])
+routes = APIRouter(prefix="/v1/uploads", tags=["uploads"], route_class=Strict)
 
 
 class Uploads(BaseModel):
@@ -103,6 +105,7 @@ def remove(here: Here, asker: Asker, id: Id) -> Response:
 async def _kept(here: Service, asker: Caller, chunks: AsyncIterator[bytes], name: str) -> UploadTold:
     """Write a file as it comes, in threads, and announce it once it is whole."""
     match = _ENDING.search(name.lower())
+    await run_in_threadpool(_need_room, here, asker, 1)
     incoming = await run_in_threadpool(here.store.incoming, match[0] if match else "", here.settings.most_upload)
     try:
         waiting = bytearray()
@@ -120,12 +123,34 @@ async def _kept(here: Service, asker: Caller, chunks: AsyncIterator[bytes], name
 
 def _announced(here: Service, asker: Caller, received: Received, name: str) -> UploadTold:
     with here.database.writing() as session:
+        try:
+            _check_quota(here, session, asker, received.size)
+        except TooLarge:
+            here.store.remove([received.place])
+            raise
         made = Upload(
             id=received.id, place=received.place, name=name, owner=asker.owner, size=received.size, sha256=received.sha256
         )  # fmt: skip
         session.add(made)
         session.flush()
         return upload_told(made)
+
+
+def _need_room(here: Service, asker: Caller, size: int) -> None:
+    """Refuse before anything is read what cannot be kept; raises TooLarge."""
+    with here.database.reading() as session:
+        _check_quota(here, session, asker, size)
+
+
+def _check_quota(here: Service, session: Session, asker: Caller, size: int) -> None:
+    """Refuse `size` more bytes than all uploads of an owner may have; raises TooLarge."""
+    most = here.settings.most_uploads
+    held = session.scalar(select(func.sum(Upload.size)).where(Upload.owner == asker.owner)) or 0
+    if held + size > most:
+        raise TooLarge(
+            f"Your uploads hold {held:,} bytes, and all of them together may have {most:,} here. Remove some that no job "
+            f"needs (GET, then DELETE, /v1/uploads); those of {here.settings.keep_days:g} days go by themselves."
+        )
 
 
 async def _parts_of(file: UploadFile) -> AsyncIterator[bytes]:

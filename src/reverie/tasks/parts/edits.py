@@ -22,6 +22,7 @@ from reverie.model import Model
 from reverie.samples import Settings, free_file, picked, told_plainly, write_item
 from reverie.tasks.parts.inputs import Inputs
 from reverie.tasks.parts.items import plain_name
+from reverie.tasks.parts.many import check_many
 from reverie.tasks.parts.provenance import origin
 from reverie.tasks.parts.told import stated, wish
 from reverie.tasks.parts.walk import Start, walk
@@ -65,10 +66,13 @@ class Draws:
     ) -> Draws:
         """Read a person's words: labels and conditions are cycled over the draws, a seed of -1 picks one.
 
-        Raises ReverieError for fewer than one draw, and for a label or condition that the model does not know.
+        Raises ReverieError for fewer than one draw, for more than may be (see `many`), and for a label or condition that the
+        model does not know.
         """
         if samples < 1:
             raise ReverieError(f"{samples} samples of each input; give a whole number from 1.")
+        if not model.codec.together:  # whose items share a file for each draw
+            check_many(inputs, samples)
         said, own = stated(model, inputs * samples, label, condition), pictures or {}
         if twice := sorted(said.keys() & own.keys()):
             raise ReverieError(f"--condition {twice[0]}=...: that is what the inputs are. Leave it out.")
