@@ -12,7 +12,7 @@ class Plainly:
     """Takes the folders of a server out of texts: of `runs`, and of a store that may lie elsewhere."""
 
     def __init__(self, runs: Path, store: Path) -> None:
-        kept = f"{re.escape(str(store))}/(?:uploads/|(?:staging|artifacts)/[0-9a-f]{{32}}-[0-9]+/)?"
+        kept = f"{re.escape(str(store))}/(?:uploads/|(?:staging|artifacts)/[0-9a-f]{{32}}-[0-9]+/(?:given/[\\w.]+/)?)?"
         self._folders = re.compile(f"{kept}|{re.escape(str(runs))}/")
 
     def text(self, said: str) -> str:
