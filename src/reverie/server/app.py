@@ -23,6 +23,7 @@ from reverie.server.settings import Settings
 from reverie.server.store import TooLarge
 from reverie.server.views import NotThere
 from reverie.server.watching import TooManyWatchers
+from reverie.server.wording import worded
 
 _STATUS = {
     NoModel: 404, NotThere: 404, UnknownInput: 404, KeyReused: 409, StillNeeded: 409, TooLarge: 413, QueueFull: 429,
@@ -119,12 +120,15 @@ async def _misread(request: Request, error: Exception) -> JSONResponse:
     found = error.errors()
     if any(one["loc"][0] == "path" for one in found):
         return _answer(404, "There is nothing of that name.", {})
-    problems = [{"where": _place(one["loc"]), "what": _printable(one["msg"])} for one in found[:20]]
+    problems = [
+        {"where": _place(one["loc"]), "what": _printable(one["msg"].removeprefix("Value error, "))}
+        for one in found[:20]
+    ]
     return JSONResponse({"error": "The request does not fit.", "problems": problems}, 422)
 
 
 def _answer(status: int, why: str, headers: dict[str, str]) -> JSONResponse:
-    return JSONResponse({"error": _printable(why)}, status, headers)
+    return JSONResponse({"error": _printable(worded(why))}, status, headers)
 
 
 def _place(where: Sequence[Any]) -> str:

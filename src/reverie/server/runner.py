@@ -101,7 +101,7 @@ class Verbs:
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
-            raise ReverieError(f"{where}: {first['msg']}.") from error
+            raise ReverieError(f"{where}: {first['msg'].removeprefix('Value error, ')}.") from error
         check_files(list(work.inputs.values()), self.settings)
 
     def _model(self, work: Work) -> Kept:

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from reverie.server.wording import worded
+
 
 class Plainly:
     """Takes the folders of a server out of texts: of `runs`, and of a store that may lie elsewhere."""
@@ -16,9 +18,14 @@ class Plainly:
         self._folders = re.compile(f"{kept}|{re.escape(str(runs))}/")
 
     def text(self, said: str) -> str:
-        """A sentence."""
-        return self._folders.sub("", said)
+        """A sentence, in the words of the service."""
+        return worded(self._folders.sub("", said))
 
     def json(self, value: Any) -> Any:
-        """Texts within JSON."""
-        return json.loads(self.text(json.dumps(value, ensure_ascii=False)))
+        """Texts within JSON, which are left as they are but for the folders."""
+        return json.loads(self._folders.sub("", json.dumps(value, ensure_ascii=False)))
+
+    def result(self, value: dict[str, Any]) -> dict[str, Any]:
+        """What came of a job: its lines are sentences, all else is data."""
+        made: dict[str, Any] = self.json(value)
+        return made | {"lines": [self.text(line) for line in made["lines"]]} if "lines" in made else made

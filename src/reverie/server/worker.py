@@ -286,7 +286,7 @@ class Worker:
         with ThreadPoolExecutor(max(1, len(good))) as threads:  # a disk is quicker with what it is asked for at once
             kept = list(threads.map(lambda claim: self._sealed(claim, outcomes[claim.id]), good))
         done = [
-            Done(claim, self._plainly.json(outcomes[claim.id].result), made, self.held.news.get(claim.id, (None,))[0])
+            Done(claim, self._plainly.result(outcomes[claim.id].result), made, self.held.news.get(claim.id, (None,))[0])
             for claim, made in zip(good, kept, strict=True)
             if made is not None
         ]
