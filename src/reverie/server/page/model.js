@@ -7,7 +7,7 @@ import { recent } from "./gallery.js";
 import { markdown } from "./markdown.js";
 import { remember, to } from "./route.js";
 import { stageOf, trouble } from "./stage.js";
-import { deedOf, kindName, taskName, tasksFor } from "./words.js";
+import { deedOf, kindName, runStates, taskName, tasksFor } from "./words.js";
 
 export async function model(main, { parts, query }, signal) {
   const name = parts[1];
@@ -26,7 +26,7 @@ export async function model(main, { parts, query }, signal) {
 
 function headOf(name, about) {
   const told = Object.keys(about.conditions);
-  const marks = [kindName(about.kind), about.finished ? "finished" : "in training", about.parameters && `${count(about.parameters)} parameters`,
+  const marks = [kindName(about.kind), runStates[about.state].toLowerCase(), about.parameters && `${count(about.parameters)} parameters`,
     told.length > 0 && `told ${told.join(", ")}`].filter(Boolean);
   const load = h("button", { type: "button", class: "button is-small", onclick: toggle }, about.loaded ? "Unload" : "Load");
   async function toggle() {

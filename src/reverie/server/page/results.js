@@ -8,7 +8,7 @@ import { seriesView } from "./series.js";
 import { tableView } from "./table.js";
 import { titleOf } from "./words.js";
 
-const ROWS = /\.(csv|parquet|xlsx)$/;
+export const ROWS = /\.(csv|parquet|xlsx)$/;
 const SHEET = "sheet.png";
 const SHOWN = ["image/png", "image/jpeg"]; // what the server sends as a picture; others, as films, are files to keep
 

@@ -7,9 +7,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse
+from sqlalchemy import select
 
 from reverie import files, storage
-from reverie.server import roll
+from reverie.server import roll, schemas
+from reverie.server.database.tables import PROCESSING, STARTING, Job
 from reverie.server.places import NoModel, model_at, models
 from reverie.server.routes.parts import Here
 from reverie.server.service import Service
@@ -24,8 +26,9 @@ def listed(
     most: Annotated[int, Query(ge=1, le=500, description="How many at most.")] = 100,
 ) -> dict[str, Any]:
     """Every model and run, in the order of their names."""
-    names, loaded = list(models(here.settings.runs)), _loaded(here)
+    names, loaded, learning = list(models(here.settings.runs)), _loaded(here), learns(here)
     found = [{**_short(here.settings.runs, name), "loaded": name in loaded} for name in names[first : first + most]]
+    found = [{**one, "state": state_of(one["finished"], learning.get(one["name"]))} for one in found]
     return {"total": len(names), "models": found}
 
 
@@ -50,6 +53,7 @@ def one(here: Here, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "finished": where == folder,
+        "state": state_of(where == folder, learns(here).get(name)),
         "kind": about["codec"]["name"],
         "codec": about["codec"],
         "conditions": told,
@@ -60,6 +64,20 @@ def one(here: Here, name: str) -> dict[str, Any]:
         "picture": any((folder / "samples").glob("*-ema.png")),
         "loaded": name in _loaded(here),
     }
+
+
+def learns(here: Service) -> dict[str, str]:
+    """Of the models that a job trains or is to train, that job's state: processing where there are several."""
+    wanted = select(Job.model, Job.state).where(Job.task == schemas.TRAIN, Job.state.in_((STARTING, PROCESSING)))
+    with here.database.reading() as session:
+        return dict(row._tuple() for row in session.execute(wanted.order_by(Job.state.desc())))
+
+
+def state_of(finished: bool, job: str | None) -> str:
+    """What a run is, by what lies there and the job that trains it."""
+    if job is not None:
+        return "training" if job == PROCESSING else "waiting"
+    return "finished" if finished else "stopped"
 
 
 def _loaded(here: Service) -> set[str]:

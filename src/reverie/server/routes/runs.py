@@ -10,13 +10,12 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
-from sqlalchemy import select
 
 from reverie import storage
-from reverie.server import roll, schemas
-from reverie.server.database.tables import PROCESSING, STARTING, Job
+from reverie.server import roll
 from reverie.server.places import NoModel, model_at, place_of
 from reverie.server.routes.jobs import Nothing
+from reverie.server.routes.models import learns, state_of
 from reverie.server.routes.parts import Here
 from reverie.server.service import Service
 
@@ -78,14 +77,7 @@ def _wish(here: Service, name: str, load: bool) -> Response:
 
 
 def _state(here: Service, name: str, folder: Path) -> str:
-    wanted = select(Job.state).where(
-        Job.model == name, Job.task == schemas.TRAIN, Job.state.in_((STARTING, PROCESSING))
-    )  # fmt: skip
-    with here.database.reading() as session:
-        states = set(session.scalars(wanted))
-    if states:
-        return "training" if PROCESSING in states else "waiting"
-    return "finished" if storage.is_model(folder) else "stopped"
+    return state_of(storage.is_model(folder), learns(here).get(name))
 
 
 def _lines(path: Path, after: int) -> tuple[list[dict[str, Any]], int]:
