@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from reverie.server.app import behind
+from reverie.server.names import laid, plain
 from tests.server.asking import ask, told
 from tests.server.hands import submit
 
@@ -84,3 +85,33 @@ def test_stops_slow_uploads_and_what_they_left(routes_alone, app, service, ann):
     hasty = behind(routes_alone, replace(service, settings=replace(service.settings, patience=0.05)))
     assert ask(hasty, "POST", "/v1/uploads", {**ann, **RAW}, [b"a", b"b"], pause=0.5)[0] == 408
     assert kept(service) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "called", "link"),
+    [
+        ("my drawing (2).PNG", "my drawing (2).PNG", "my drawing (2).png"),
+        ("../../etc/passwd", "passwd", "passwd.png"),
+        ("C:\\x\\y.png", "y.png", "y.png"),
+        ("a,b|c=d\x07.png", "a,b|c=d.png", "a_b_c_d.png"),
+        ("  ", "upload", "upload.png"),
+        ("..", "..", "file.png"),
+        ("\u202egnp.exe.png", "gnp.exe.png", "gnp.exe.png"),
+        ("\u00e9\u00e8\u4e2d" * 60 + ".png", "\u00e9\u00e8\u4e2d" * 60 + ".png", "\u00e9\u00e8\u4e2d" * 17 + ".png"),
+    ],
+)  # fmt: skip
+def test_a_file_is_read_under_its_persons_name_made_safe(tmp_path, name, called, link):
+    stored = tmp_path / "0123.png"
+    stored.write_bytes(b"x")
+    assert plain(name) == called
+    found = laid(stored, tmp_path / "given" / "items", plain(name))
+    assert found.name == link
+    assert found.parent == tmp_path / "given" / "items"
+    assert found.read_bytes() == b"x"
+
+
+def test_a_job_tells_what_its_files_are_called(app, ann):
+    one = told(ask(app, "POST", "/v1/uploads?name=../mine.png", {**ann, **RAW}, b"xyz"))
+    job = submit(app, ann, {"model": "toy", "task": "denoise", "inputs": {"items": one["id"]}})
+    files = told(ask(app, "GET", f"/v1/jobs/{job}", ann))["files"]
+    assert files == {"items": {"id": one["id"], "name": "mine.png", "size": 3, "url": None}}

@@ -24,6 +24,8 @@ _RULES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
         (r"`?\breverie train (?:[A-Z]+\S* ?)?((?:--[\w-]+ [^\s`;,]*[^\s`;,.:)] ?)+)`?", r"a training with \1"),
         (r"`reverie ([\w-]+)[^`]*`", r"\1"),
         (r"\bflags beside it\b", "parameters beside it"),
+        (r"^told (?!nothing\b)([^:;]+)$", r"the model was told of each: \1"),
+        (r"^told nothing$", "the model was told nothing of them"),
         (r"(?<![\w-])--([a-z][a-z-]*[a-z])\b", lambda found: field(found[1])),
     )
 ]  # fmt: skip
@@ -31,8 +33,6 @@ _RULES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
 
 def worded(text: str) -> str:
     """A text of the library as the service says it: "--label-from csv:kind" is "label_from csv:kind"."""
-    if "--" not in text and "reverie" not in text and "docs/" not in text:
-        return text
     for pattern, said in _RULES:
         text = pattern.sub(said, text)
     return text

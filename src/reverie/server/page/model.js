@@ -9,6 +9,8 @@ import { remember, to } from "./route.js";
 import { stageOf, trouble } from "./stage.js";
 import { deedOf, kindName, runStates, taskName, tasksFor } from "./words.js";
 
+const USE = /^## Use\n[^]*?(?=^## )/m; // of the card: how a shell and Python use the model, which is done here by the page
+
 export async function model(main, { parts, query }, signal) {
   const name = parts[1];
   const [about, all] = await Promise.all([card(name), tasks()]);
@@ -42,7 +44,7 @@ function headOf(name, about) {
       h("div", { class: "about-in" },
         about.picture && about.kind === "image" && h("figure", {}, h("img", { src: modelAt(name, ":picture"), alt: "Samples drawn while it was trained", class: "pixels" }),
           h("figcaption", {}, "Samples drawn while it was trained")),
-        h("div", { class: "prose" }, markdown(about.card)),
+        h("div", { class: "prose" }, markdown(about.card.replace(USE, ""))),
         h("div", { class: "row" }, h("a", { class: "button is-small", href: to(["run", name]) }, "How it was trained"), load))));
 }
 

@@ -70,7 +70,7 @@ def learns(here: Service) -> dict[str, str]:
     """Of the models that a job trains or is to train, that job's state: processing where there are several."""
     wanted = select(Job.model, Job.state).where(Job.task == schemas.TRAIN, Job.state.in_((STARTING, PROCESSING)))
     with here.database.reading() as session:
-        return dict(row._tuple() for row in session.execute(wanted.order_by(Job.state.desc())))
+        return {row[0]: row[1] for row in session.execute(wanted.order_by(Job.state.desc()))}
 
 
 def state_of(finished: bool, job: str | None) -> str:

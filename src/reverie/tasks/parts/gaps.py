@@ -107,8 +107,12 @@ class Fillings:
     def lines(self) -> list[str]:
         """What was done, in words."""
         s, k, n = self.asked.settings, len(self), len(self.inputs)
-        drawn = f"{self.gaps.count:,} {self.gaps.entries} of {n:,} items filled {k} time{'s' * (k != 1)}, seed {self.asked.seed}"
-        return [f"{self.verb}: {drawn}, {s.steps} steps of {s.sampler}", *self.notes, *self.asked.wish.notes]
+        drawn = f"{self.gaps.count:,} {self.gaps.entries} of {n:,} item{'s' * (n != 1)} filled {k} time{'s' * (k != 1)}"
+        return [
+            f"{self.verb}: {drawn}, seed {self.asked.seed}, {s.steps} step{'s' * (s.steps != 1)} of {s.sampler}",
+            *self.notes,
+            *self.asked.wish.notes,
+        ]
 
     def sheet(self) -> Image:
         """The first items, filled."""
