@@ -28,7 +28,8 @@ class Called(NamedTuple):
 
 def called(session: Session, ids: Iterable[str]) -> dict[str, Called]:
     """Uploads and artifacts by their ids, as people call them; those that are gone are left out."""
-    wanted, found = list(ids), {}
+    wanted = list(ids)
+    found: dict[str, Called] = {}
     for table in (Upload, Artifact) if wanted else ():
         rows = session.execute(select(table.id, table.name, table.size).where(table.id.in_(wanted)))
         found |= {id: Called(name.rsplit("/", 1)[-1], size, table is Artifact) for id, name, size in rows}
