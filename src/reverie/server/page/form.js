@@ -110,7 +110,7 @@ function controlsOf(field, task, model, controls) {
   const changed = (given) => {
     if (field.name === "items") controls.find((one) => one.name === "mask")?.show?.(given?.url);
   };
-  return [fileControl(field, { size, changed, word, fits: (file, of) => taken(field, file) && (!model || of?.kind === model.kind) })];
+  return [fileControl(field, { size, changed, word, fits: (file, of) => taken(field, file, of?.kind) && (!model || of?.kind === model.kind) })];
 }
 
 /** What is said of a word that may stand in a file's place, where a person is likely to want one. */
@@ -120,10 +120,10 @@ function wordFor(name, kind) {
   return name === "data" ? "or digits, data that comes along" : "";
 }
 
-/** Whether a field can take a file that a job made, by what it is. */
-function taken(field, file) {
+/** Whether a field can take a file that a job made, by what it is and the kind of data that its model is of. */
+function taken(field, file, kind) {
   if (field.name === "latents") return file.name.endsWith("latents.npz");
-  return file.media === "image/png" || ROWS.test(file.name);
+  return kind === "image" ? file.media === "image/png" : ROWS.test(file.name);
 }
 
 /** The size that a picture must have: the model's, or for upscale a part of it. */

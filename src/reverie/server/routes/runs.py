@@ -18,6 +18,7 @@ from reverie.server.routes.jobs import Nothing
 from reverie.server.routes.models import learns, state_of
 from reverie.server.routes.parts import Here
 from reverie.server.service import Service
+from reverie.server.wording import worded
 
 MOST = 2_000  # steps that are told at once
 LOG = "metrics.jsonl"
@@ -44,7 +45,7 @@ def history(
     if not storage.is_run(folder) and state == "stopped":
         raise NoModel(f"There is no run {name!r}.")
     lines, total = _lines(folder / LOG, after)
-    return History(events=_thinned([_with_urls(one, name) for one in lines]), next=total, state=state)
+    return History(events=_thinned([_told(one, name) for one in lines]), next=total, state=state)
 
 
 @routes.get("/{name:path}:sample", response_class=FileResponse, responses={200: {"content": {"image/png": {}}}})
@@ -104,8 +105,10 @@ def _thinned(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [event for k, event in enumerate(events) if event.get("event") != "step" or k in kept]
 
 
-def _with_urls(event: dict[str, Any], name: str) -> dict[str, Any]:
-    """Pictures by where they are asked for."""
+def _told(event: dict[str, Any], name: str) -> dict[str, Any]:
+    """Pictures by where they are asked for, notes in the words of the service."""
+    if event.get("event") == "note":
+        return {k: worded(v) if k == "text" else v for k, v in event.items()}
     if event.get("event") != "samples":
         return event
     at = f"/v1/models/{quote(name)}:sample?file="
