@@ -396,6 +396,7 @@ def test_data_is_uploaded_trained_on_stopped_and_gone_on_with(look, place):
     page.wait_for_selector(".chart path.line >> nth=2", state="attached")
     page.click("text=Stop")
     page.wait_for_selector("text=Stopped. All that was learned is kept.")
+    assert {one["name"]: one["state"] for one in look.json("/v1/models")["models"]}["mine"] == "stopped"
     reached = steps(look)
     page.click("text=Go on")
     page.wait_for_selector("text=Stop")
@@ -418,6 +419,7 @@ def test_a_run_ends_with_samples_and_a_curve(look, place):
     page.click(".submit .is-main")
     page.wait_for_selector("text=Finished.")
     page.wait_for_selector(".learned img")
+    assert "# A Reverie model of train.zip\n" in look.json("/v1/models/short")["card"]
     looks = [event for event in look.json("/v1/models/short:history")["events"] if event["event"] == "validation"]
     path = page.locator(".chart path.line").last.get_attribute("d")  # of held-out items
     heights = [float(pair.split()[1]) for pair in path[1:].split("L")]

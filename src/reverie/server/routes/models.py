@@ -50,7 +50,7 @@ def one(here: Here, name: str) -> dict[str, Any]:
     about = storage.migrate(files.read_json(where / storage.DESCRIPTION), where)
     told = {k: {n: v for n, v in c.items() if n != "frequencies"} for k, c in about["conditions"].items()}
     card = where / "README.md"
-    return {
+    found: dict[str, Any] = {
         "name": name,
         "finished": where == folder,
         "state": state_of(where == folder, learns(here).get(name)),
@@ -64,6 +64,7 @@ def one(here: Here, name: str) -> dict[str, Any]:
         "picture": any((folder / "samples").glob("*-ema.png")),
         "loaded": name in _loaded(here),
     }
+    return found | {k: here.plainly.json(found[k]) for k in ("training", "card")}
 
 
 def learns(here: Service) -> dict[str, str]:

@@ -45,7 +45,8 @@ def history(
     if not storage.is_run(folder) and state == "stopped":
         raise NoModel(f"There is no run {name!r}.")
     lines, total = _lines(folder / LOG, after)
-    return History(events=_thinned([_told(one, name) for one in lines]), next=total, state=state)
+    events = here.plainly.json(_thinned([_told(one, name) for one in lines]))
+    return History(events=events, next=total, state=state)
 
 
 @routes.get("/{name:path}:sample", response_class=FileResponse, responses={200: {"content": {"image/png": {}}}})
