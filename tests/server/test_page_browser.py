@@ -341,7 +341,7 @@ def test_results_are_recalled_varied_compared_and_deleted(look):
     page.click("text=Compare these two")
     page.wait_for_selector(".results >> nth=1")
     assert "differ in" in page.inner_text(".head")
-    assert "seed" in page.inner_text(".head")
+    assert "Seed" in page.inner_text(".head")
     page.goto(f"{look.address}/#/job/{first['id']}")
     page.click("text=Delete")
     page.click("text=Delete it and its files for good")
