@@ -203,8 +203,8 @@ class Samples:
     def lines(self) -> list[str]:
         """How they were drawn, in words."""
         s, many = self.settings, "s" if len(self) != 1 else ""
-        drawn = f"{len(self)} sample{many}, seed {self.seed}, {s.steps} steps of {s.sampler}, guidance {s.guidance:g}"
-        return [drawn, *self.notes]
+        walked = f"{s.steps} step{'s' * (s.steps != 1)} of {s.sampler}, guidance {s.guidance:g}"
+        return [f"{len(self)} sample{many}, seed {self.seed}, {walked}", *self.notes]
 
     def sheet(self) -> Image:
         """All of them as one picture."""

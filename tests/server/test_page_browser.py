@@ -96,7 +96,9 @@ def test_every_other_verb_of_pictures(look, place, task):
         latents = encoded(look, one)
         page = look.go("model/pictures/decode", ".form")
         page.click("text=take a result")
-        page.locator(".pick", has_text="latents").first.click()
+        page.locator(".pick").first.wait_for()
+        assert set(page.locator(".pick").all_inner_texts()) == {"latents.npz"}, "nothing else is of use here"
+        page.locator(".pick").first.click()
         assert latents["task"] == "encode"
     else:
         look.upload(
@@ -339,7 +341,7 @@ def test_results_are_recalled_varied_compared_and_deleted(look):
     page.click("text=Compare these two")
     page.wait_for_selector(".results >> nth=1")
     assert "differ in" in page.inner_text(".head")
-    assert "seed" in page.inner_text(".head")
+    assert "Seed" in page.inner_text(".head")
     page.goto(f"{look.address}/#/job/{first['id']}")
     page.click("text=Delete")
     page.click("text=Delete it and its files for good")
@@ -354,6 +356,13 @@ def test_a_wrong_value_is_told_beside_its_field_and_a_failure_where_the_result_w
     page.wait_for_selector("[data-field=n] .wrong:visible")
     assert "1024" in page.inner_text("[data-field=n] .wrong")
     assert page.evaluate("document.activeElement.closest('.field').dataset.field") == "n"
+    page.fill("[data-field=n] input.number", "2")
+    with page.expect_response(lambda r: r.url.endswith("/v1/jobs") and r.request.method == "POST") as answer:
+        page.locator("[data-field=n] input.number").evaluate("one => one.removeAttribute('max')")
+        page.fill("[data-field=n] input.number", "99999")
+        page.click(".submit .is-main")
+    assert answer.value.status == 422
+    page.wait_for_selector("[data-field=n] .wrong:visible")
     assert "422" in look.errors.pop()  # the console's word for a refusal
     page = look.go("model/pictures/restyle", ".form")
     look.upload("items", picture(place / "large.png", 3, 16))
@@ -387,6 +396,7 @@ def test_data_is_uploaded_trained_on_stopped_and_gone_on_with(look, place):
     page.wait_for_selector(".chart path.line >> nth=2", state="attached")
     page.click("text=Stop")
     page.wait_for_selector("text=Stopped. All that was learned is kept.")
+    assert {one["name"]: one["state"] for one in look.json("/v1/models")["models"]}["mine"] == "stopped"
     reached = steps(look)
     page.click("text=Go on")
     page.wait_for_selector("text=Stop")
@@ -409,6 +419,7 @@ def test_a_run_ends_with_samples_and_a_curve(look, place):
     page.click(".submit .is-main")
     page.wait_for_selector("text=Finished.")
     page.wait_for_selector(".learned img")
+    assert "# A Reverie model of train.zip\n" in look.json("/v1/models/short")["card"]
     looks = [event for event in look.json("/v1/models/short:history")["events"] if event["event"] == "validation"]
     path = page.locator(".chart path.line").last.get_attribute("d")  # of held-out items
     heights = [float(pair.split()[1]) for pair in path[1:].split("L")]
@@ -449,3 +460,115 @@ def test_colours_are_remembered(look):
     page.reload()
     page.wait_for_selector(".card")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 19, 24)"
+
+
+SEED = 2**60 + 1  # which no number of JavaScript is
+
+
+def test_a_seed_that_no_double_holds_is_told_and_recalled_as_it_is(look):
+    look.go("models", ".card")
+    asked = {"model": "pictures", "task": "sample", "parameters": {"n": 1, "steps": 2, "seed": SEED}}
+    answer = look.context.request.post(f"{look.address}/v1/jobs", data=asked, headers={"prefer": "wait=30"}).json()
+    page = look.go(f"job/{answer['id']}", ".results")
+    facts = page.inner_text("aside .facts").split("\n")
+    assert str(SEED) in facts
+    page.click("text=Recall these settings")
+    page.wait_for_selector(".form")
+    assert page.input_value("[data-field=seed] input.number") == str(SEED)
+    again = look.submit()
+    assert again["parameters"]["seed"] == SEED
+    page.wait_for_selector(f".shot:has-text('seed {SEED}')")
+    made = [next(file for file in job["artifacts"] if file["name"].startswith("made/")) for job in (answer, again)]
+    first, second = (look.context.request.get(look.address + file["url"]).body() for file in made)
+    np.testing.assert_array_equal(pixels(first), pixels(second))
+
+
+def test_the_bands_of_a_forecast_lie_where_its_times_are(look, place):
+    """Of a file whose column of dates is called otherwise, with a gap before; the quantiles of few draws are not called so."""
+    rows = [f"2026-02-{k // 24 + 1:02d} {k % 24:02d}:00:00" for k in range(40)]
+    values = [f"{10 + np.sin(k / 3):.3f}" if k != 20 else "" for k in range(40)]
+    file = place / "own.csv"
+    file.write_text("\n".join(["When,wind", *(f"{a},{b}" for a, b in zip(rows, values, strict=True))]) + "\n")
+    page = look.go("model/weather/complete", ".form")
+    look.upload("items", file)
+    page.fill("[data-field=mask] .word", "future:4")
+    look.give("steps", 2)
+    look.submit()
+    page.wait_for_selector(".chart path.line")
+    line = points(page.locator(".chart path.line").first.get_attribute("d"))
+    band = page.locator(".band.wide").get_attribute("d")
+    gap, future = ([x for x, _ in points(part)] for part in band.split("Z")[:2])
+    assert set(gap) == {line[20][0]}
+    assert sorted(set(future)) == [x for x, _ in line[40:]]
+    assert "all 4 draws" in page.inner_text(".legend")
+    marks = [one for one in page.locator(".chart text.tick").all_text_contents() if ":" in one]
+    assert len(marks) > 1, "the axis shows the clock"
+
+
+def points(path):
+    """Corners of a path, (x, y) as its text has them."""
+    return [tuple(pair.split()) for pair in path.strip("MZ").replace("M", "L").split("L") if pair]
+
+
+def test_a_file_keeps_the_name_that_its_person_gave_it(look, place):
+    file = picture(place / "my drawing (2).png")
+    page = look.go("model/pictures/restyle", ".form")
+    look.upload("items", file)
+    look.give("steps", 2)
+    job = look.submit()
+    made = [one["name"] for one in job["artifacts"] if one["name"].startswith("made/")]
+    assert made
+    assert all("my drawing (2)" in name for name in made)
+    page.click("text=Open")
+    page.wait_for_selector("aside .facts")
+    assert "my drawing (2).png" in page.inner_text("aside .facts")
+    page.click("text=Recall these settings")
+    page.wait_for_selector(".drop.is-full")
+    assert "my drawing (2).png" in page.inner_text(".drop")
+    assert f"{file.stat().st_size} bytes" in page.inner_text(".drop")
+
+
+def test_a_picture_in_colour_is_made_grey_before_it_waits_in_vain(look, place):
+    from PIL import Image
+
+    Image.open(picture(place / "grey.png")).convert("RGB").save(place / "rgb.png")
+    page = look.go("model/pictures/restyle", ".form")
+    look.upload("items", place / "rgb.png")
+    page.wait_for_selector("text=This is colour; the model's are grey.")
+    page.click("text=Make it fit")
+    page.wait_for_selector("text=rgb-8x8.png")
+    assert not page.locator("text=This is").is_visible()
+    look.give("steps", 2)
+    assert look.submit()["state"] == "succeeded"
+
+
+def test_what_is_missing_is_said_in_the_words_of_the_page_and_not_asked_of_the_server(look):
+    page = look.go("model/pictures/upscale", ".form")
+    page.click(".submit .is-main")
+    page.wait_for_selector("[data-field=items] .wrong:visible")
+    assert page.inner_text("[data-field=items] .wrong") == "Choose a file."
+    page = look.go("train", ".form")
+    assert len(page.locator("[data-field=size] option").all_inner_texts()) == 5
+    page.fill("#run-name", "../evil")
+    page.click(".submit .is-main")
+    page.wait_for_selector("text=Give it a name of letters")
+    page.fill("#run-name", "fine")
+    page.click(".submit .is-main")
+    page.wait_for_selector("text=Give it data")
+
+
+def test_no_help_on_the_page_speaks_of_a_command_line(look):
+    page = look.go("models", ".card")
+    for view in (
+        "train",
+        "model/pictures/sample",
+        "model/pictures/complete",
+        "model/people/complete",
+        "model/weather/complete",
+    ):
+        page = look.go(view, ".form")
+        text = page.evaluate("() => document.querySelector('main').textContent")
+        assert "reverie " not in text, view
+        assert " --" not in text, view
+    choices = page.locator("[data-field=sampler] datalist option").evaluate_all("all => all.map(one => one.value)")
+    assert {"heun", "ddim"} <= set(choices)

@@ -1,14 +1,18 @@
 """Requests follow the verbs' own signatures, and nothing that is not in them is taken."""
 
 import inspect
+import json
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 from pydantic import ValidationError
 
+from reverie import registry
 from reverie.server import schemas
 from reverie.server.settings import Settings
+from reverie.server.wording import worded
 from reverie.tasks import Task, tasks
 from reverie.tasks.parts.options import Names
 
@@ -128,3 +132,37 @@ def test_what_would_be_computed_without_end_or_sense_is_refused_when_asked_for(t
     schemas.read(limits, task, {"model": "m", "task": task, "parameters": {name: good}})
     with pytest.raises(ValidationError, match=name):
         schemas.read(limits, task, {"model": "m", "task": task, "parameters": {name: bad}})
+
+
+@pytest.mark.parametrize(
+    ("said", "is_said"),
+    [
+        ("--fpr 0.01 takes 99 normal items. Give more with --normal.", "fpr 0.01 takes 99 normal items. Give more with normal."),
+        ("--max-broken 400%: a share is at most 100%.", "max_broken 400%: a share is at most 100%."),
+        (
+            "a holds a run already. Go on with it: `reverie train --resume a`; or replace it: --overwrite.",
+            "a holds a run already. Go on with it, or take another name.",
+        ),
+        (
+            "a is finished. To train on: reverie train PATH --from a -o NEW.",
+            "a is finished. To train on, begin a new model with init_from a.",
+        ),
+        ("`reverie upscale` works on pictures.", "upscale works on pictures."),
+        ("none: `reverie train PATH --entries 0.25` makes one (docs/x.md)", "none: a training with entries 0.25 makes one"),
+        ("My file a--b -- or another.csv", "My file a--b -- or another.csv"),
+    ],
+)  # fmt: skip
+def test_texts_of_the_command_line_are_said_in_the_words_of_the_service(said, is_said):
+    assert worded(said) == is_said
+
+
+def test_no_meaning_in_any_request_names_a_flag_or_a_command():
+    for name, made in schemas.requests(LIMITS).items():
+        text = json.dumps(made.model_json_schema())
+        assert not re.search(r"(?<![\w-])--[a-z]|`reverie|\breverie (?:list|train|sample)\b|\bflags?\b", text), name
+
+
+def test_a_text_that_names_one_of_a_room_brings_its_words():
+    parameters = schemas.requests(LIMITS)["sample"].model_json_schema()["$defs"]["SampleParameters"]["properties"]
+    for name, room in {"sampler": "samplers", "time_grid": "grids", "schedule": "schedules"}.items():
+        assert parameters[name]["examples"] == list(registry.registered(room))

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from reverie.server.app import behind
+from reverie.server.names import laid, plain
 from tests.server.asking import ask, post, told
 from tests.server.hands import SAMPLE, submit
 
@@ -131,3 +132,33 @@ def test_all_uploads_of_an_owner_have_a_limit_and_removing_one_makes_room(routes
     assert ask(tight, "POST", "/v1/uploads", {**ben, **RAW}, [b"never read"] * 2)[0] == 413
     assert ask(tight, "DELETE", f"/v1/uploads/{first}", ann)[0] == 204
     assert ask(tight, "POST", "/v1/uploads", {**ann, **RAW}, b"y" * 301)[0] == 201
+
+
+@pytest.mark.parametrize(
+    ("name", "called", "link"),
+    [
+        ("my drawing (2).PNG", "my drawing (2).PNG", "my drawing (2).png"),
+        ("../../etc/passwd", "passwd", "passwd.png"),
+        ("C:\\x\\y.png", "y.png", "y.png"),
+        ("a,b|c=d\x07.png", "a,b|c=d.png", "a_b_c_d.png"),
+        ("  ", "upload", "upload.png"),
+        ("..", "..", "file.png"),
+        ("\u202egnp.exe.png", "gnp.exe.png", "gnp.exe.png"),
+        ("\u00e9\u00e8\u4e2d" * 60 + ".png", "\u00e9\u00e8\u4e2d" * 60 + ".png", "\u00e9\u00e8\u4e2d" * 17 + ".png"),
+    ],
+)  # fmt: skip
+def test_a_file_is_read_under_its_persons_name_made_safe(tmp_path, name, called, link):
+    stored = tmp_path / "0123.png"
+    stored.write_bytes(b"x")
+    assert plain(name) == called
+    found = laid(stored, tmp_path / "given" / "items", plain(name))
+    assert found.name == link
+    assert found.parent == tmp_path / "given" / "items"
+    assert found.read_bytes() == b"x"
+
+
+def test_a_job_tells_what_its_files_are_called(app, ann):
+    one = told(ask(app, "POST", "/v1/uploads?name=../mine.png", {**ann, **RAW}, b"xyz"))
+    job = submit(app, ann, {"model": "toy", "task": "denoise", "inputs": {"items": one["id"]}})
+    files = told(ask(app, "GET", f"/v1/jobs/{job}", ann))["files"]
+    assert files == {"items": {"id": one["id"], "name": "mine.png", "size": 3, "url": None}}

@@ -26,6 +26,7 @@ from reverie.server.settings import Settings
 from reverie.server.store import NoRoom, TooLarge
 from reverie.server.views import NotThere
 from reverie.server.watching import TooManyWatchers
+from reverie.server.wording import worded
 
 _STATUS = {
     Damaged: 409, NoRoom: 507, NoModel: 404, NotThere: 404, UnknownInput: 404, KeyReused: 409, StillNeeded: 409, TooLarge: 413,
@@ -148,7 +149,7 @@ def _unfit(problems: list[dict[str, str]]) -> JSONResponse:
 
 
 def _answer(status: int, why: str, headers: dict[str, str]) -> JSONResponse:
-    return JSONResponse({"error": _printable(why)}, status, headers)
+    return JSONResponse({"error": _printable(worded(why))}, status, headers)
 
 
 def _place(where: Sequence[Any]) -> str:

@@ -16,8 +16,8 @@ class Work:
     model: str
     task: str
     parameters: dict[str, Any]
-    inputs: dict[str, Path]
-    folder: Path  # empty, the job's own: what it makes is written here
+    inputs: dict[str, Path]  # links, of the names that people gave
+    folder: Path  # the job's own, which holds these links at most: what it makes is written here
 
 
 @dataclass(frozen=True)

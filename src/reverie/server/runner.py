@@ -103,7 +103,7 @@ class Verbs:
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
-            raise ReverieError(f"{where}: {first['msg']}.") from error
+            raise ReverieError(f"{where}: {first['msg'].removeprefix('Value error, ')}.") from error
         check_files(list(work.inputs.values()), self.settings)
 
     def _model(self, work: Work) -> Kept:
@@ -160,7 +160,8 @@ def _written(work: Work, made: Made, values: dict[str, Any]) -> Outcome:
         paths = made.save(work.folder / "made", {"model": work.model})
     if (sheet := made.sheet()) is not None:
         sheet.save(work.folder / "sheet.png")
-    others = sorted(path for path in work.folder.rglob("*") if path.is_file() and path not in paths)
+    kept = {*paths, *work.inputs.values()}
+    others = sorted(path for path in work.folder.rglob("*") if path.is_file() and path not in kept)
     settings = {k: v for k, v in values.items() if k in work.parameters or k == "seed"}
     if settings.get("seed", 0) is None:
         settings["seed"] = read_made(paths[0])["seed"]

@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model,
 
 from reverie.errors import ReverieError
 from reverie.server.settings import Settings
+from reverie.server.wording import choices, worded
 from reverie.tasks import Task, tasks
 from reverie.tasks.parts.options import Names
 from reverie.tasks.parts.signature import REQUIRED, Asked, asked_of
@@ -88,7 +89,7 @@ def meaning_of(name: str) -> str:
     """The first sentence of what a verb says of itself."""
     if name == TRAIN:
         return "Train a diffusion model from scratch, or go on with a run that was stopped."
-    return (inspect.getdoc(task_named(name).function) or "").partition("\n")[0]
+    return worded((inspect.getdoc(task_named(name).function) or "").partition("\n")[0])
 
 
 def is_input(p: Asked) -> bool:
@@ -131,11 +132,15 @@ def _of_task(task: Task, limits: Settings) -> type[Request]:
     parameters: dict[str, Any] = {p.name: _field(p, limits) for p in asked if p.names is not Names.READ}
     if task.several is not None:
         parameters[DETERMINISTIC] = bool, Field(False, description="The same bytes every time, in a batch of its own.")
-    inputs: dict[str, Any] = {p.name: (Id | None, Field(None, description=p.meaning)) for p in asked if is_input(p)}
+    needed = [p.name for p in asked if is_input(p) and p.default is REQUIRED]
+    inputs: dict[str, Any] = {
+        p.name: (Id | None, Field(None, description=worded(p.meaning), json_schema_extra={"needed": p.name in needed}))
+        for p in asked
+        if is_input(p)
+    }
     if any(p.names is Names.TOLD for p in asked):
         told = Annotated[dict[Annotated[str, Field(pattern=_NAME)], Id], Field(max_length=16)]
         inputs["told"] = told, Field(default_factory=dict, description="Pictures that the model is told, by condition.")
-    needed = [p.name for p in asked if is_input(p) and p.default is REQUIRED]
     twice = [p.name for p in asked if p.kind is Any]
     return _request(stem, task.command, parameters, inputs, needed, twice)
 
@@ -146,7 +151,7 @@ def _of_training(limits: Settings) -> type[Request]:
     for f in dataclasses.fields(TrainSettings):
         if f.name not in _OWNERS:
             hint = _limited(f.name, hints[f.name], limits)
-            parameters[f.name] = hint, Field(f.default, description=f.metadata["help"])
+            parameters[f.name] = hint, _told(f.name, f.default, f.metadata["help"])
     resume = "Go on with this run, which was stopped."
     parameters["resume"] = bool, Field(False, description=resume)
     inputs: dict[str, Any] = {"data": (Id | None, Field(None, description="A file or a zip of the data."))}
@@ -187,9 +192,14 @@ def _request(
 def _field(p: Asked, limits: Settings) -> tuple[Any, Any]:
     """A parameter as a field; of a file, the word that may stand for it."""
     if p.kind is Any:
-        return _word(limits), Field(None, description=f"{p.meaning} Here a word; files are inputs.")
+        return _word(limits), Field(None, description=f"{worded(p.meaning)} Here a word; files are inputs.")
     default = ... if p.default is REQUIRED else p.default
-    return _limited(p.name, p.kind, limits), Field(default, description=p.meaning)
+    return _limited(p.name, p.kind, limits), _told(p.name, default, p.meaning)
+
+
+def _told(name: str, default: Any, meaning: str) -> Any:
+    """A field with its meaning, in the words of the service, and the words that it knows, as examples."""
+    return Field(default, description=worded(meaning), examples=choices(name, meaning))
 
 
 def _word(limits: Settings) -> Any:

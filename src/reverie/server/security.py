@@ -68,7 +68,7 @@ def host_check(names: Collection[str]) -> Callable[[Scope], None]:
     def check(scope: Scope) -> None:
         host = re.sub(r":\d+$", "", _header(scope, "host").lower())
         if host not in known:
-            raise Refused(421, "This server is not called so; see --names.")
+            raise Refused(421, "This server is not called so; who runs it can have it called so.")
 
     return check
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from reverie.errors import ReverieError
 from reverie.server.database.tables import STARTING, SUCCEEDED, Artifact, Job, Upload
+from reverie.server.names import Called, called
 from reverie.server.tokens import Caller
 
 
@@ -39,6 +40,17 @@ class ArtifactTold(BaseModel):
     url: str
 
 
+class InputTold(BaseModel):
+    """A file that a job reads, as its owner calls it."""
+
+    id: str
+    name: str
+    size: int = Field(description="Bytes.")
+    url: str | None = Field(
+        description="Where it is, of one that a job made; an upload's bytes are given to jobs alone."
+    )
+
+
 class JobTold(BaseModel):
     """A job as its owner sees it; times are seconds since 1970."""
 
@@ -48,6 +60,7 @@ class JobTold(BaseModel):
     state: str = Field(description="starting, processing, succeeded, failed or canceled.")
     parameters: dict[str, Any]
     inputs: dict[str, str]
+    files: dict[str, InputTold] = Field(description="What its inputs are called, while they are kept.")
     created: float
     started: float | None
     finished: float | None
@@ -102,7 +115,8 @@ def jobs_told(session: Session, jobs: Sequence[Job]) -> list[JobTold]:
     for file in session.scalars(wanted) if ended else ():
         files[file.job].append(artifact_told(file))
     waiting = _waiting(session, jobs)
-    return [_job_told(job, files[job.id], waiting.get(job.number)) for job in jobs]
+    known = called(session, {id for job in jobs for id in job.inputs.values()})
+    return [_job_told(job, files[job.id], waiting.get(job.number), known) for job in jobs]
 
 
 def preview_at(id: str, shown: int | None) -> str | None:
@@ -123,13 +137,18 @@ def upload_told(upload: Upload) -> UploadTold:
     return UploadTold(id=upload.id, name=upload.name, size=upload.size, created=upload.created)
 
 
-def _job_told(job: Job, artifacts: list[ArtifactTold], ahead: int | None) -> JobTold:
+def _job_told(job: Job, artifacts: list[ArtifactTold], ahead: int | None, known: dict[str, Called]) -> JobTold:
+    given = {name: _input_told(id, known[id]) for name, id in job.inputs.items() if id in known}
     return JobTold(
-        id=job.id, model=job.model, task=job.task, state=job.state, parameters=job.parameters, inputs=job.inputs,
+        id=job.id, model=job.model, task=job.task, state=job.state, parameters=job.parameters, inputs=job.inputs, files=given,
         created=job.created, started=job.started, finished=job.finished, attempts=job.attempts,
         progress=None if job.progress is None else Progress(**job.progress), preview=preview_at(job.id, job.shown),
         result=job.result, error=job.error, artifacts=artifacts, ahead=ahead, cancel=job.cancel,
     )  # fmt: skip
+
+
+def _input_told(id: str, one: Called) -> InputTold:
+    return InputTold(id=id, name=one.name, size=one.size, url=f"/v1/artifacts/{id}" if one.made else None)
 
 
 def _waiting(session: Session, jobs: Sequence[Job]) -> dict[int, int]:

@@ -30,6 +30,7 @@ from reverie.server import logs, queue, roll
 from reverie.server.claims import Claim, Done, LostLease, Made, News
 from reverie.server.contract import Canceled, Outcome, Runner, Work
 from reverie.server.database.engine import Database
+from reverie.server.names import GIVEN, called, laid
 from reverie.server.settings import Settings
 from reverie.server.store import Store
 from reverie.server.told import Plainly
@@ -278,19 +279,23 @@ class Worker:
         self.held = Held()
 
     def _work(self, claim: Claim) -> Work:
-        inputs = {}
+        inputs, folder = {}, self.store.stage(claim)
         if claim.inputs:
             with self.database.reading() as session:
                 places = queue.places(session, list(claim.inputs.values()), claim.owner)
-            inputs = {name: self.store.path(places[id]) for name, id in claim.inputs.items()}
-        return Work(claim.id, claim.model, claim.task, claim.parameters, inputs, self.store.stage(claim))
+                known = called(session, places)
+            inputs = {
+                name: laid(self.store.path(places[id]), folder / GIVEN / name, known[id].name)
+                for name, id in claim.inputs.items()
+            }
+        return Work(claim.id, claim.model, claim.task, claim.parameters, inputs, folder)
 
     def _announce(self, good: Sequence[Claim], outcomes: dict[str, Outcome]) -> set[str]:
         """End jobs well, in one transaction; returns ids of those whose files were announced."""
         with ThreadPoolExecutor(max(1, len(good))) as threads:  # a disk is quicker with what it is asked for at once
             kept = list(threads.map(lambda claim: self._sealed(claim, outcomes[claim.id]), good))
         done = [
-            Done(claim, self._plainly.json(outcomes[claim.id].result), made, self.held.news.get(claim.id, (None,))[0])
+            Done(claim, self._plainly.result(outcomes[claim.id].result), made, self.held.news.get(claim.id, (None,))[0])
             for claim, made in zip(good, kept, strict=True)
             if made is not None
         ]

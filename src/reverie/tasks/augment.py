@@ -151,8 +151,8 @@ def _together(
     strength = facts["strength"]
     lost = " (that share of tokens is lost)" if codec.joint else ""
     said = [
-        f"{len(x) * n:,} variations of {n:,} items, seed {facts['seed']}, strength {strength:g}{lost}, "
-        f"{facts['steps']} steps of {facts['sampler']}, guidance {facts['guidance']:g}",
+        f"{len(x) * n:,} variations of {n:,} item{'s' * (n != 1)}, seed {facts['seed']}, strength {strength:g}{lost}, "
+        f"{facts['steps']} step{'s' * (facts['steps'] != 1)} of {facts['sampler']}, guidance {facts['guidance']:g}",
         *given.notes, *told.lines(), *([f"and, before them, the {n:,} items themselves"] if with_originals else []),
     ]  # fmt: skip
     return Items(items, names, [{**origin(COMMAND, model), **facts}], codec, said)
@@ -181,10 +181,11 @@ def _collected(
     each = len(x) + with_originals
     known = {name: [value for value in values for _ in range(each)] for name, values in given.told.items()}
     strength = facts["strength"]
-    level = f" (noise n = {noise_of(model, strength):.3g})" if strength < 1 else ""
+    level = f" (noise of standard deviation {noise_of(model, strength):.3g})" if strength < 1 else ""
     said = [
-        f"{len(x) * len(given):,} variations of {len(given):,} items, seed {facts['seed']}, strength {strength:g}{level}, "
-        f"{facts['steps']} steps of {facts['sampler']}, guidance {facts['guidance']:g}",
+        f"{len(x) * len(given):,} variations of {len(given):,} item{'s' * (len(given) != 1)}, seed {facts['seed']}, "
+        f"strength {strength:g}{level}, "
+        f"{facts['steps']} step{'s' * (facts['steps'] != 1)} of {facts['sampler']}, guidance {facts['guidance']:g}",
         *told.lines(),
     ]
     said += [f"and the {len(given):,} items themselves"] if with_originals else []

@@ -110,8 +110,8 @@ def complete(
         seen=[_holed(model.codec.picture(item), gap) for item, gap in zip(inputs.items, fill.numpy(), strict=True)],
         options={"mask": mask if isinstance(mask, str) else "array", "method": method},
         notes=[
-            f"filled: {float(fill.float().mean()):.1%} of all entries by {method}; the rest is as it was given "
-            f"(the walk itself missed it by {missed:.2g} rms, where black is -1 and white 1)"
+            f"filled: {int(fill.sum()):,} of {fill.numel():,} entries by {method}; the rest is as it was given (put back: "
+            f"before, it was off by {missed:.2g} on average, on a scale where black is -1 and white 1)"
         ],
     )  # fmt: skip
 

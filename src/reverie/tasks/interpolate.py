@@ -107,7 +107,7 @@ def interpolate(
     lines = [
         f"{frames} frames from {ends[0].name} to {ends[1].name}, {solver.words}",
         *_kept(ends, x, model.codec.unit),
-        *told.lines(),
+        *(told.lines() if of is None else [f"{of}: from that of one end to that of the other", *told.notes]),
     ]
     return Items(made, names, facts, model.codec, lines, columns=min(frames, 16), captions=captions, film=True)
 

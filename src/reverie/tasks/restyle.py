@@ -86,4 +86,6 @@ def _said(model: Model, strength: float) -> str:
         return f"strength {strength:g}: " + ("the inputs themselves" if strength == 0 else "fresh draws")
     if model.codec.field.classes is not None:
         return f"strength {strength:g}: {strength:.0%} of the tokens are lost and drawn anew"
-    return f"strength {strength:g}: noise of n = {noise_of(model, strength):.3g}, {model.codec.unit}"
+    return (
+        f"strength {strength:g}: with noise of standard deviation {noise_of(model, strength):.3g}, {model.codec.unit}"
+    )

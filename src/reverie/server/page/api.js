@@ -1,5 +1,7 @@
 /** What the page asks of the server, and how the server's refusals come back. */
 
+import { parsed, written } from "./json.js";
+
 /** An answer that is no yes: `problems` name the fields that are at fault. */
 export class Refusal extends Error {
   constructor(status, body) {
@@ -21,7 +23,7 @@ export function onUnknown(ask) {
 export const get = (path) => call("GET", path);
 export const remove = (path) => call("DELETE", path);
 export const post = (path, body = {}, headers = {}) =>
-  call("POST", path, JSON.stringify(body), { "content-type": "application/json", ...headers });
+  call("POST", path, written(body), { "content-type": "application/json", ...headers });
 
 /** A file or blob, put on the server under a name that it makes up itself. */
 export function upload(file, name = file.name) {
@@ -57,12 +59,12 @@ export function follow(id, { onJob, onProgress }, signal) {
   const stop = () => source.close();
   signal.addEventListener("abort", stop);
   source.addEventListener("job", (event) => {
-    const job = JSON.parse(event.data);
+    const job = parsed(event.data);
     if (ended(job)) stop();
     onJob(job);
   });
   source.addEventListener("progress", (event) => {
-    const told = JSON.parse(event.data);
+    const told = parsed(event.data);
     if (told.total) onProgress(told); // before its first step there is nothing to say
   });
   source.addEventListener("error", () => {
@@ -111,14 +113,14 @@ async function call(method, path, body, headers = {}) {
   try {
     answer = await fetch(path, { method, body, headers, credentials: "same-origin" });
   } catch {
-    throw new Refusal(0, { error: "The server cannot be reached. Is `reverie serve` still running?" });
+    throw new Refusal(0, { error: "The server cannot be reached. Is it still running?" });
   }
   if (answer.status === 401 && signIn && path !== "/v1/session") {
     await signIn();
     return call(method, path, body, headers);
   }
   if (answer.status === 204) return null;
-  const told = await answer.json().catch(() => ({}));
+  const told = await answer.text().then(parsed).catch(() => ({}));
   if (!answer.ok) throw new Refusal(answer.status, told);
   return told;
 }

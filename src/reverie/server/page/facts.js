@@ -1,5 +1,6 @@
 /** Names and values, as a list a person reads; and what two of them differ in. */
 import { h } from "./dom.js";
+import { written } from "./json.js";
 import { fieldName } from "./words.js";
 
 /** A list of facts; `marked` are names to point at. */
@@ -14,7 +15,7 @@ export function facts(values, marked = new Set()) {
 
 /** What made a job what it is: its model, task, inputs and parameters, the seed it really had among them. */
 export function settingsOf(job) {
-  const inputs = Object.fromEntries(Object.entries(job.inputs).map(([name, id]) => [name, `file ${id.slice(0, 8)}`]));
+  const inputs = Object.fromEntries(Object.keys(job.inputs).map((name) => [name, job.files[name]?.name ?? "a file that is kept no longer"]));
   return { model: job.model, task: job.task, ...inputs, ...job.parameters, ...(job.result?.parameters ?? {}) };
 }
 
@@ -25,5 +26,5 @@ export function differing(a, b) {
 
 function textOf(value) {
   if (value === undefined) return "";
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+  return typeof value === "object" ? written(value) : String(value);
 }

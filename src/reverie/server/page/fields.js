@@ -3,6 +3,7 @@
  * choice stands; set(value) recalls it; say(text) is what is wrong with it, beside it.
  */
 import { h, icon } from "./dom.js";
+import { whole } from "./json.js";
 import { fieldName } from "./words.js";
 
 let made = 0;
@@ -64,10 +65,19 @@ function number(field, aside) {
   set(null);
   const get = () => {
     if (box.value === "" || Number(box.value) === field.initial) return undefined;
-    return Number(box.value);
+    return whole(box.value);
   };
   const controls = h("div", { class: "row" }, rail, box, aside?.(set));
-  return framed(field, { id, controls, get, set });
+  return { ...framed(field, { id, controls, get, set }), check: () => wrongOf(box, field) };
+}
+
+/** What is wrong with a number as it stands; null where nothing is. */
+function wrongOf(box, { type, minimum, maximum }) {
+  const { valid, badInput, stepMismatch, rangeUnderflow, rangeOverflow } = box.validity;
+  if (valid) return null;
+  if (badInput) return "Give a number.";
+  if (rangeUnderflow || rangeOverflow) return `Give a number ${[minimum !== null && `from ${minimum}`, maximum !== null && `to ${maximum}`].filter(Boolean).join(" ")}.`;
+  return stepMismatch && type === "integer" ? "Give a whole number." : null;
 }
 
 /** A button that throws a new seed. */
@@ -92,17 +102,18 @@ function tick(field) {
 function text(field) {
   const id = newId();
   const hint = field.initial === null ? hintOf(field.meaning) : "";
-  const box = h("input", { id, type: "text", placeholder: hint, autocomplete: "off", spellcheck: "false",
+  const list = field.examples && h("datalist", { id: `${id}-list` }, field.examples.map((one) => h("option", { value: one })));
+  const box = h("input", { id, type: "text", placeholder: hint, autocomplete: "off", spellcheck: "false", list: list && list.id,
     "aria-describedby": `${id}-help ${id}-wrong` });
   const set = (value) => (box.value = value ?? field.initial ?? "");
   set(null);
   const get = () => (box.value.trim() === "" || box.value === field.initial ? undefined : box.value.trim());
-  return framed(field, { id, controls: box, get, set });
+  return framed(field, { id, controls: list ? h("div", {}, box, list) : box, get, set });
 }
 
 function choice(field) {
   const id = newId();
-  const box = h("select", { id }, h("option", { value: "" }, "auto"), field.choices.map((one) => h("option", { value: one }, one)));
+  const box = h("select", { id }, field.initial === null && h("option", { value: "" }, "auto"), field.choices.map((one) => h("option", { value: one }, one)));
   const set = (value) => (box.value = value ?? field.initial ?? "");
   set(null);
   const get = () => (box.value === "" || box.value === field.initial ? undefined : box.value);

@@ -4,6 +4,7 @@ import { h } from "./dom.js";
 import { controlOf } from "./fields.js";
 import { fileControl } from "./files.js";
 import { maskControl } from "./mask.js";
+import { ROWS } from "./results.js";
 import { fieldsOf } from "./schema.js";
 
 /** {element, values, recall, problems}: a form that calls `send(values)`; model: its card, or null for training. */
@@ -26,6 +27,7 @@ export function formOf({ task, request, model, label, send, before = [] }) {
   async function submit(event) {
     event.preventDefault();
     problems(null);
+    if (unfit()) return;
     button.disabled = true;
     try {
       await send(await values());
@@ -34,6 +36,14 @@ export function formOf({ task, request, model, label, send, before = [] }) {
     } finally {
       button.disabled = false;
     }
+  }
+
+  /** Whether a field holds what cannot be sent; each says why, and nothing is asked of the server. */
+  function unfit() {
+    const wrong = controls.map((one) => [one, one.check?.()]).filter(([, why]) => why);
+    for (const [one, why] of wrong) one.say(why);
+    if (wrong.length) show();
+    return wrong.length > 0;
   }
 
   async function values() {
@@ -53,9 +63,10 @@ export function formOf({ task, request, model, label, send, before = [] }) {
   function recall(job, changes = {}) {
     const parameters = { ...job.parameters, ...(job.result?.parameters?.seed !== undefined && { seed: job.result.parameters.seed }), ...changes };
     for (const one of controls) {
-      const id = job.inputs[one.place === "told" ? `told.${one.name}` : one.name];
+      const name = one.place === "told" ? `told.${one.name}` : one.name;
       if (one.place === "parameters") one.set(parameters[one.name] ?? null);
-      else one.set(id ? { id } : parameters[one.name] ? { word: parameters[one.name] } : null);
+      else if (job.inputs[name]) one.set(job.files[name] ?? { gone: true });
+      else one.set(parameters[one.name] ? { word: parameters[one.name] } : null);
     }
   }
 
@@ -66,16 +77,21 @@ export function formOf({ task, request, model, label, send, before = [] }) {
     for (const { where, what } of error?.problems ?? []) {
       const words = [...where.split("."), /(\w+) is (missing|given)/.exec(what)?.[1]];
       const one = controls.find((control) => words.includes(control.name));
-      if (one) one.say(what.replace(/^Value error, /, ""));
+      if (one) one.say(what);
       else left.push(`${where}: ${what}`);
     }
     const text = error?.problems?.length ? left.join(" ") : error?.message;
     wrong.textContent = text ?? "";
     wrong.hidden = !text;
+    show(text ? button : null);
+  }
+
+  /** Bring the first field that is wrong before a person; without one, `other`. */
+  function show(other = null) {
     const first = element.querySelector(".is-wrong");
     const folded = first?.closest("details");
     if (folded) folded.open = true;
-    (first?.querySelector("input:not([type=range]), select, button") ?? (text ? button : null))?.focus();
+    (first?.querySelector("input:not([type=range]), select, button") ?? other)?.focus();
   }
 
   listenForFiles(element, controls);
@@ -94,14 +110,20 @@ function controlsOf(field, task, model, controls) {
   const changed = (given) => {
     if (field.name === "items") controls.find((one) => one.name === "mask")?.show?.(given?.url);
   };
-  return [fileControl(field, { size, changed, word })];
+  return [fileControl(field, { size, changed, word, fits: (file, of) => taken(field, file, of?.kind) && (!model || of?.kind === model.kind) })];
 }
 
-/** A word that may stand in a file's place, as an example. */
+/** What is said of a word that may stand in a file's place, where a person is likely to want one. */
 function wordFor(name, kind) {
-  if (name === "mask") return { series: "future:24", image: "right:0.5" }[kind] ?? "";
-  if (name === "a" || name === "b") return `seed:${name === "a" ? 1 : 2}`;
-  return kind === "image" || kind === undefined ? "digits" : ""; // the packaged data set
+  if (name === "mask") return { series: "or a word, such as future:24", image: "or a word, such as right:0.5" }[kind] ?? "or names of columns";
+  if (name === "a" || name === "b") return `or a word, such as seed:${name === "a" ? 1 : 2}`;
+  return name === "data" ? "or digits, data that comes along" : "";
+}
+
+/** Whether a field can take a file that a job made, by what it is and the kind of data that its model is of. */
+function taken(field, file, kind) {
+  if (field.name === "latents") return file.name.endsWith("latents.npz");
+  return kind === "image" ? file.media === "image/png" : ROWS.test(file.name);
 }
 
 /** The size that a picture must have: the model's, or for upscale a part of it. */

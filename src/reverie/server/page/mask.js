@@ -1,6 +1,6 @@
 /** A mask painted over a picture: brush, eraser, rectangle, by pointer or by keys; white is what to fill. */
 import { upload } from "./api.js";
-import { announce, h, icon, put } from "./dom.js";
+import { announce, count, h, icon, put } from "./dom.js";
 import { fileControl } from "./files.js";
 import { framed, newId } from "./fields.js";
 import { MaskLayer } from "./mask_layer.js";
@@ -66,7 +66,8 @@ function paintOver(image) {
     if (state.corner && state.cursor) outline(pen, corners(state.corner, state.cursor), zoom);
     else if (state.keys && state.cursor) outline(pen, [state.cursor.x, state.cursor.y, 1, 1], zoom);
     const share = layer.share;
-    covered.textContent = share === 0 ? "Nothing is marked yet." : `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} % is to be filled in.`;
+    const marked = Math.round(share * width * height);
+    covered.textContent = marked ? `${count(marked)} of ${count(width * height)} pixels are to be filled in.` : "Nothing is marked yet.";
   };
   const change = (what) => {
     layer.begin();

@@ -7,7 +7,9 @@ import { recent } from "./gallery.js";
 import { markdown } from "./markdown.js";
 import { remember, to } from "./route.js";
 import { stageOf, trouble } from "./stage.js";
-import { deedOf, kindName, taskName, tasksFor } from "./words.js";
+import { deedOf, kindName, runStates, taskName, tasksFor } from "./words.js";
+
+const USE = /^## Use\n[^]*?(?=^## )/m; // of the card: how a shell and Python use the model, which is done here by the page
 
 export async function model(main, { parts, query }, signal) {
   const name = parts[1];
@@ -26,7 +28,7 @@ export async function model(main, { parts, query }, signal) {
 
 function headOf(name, about) {
   const told = Object.keys(about.conditions);
-  const marks = [kindName(about.kind), about.finished ? "finished" : "in training", about.parameters && `${count(about.parameters)} parameters`,
+  const marks = [kindName(about.kind), runStates[about.state].toLowerCase(), about.parameters && `${count(about.parameters)} parameters`,
     told.length > 0 && `told ${told.join(", ")}`].filter(Boolean);
   const load = h("button", { type: "button", class: "button is-small", onclick: toggle }, about.loaded ? "Unload" : "Load");
   async function toggle() {
@@ -42,7 +44,7 @@ function headOf(name, about) {
       h("div", { class: "about-in" },
         about.picture && about.kind === "image" && h("figure", {}, h("img", { src: modelAt(name, ":picture"), alt: "Samples drawn while it was trained", class: "pixels" }),
           h("figcaption", {}, "Samples drawn while it was trained")),
-        h("div", { class: "prose" }, markdown(about.card)),
+        h("div", { class: "prose" }, markdown(about.card.replace(USE, ""))),
         h("div", { class: "row" }, h("a", { class: "button is-small", href: to(["run", name]) }, "How it was trained"), load))));
 }
 

@@ -3,7 +3,7 @@ import { get, modelAt } from "./api.js";
 import { count, h, icon, put, when } from "./dom.js";
 import { to } from "./route.js";
 import { roving } from "./roving.js";
-import { kindIcon, kindName } from "./words.js";
+import { kindIcon, kindName, runStates } from "./words.js";
 
 const PART = 60;
 
@@ -18,7 +18,7 @@ export async function models(main, { query }) {
     room += further;
     const words = state.text.toLowerCase().split(/\s+/).filter(Boolean);
     const chosen = found.filter((one) => words.every((word) => one.name.toLowerCase().includes(word)) &&
-      (!state.kind || one.kind === state.kind) && (!state.finished || one.finished === (state.finished === "finished")));
+      (!state.kind || one.kind === state.kind) && (!state.finished || one.state === state.finished));
     said.textContent = chosen.length === found.length ? `${count(total)} in all` : `${count(chosen.length)} of ${count(total)}`;
     put(grid, chosen.slice(0, room).map(cardOf), chosen.length > room &&
       h("li", {}, h("button", { type: "button", class: "button", onclick: () => show(PART) }, "Show more")));
@@ -45,7 +45,7 @@ export async function models(main, { query }) {
   }
   put(main, head, h("div", { class: "filters" }, search,
     pick("kind", "Kind of data", [["", "Any data"], ["image", "Pictures"], ["table", "Tables"], ["series", "Time series"]]),
-    pick("finished", "State", [["", "Any state"], ["finished", "Finished"], ["training", "In training"]]), said), grid);
+    pick("finished", "State", [["", "Any state"], ...Object.entries(runStates)]), said), grid);
   show();
 }
 
@@ -55,7 +55,7 @@ function cardOf(one) {
   return h("li", {}, h("a", { class: "card", href: one.kind ? to(["model", one.name]) : to(["run", one.name]) }, place,
     h("div", { class: "card-words" }, h("h2", {}, one.name),
       h("p", { class: "quiet" }, [one.kind && kindName(one.kind), when(one.written)].filter(Boolean).join(" · ")),
-      h("p", { class: "marks" }, h("span", { class: one.finished ? "mark" : "mark is-going" }, one.finished ? "Finished" : "In training"),
+      h("p", { class: "marks" }, h("span", { class: one.state === "training" ? "mark is-going" : "mark" }, runStates[one.state]),
         one.loaded && h("span", { class: "mark" }, "In memory")))));
 }
 

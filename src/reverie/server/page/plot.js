@@ -6,9 +6,10 @@ const BARE = { left: 2, right: 2, top: 4, bottom: 4 };
 
 /**
  * A figure. lines: [{name, x, y, kind}], y may hold null, where the line breaks; bands: [{name, x, low, high, kind}].
- * time: whether x are milliseconds since 1970. kind: a class of the style sheet. bare: the lines alone, for a small picture.
+ * time: whether x are milliseconds since 1970. words: what each whole x is called, where it is no number. kind: a class of the
+ * style sheet. bare: the lines alone, for a small picture.
  */
-export function chart({ title, lines, bands = [], time = false, tall = 220, bare = false }) {
+export function chart({ title, lines, bands = [], time = false, words = null, tall = 220, bare = false }) {
   const figure = h("figure", { class: "chart", "aria-label": title || null });
   let drawn = 0;
   new ResizeObserver(([entry]) => {
@@ -16,12 +17,12 @@ export function chart({ title, lines, bands = [], time = false, tall = 220, bare
     if (wide === drawn || wide < 40) return;
     drawn = wide;
     figure.querySelector("svg")?.remove();
-    figure.prepend(picture({ title, lines, bands, time, tall, bare, wide }));
+    figure.prepend(picture({ title, lines, bands, time, words, tall, bare, wide }));
   }).observe(figure);
   return figure;
 }
 
-function picture({ title, lines, bands, time, tall, bare, wide }) {
+function picture({ title, lines, bands, time, words, tall, bare, wide }) {
   const [x0, x1] = extent([...lines, ...bands].flatMap((one) => one.x));
   const ys = [...lines.flatMap((one) => one.y), ...bands.flatMap((one) => [...one.low, ...one.high])];
   const [y0, y1] = padded(extent(ys));
@@ -37,7 +38,7 @@ function picture({ title, lines, bands, time, tall, bare, wide }) {
   const marks = time ? evenly(x0, x1, many) : ticks(x0, x1, many);
   const along = bare ? [] : marks.map((x, k) => {
     const anchor = k === 0 && px(x) < margin.left + 20 ? "start" : k === marks.length - 1 && px(x) > right - 20 ? "end" : "middle";
-    return s("text", { class: "tick", x: px(x), y: tall - 6, "text-anchor": anchor }, time ? moment(x, x1 - x0) : tick(x));
+    return s("text", { class: "tick", x: px(x), y: tall - 6, "text-anchor": anchor }, time ? moment(x, x1 - x0) : (words?.[x] ?? tick(x)));
   });
   const named = bare ? { "aria-hidden": "true" } : { role: "img", "aria-label": title };
   return s("svg", { viewBox: `0 0 ${wide} ${tall}`, width: wide, height: tall, ...named }, across, along,

@@ -1,5 +1,6 @@
 /** What waits, runs, and failed, and why. */
 import { ended, get, post } from "./api.js";
+import { written } from "./json.js";
 import { count, h, icon, lasting, put, when } from "./dom.js";
 import { to } from "./route.js";
 import { stateName, taskName } from "./words.js";
@@ -14,7 +15,7 @@ export async function queue(main, _, signal) {
   let seen = "";
   while (!signal.aborted) {
     const { jobs } = await get("/v1/jobs?most=100");
-    const text = JSON.stringify(jobs);
+    const text = written(jobs);
     if (text !== seen) put(place, parts(jobs));
     seen = text;
     await new Promise((resolve) => setTimeout(resolve, PAUSE));

@@ -3,11 +3,12 @@ import { card } from "./api.js";
 import { bytes, h, icon, put } from "./dom.js";
 import { look } from "./look.js";
 import { roving } from "./roving.js";
+import { some } from "./rows.js";
 import { seriesView } from "./series.js";
 import { tableView } from "./table.js";
 import { titleOf } from "./words.js";
 
-const ROWS = /\.(csv|parquet|xlsx)$/;
+export const ROWS = /\.(csv|parquet|xlsx)$/;
 const SHEET = "sheet.png";
 const SHOWN = ["image/png", "image/jpeg"]; // what the server sends as a picture; others, as films, are files to keep
 
@@ -60,8 +61,9 @@ async function rowsOf(tables, drawn) {
   const ways = drawn ? [["plot", "Plot"], ["table", "Numbers"]] : [["table", "Table"]];
   let way = ways[0][0];
   let file = main[0] ?? tables[0];
+  const plotted = async () => (file === main[0] && spread ? seriesView(file, spread, await drawsOf(tables)) : seriesView(file));
   const show = async () => {
-    const shown = way === "plot" ? seriesView(file, file === main[0] ? spread : null) : tableView(file);
+    const shown = way === "plot" ? plotted() : tableView(file);
     put(place, await shown.catch((error) => h("p", { class: "quiet" }, error.message)));
   };
   const tabs = ways.length > 1 && h("div", { class: "switch", role: "group", "aria-label": "Show as" }, ways.map(([name, label]) =>
@@ -76,6 +78,12 @@ async function rowsOf(tables, drawn) {
   } }, tables.map((one, k) => h("option", { value: k, selected: one === file }, titleOf(one))));
   await show();
   return h("div", {}, (tabs || choice) && h("div", { class: "row" }, tabs, choice), place);
+}
+
+/** How many draws quantiles are of: the file of all draws has three columns before those of each. */
+async function drawsOf(tables) {
+  const file = tables.find((one) => /-draws\.\w+$/.test(one.name));
+  return file ? (await some(file, 0, 1)).columns.length - 3 : null;
 }
 
 /** Every file, to be kept. */

@@ -6,11 +6,13 @@ const PART = 500;
 /** A part of a file's rows: {columns, total, rows}. */
 export const some = (file, first, most) => get(`${file.url}:rows?first=${first}&most=${most}`);
 
-/** All rows of a file, `most` of them at most. */
-export async function all(file, most = 4000) {
-  const found = await some(file, 0, PART);
-  while (found.rows.length < Math.min(found.total, most)) {
-    const { rows } = await some(file, found.rows.length, PART);
+/** All rows of a file, `most` of them at most: its first, or its last. */
+export async function all(file, { most = 4000, last = false } = {}) {
+  let found = await some(file, 0, PART);
+  const first = last ? Math.max(found.total - most, 0) : 0;
+  if (first) found = await some(file, first, PART);
+  while (found.rows.length < Math.min(found.total - first, most)) {
+    const { rows } = await some(file, first + found.rows.length, PART);
     if (!rows.length) break;
     found.rows.push(...rows);
   }

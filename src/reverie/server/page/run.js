@@ -22,7 +22,7 @@ export async function run(main, { parts }, signal) {
   function draw() {
     put(status, statusOf(state, name, { stop, goOn }));
     put(curve, h("h2", {}, "Loss"), lossOf(state.events));
-    put(samples, h("h2", {}, "Samples as it learned"), samplesOf(state.events));
+    put(samples, h("h2", {}, "Samples as it learned"), samplesOf(state.events, state.job && !ended(state.job)));
     curve.hidden = samples.hidden = state.job?.state === "failed" && !state.events.length;
   }
 
@@ -134,9 +134,11 @@ function lossOf(events) {
   return [figure, said && h("p", { class: "quiet" }, said)];
 }
 
-function samplesOf(events) {
+function samplesOf(events, going) {
   const drawn = events.filter((event) => event.event === "samples");
-  if (!drawn.length) return h("p", { class: "empty" }, "The first samples come after the first look.");
+  if (!drawn.length) {
+    return h("p", { class: "empty" }, going ? "Samples are drawn two or three times in a run, in a short one at its end; none yet." : "It ended before any were drawn.");
+  }
   return h("ul", { class: "learned" }, drawn.toReversed().map((event) => h("li", {},
     h("figure", {}, h("img", { src: event.ema, alt: `Samples at step ${event.step}`, class: "pixels", loading: "lazy" }), h("figcaption", {}, `step ${count(event.step)}`)))));
 }

@@ -12,8 +12,8 @@ const SLIDERS = {
 const MODELS_OWN = { steps: "steps", guidance: "guidance", temperature: "temperature", sampler: "sampler", time_grid: "grid" };
 
 /**
- * The fields of a task: {name, place, type, meaning, initial, minimum, maximum, slider, word, main}.
- * initial: what happens where nothing is sent. word: whether a file's place may be taken by a word such as right:0.5.
+ * The fields of a task: {name, place, type, meaning, initial, minimum, maximum, slider, word, main, examples, needed}.
+ * initial: what happens where nothing is sent. examples: words that a text knows. needed: whether it must be given. word: whether a file's place may be taken by a word such as right:0.5.
  */
 export function fieldsOf(task, request, model) {
   const [parameters, inputs] = ["parameters", "inputs"].map((part) => partOf(request, part));
@@ -50,6 +50,8 @@ function about(name, one) {
     minimum: some.minimum ?? null,
     maximum: some.maximum ?? null,
     choices: some.enum ?? null,
+    examples: one.examples ?? null,
+    needed: one.needed ?? false,
   };
 }
 

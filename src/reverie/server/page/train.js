@@ -7,6 +7,7 @@ import { go } from "./route.js";
 const BUDGETS = ["1m", "5m", "20m", "1h"];
 const KINDS = ["image", "table", "series"];
 const SIZES = ["tiny", "small", "base", "large", "auto"];
+const NAME = /^[\p{L}\p{N}_][\p{L}\p{M}\p{N}_.+ -]{0,99}(?<![. ])(?:\/[\p{L}\p{N}_][\p{L}\p{M}\p{N}_.+ -]{0,99}(?<![. ])){0,3}$/u; // as the server's
 
 export async function train(main, { query }) {
   const { train: task } = await tasks();
@@ -17,13 +18,15 @@ export async function train(main, { query }) {
   const form = formOf({ task: "train", request, model: null, label: "Start training", send, before: [named] });
 
   async function send(values) {
-    wrong.hidden = Boolean(name.value.trim());
-    if (!name.value.trim()) {
-      wrong.textContent = "Give it a name: letters, digits and . _ + -";
+    const model = name.value.trim();
+    wrong.hidden = NAME.test(model);
+    if (!wrong.hidden) {
+      wrong.textContent = "Give it a name of letters, digits and . _ + -, that begins with a letter or digit.";
       name.focus();
       return;
     }
-    const job = await submit({ model: name.value.trim(), task: "train", ...values });
+    if (!values.inputs.data && !values.parameters.data && !values.parameters.resume) throw new Error("Give it data: choose a file, or write digits.");
+    const job = await submit({ model, task: "train", ...values });
     go(["run", job.model], { job: job.id });
   }
 

@@ -29,6 +29,9 @@ export const taskName = (task) => NAMES[task] ?? task.charAt(0).toUpperCase() + 
 /** What a task does, in a sentence for a person; of a new one, its own. */
 export const deedOf = (task, meaning) => DEEDS[task] ?? meaning;
 
+/** What a run is, of which its model is made. */
+export const runStates = { finished: "Finished", training: "In training", waiting: "Waiting to train", stopped: "Not finished" };
+
 export const stateName = (state) => STATES[state] ?? state;
 export const kindName = (kind) => KINDS[kind] ?? kind ?? "Unknown";
 

@@ -7,10 +7,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse
+from sqlalchemy import select
 
 from reverie import files, storage
 from reverie.errors import ReverieError
-from reverie.server import roll
+from reverie.server import roll, schemas
+from reverie.server.database.tables import PROCESSING, STARTING, Job
 from reverie.server.places import Damaged, NoModel, lies_in, model_at, models
 from reverie.server.routes.parts import Here
 from reverie.server.routes.strict import Strict
@@ -26,8 +28,9 @@ def listed(
     most: Annotated[int, Query(ge=1, le=500, description="How many at most.")] = 100,
 ) -> dict[str, Any]:
     """Every model and run, in the order of their names."""
-    names, loaded = list(models(here.settings.runs)), _loaded(here)
+    names, loaded, learning = list(models(here.settings.runs)), _loaded(here), learns(here)
     found = [{**_short(here, name), "loaded": name in loaded} for name in names[first : first + most]]
+    found = [{**one, "state": state_of(one["finished"], learning.get(one["name"]))} for one in found]
     return {"total": len(names), "models": found}
 
 
@@ -47,14 +50,16 @@ def one(here: Here, name: str) -> dict[str, Any]:
     folder = model_at(here.settings.runs, name)
     where = folder if storage.is_model(folder) else storage.newest_checkpoint(folder) or folder
     card = where / "README.md"
-    return {
+    found: dict[str, Any] = {
         **_described(where),
         "name": name,
         "finished": where == folder,
+        "state": state_of(where == folder, learns(here).get(name)),
         "card": card.read_text(encoding="utf-8", errors="replace") if lies_in(where, card) else "",
         "picture": any((folder / "samples").glob("*-ema.png")),
         "loaded": name in _loaded(here),
     }
+    return found | {k: here.plainly.json(found[k]) for k in ("training", "card")}
 
 
 def _described(where: Path) -> dict[str, Any]:
@@ -79,6 +84,20 @@ def _told(about: dict[str, Any]) -> dict[str, Any]:
         "parameters": about.get("weights", {}).get("parameters"),
         "training": {k: v for k, v in about["training"].items() if k != "settings"},
     }
+
+
+def learns(here: Service) -> dict[str, str]:
+    """Of the models that a job trains or is to train, that job's state: processing where there are several."""
+    wanted = select(Job.model, Job.state).where(Job.task == schemas.TRAIN, Job.state.in_((STARTING, PROCESSING)))
+    with here.database.reading() as session:
+        return {row[0]: row[1] for row in session.execute(wanted.order_by(Job.state.desc()))}
+
+
+def state_of(finished: bool, job: str | None) -> str:
+    """What a run is, by what lies there and the job that trains it."""
+    if job is not None:
+        return "training" if job == PROCESSING else "waiting"
+    return "finished" if finished else "stopped"
 
 
 def _loaded(here: Service) -> set[str]:

@@ -10,16 +10,16 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
-from sqlalchemy import select
 
 from reverie import storage
-from reverie.server import roll, schemas
-from reverie.server.database.tables import PROCESSING, STARTING, Job
+from reverie.server import roll
 from reverie.server.places import NoModel, lies_in, model_at, place_of
 from reverie.server.routes.jobs import Nothing
+from reverie.server.routes.models import learns, state_of
 from reverie.server.routes.parts import Here
 from reverie.server.routes.strict import Strict
 from reverie.server.service import Service
+from reverie.server.wording import worded
 
 MOST = 2_000  # steps that are told at once
 LOG = "metrics.jsonl"
@@ -46,7 +46,8 @@ def history(
     if not storage.is_run(folder) and state == "stopped":
         raise NoModel(f"There is no run {name!r}.")
     lines, total = _lines(folder / LOG, after) if lies_in(folder, folder / LOG) else ([], 0)
-    return History(events=_thinned([_with_urls(one, name) for one in lines]), next=total, state=state)
+    events = here.plainly.json(_thinned([_told(one, name) for one in lines]))
+    return History(events=events, next=total, state=state)
 
 
 @routes.get("/{name:path}:sample", response_class=FileResponse, responses={200: {"content": {"image/png": {}}}})
@@ -79,14 +80,7 @@ def _wish(here: Service, name: str, load: bool) -> Response:
 
 
 def _state(here: Service, name: str, folder: Path) -> str:
-    wanted = select(Job.state).where(
-        Job.model == name, Job.task == schemas.TRAIN, Job.state.in_((STARTING, PROCESSING))
-    )  # fmt: skip
-    with here.database.reading() as session:
-        states = set(session.scalars(wanted))
-    if states:
-        return "training" if PROCESSING in states else "waiting"
-    return "finished" if storage.is_model(folder) else "stopped"
+    return state_of(storage.is_model(folder), learns(here).get(name))
 
 
 def _lines(path: Path, after: int) -> tuple[list[dict[str, Any]], int]:
@@ -111,8 +105,10 @@ def _thinned(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [event for k, event in enumerate(events) if event.get("event") != "step" or k in kept]
 
 
-def _with_urls(event: dict[str, Any], name: str) -> dict[str, Any]:
-    """Pictures by where they are asked for."""
+def _told(event: dict[str, Any], name: str) -> dict[str, Any]:
+    """Pictures by where they are asked for, notes in the words of the service."""
+    if event.get("event") == "note":
+        return {k: worded(v) if k == "text" else v for k, v in event.items()}
     if event.get("event") != "samples":
         return event
     at = f"/v1/models/{quote(name)}:sample?file="

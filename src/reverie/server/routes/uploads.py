@@ -16,6 +16,7 @@ from starlette.datastructures import UploadFile
 from reverie.errors import ReverieError
 from reverie.server import queue
 from reverie.server.database.tables import Upload
+from reverie.server.names import plain
 from reverie.server.routes.parts import Asker, Here, Id
 from reverie.server.routes.strict import Strict
 from reverie.server.service import Service
@@ -58,12 +59,12 @@ async def upload(
 ) -> UploadTold:
     """Keep a file: the body itself, or the one part `file` of a form."""
     if not request.headers["content-type"].lower().startswith("multipart/"):
-        return await _kept(here, asker, request.stream(), name or "upload")
+        return await _kept(here, asker, request.stream(), plain(name or ""))
     async with request.form(max_files=1, max_fields=0) as form:
         file = form.get("file")
         if not isinstance(file, UploadFile):
             raise ReverieError("The form has no file: send it as the part `file`, with a file name.")
-        return await _kept(here, asker, _parts_of(file), name or _plain(file.filename or "upload"))
+        return await _kept(here, asker, _parts_of(file), plain(name or file.filename or ""))
 
 
 @routes.get("")
@@ -156,8 +157,3 @@ def _check_quota(here: Service, session: Session, asker: Caller, size: int) -> N
 async def _parts_of(file: UploadFile) -> AsyncIterator[bytes]:
     while part := await file.read(_PART):
         yield part
-
-
-def _plain(name: str) -> str:
-    """A file's name as a form says it, without folders and signs that nobody sees."""
-    return re.sub(r"[\x00-\x1f\x7f]", "", re.split(r"[/\\]", name)[-1])[:200] or "upload"

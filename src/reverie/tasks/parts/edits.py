@@ -213,7 +213,7 @@ class Edits:
         """What was done, in words."""
         s, n, k = self.asked.settings, len(self), self.asked.samples
         drawn = f"{n} input{'s' * (n != 1)}, {k} draw{'s' * (k != 1)} of each, seed {self.asked.seed}"
-        first = f"{self.verb}: {drawn}, {s.steps} steps of {s.sampler}, guidance {s.guidance:g}"
+        first = f"{self.verb}: {drawn}, {s.steps} step{'s' * (s.steps != 1)} of {s.sampler}, guidance {s.guidance:g}"
         cut = [f"the sheet shows the first {_ROWS} inputs and {_DRAWS} draws at most"] * (n > _ROWS or k > _DRAWS)
         return [first, *self.notes, *self.asked.wish.notes, *cut]
 

@@ -89,6 +89,11 @@ class Findings:
             return Auroc.of(values[labels == NORMAL], values[labels == ANOMALOUS])
         return Auroc.of(check, values)
 
+    @property
+    def _comparable(self) -> bool:
+        """Whether a rate of ranks says anything: of items that are known to be anomalous, or of more than one."""
+        return set(self.given.labels or []) == {NORMAL, ANOMALOUS} or len(self) > 1
+
     def lines(self) -> list[str]:
         """What was flagged, the rate of false alarms that was seen, and how it compares with nearest neighbours."""
         seen, (own, near, which) = self.seen, self.aurocs
@@ -96,7 +101,11 @@ class Findings:
             f"{self.flagged.sum():,} of {len(self):,} flagged at a false-positive rate of {self.fpr:g}, "
             f"calibrated on {len(self.calibration.scores):,} normal items",
             f"of {seen.n:,} other normal items {seen.k:,} would be: {seen.value:.1%} [{seen.low:.1%}, {seen.high:.1%}]",
-            f"AUROC {own}, where 0.5 is chance and 1 perfect; by the 5 nearest training items {near} ({which})",
+            *(
+                [f"AUROC {own}, where 0.5 is chance and 1 perfect; by the 5 nearest training items {near} ({which})"]
+                if self._comparable
+                else []
+            ),
             *self.notes,
         ]
 

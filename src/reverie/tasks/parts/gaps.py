@@ -109,7 +109,11 @@ class Fillings:
         s, k, n = self.asked.settings, len(self), len(self.inputs)
         what = f"{self.gaps.count:,} {self.gaps.entries} of {n:,} {self.gaps.things}"
         drawn = f"filled {k} time{'s' * (k != 1)}, seed {self.asked.seed}"
-        return [f"{self.verb}: {what} {drawn}, {s.steps} steps of {s.sampler}", *self.notes, *self.asked.wish.notes]
+        return [
+            f"{self.verb}: {what} {drawn}, {s.steps} step{'s' * (s.steps != 1)} of {s.sampler}",
+            *self.notes,
+            *self.asked.wish.notes,
+        ]
 
     def sheet(self) -> Image:
         """The first items, filled."""

@@ -66,7 +66,11 @@ class Solver:
     @property
     def words(self) -> str:
         """How a person calls it."""
-        return f"{self.steps} steps of heun" if self.tolerance is None else f"tolerance {self.tolerance:g}"
+        return (
+            f"{self.steps} step{'s' * (self.steps != 1)} of heun"
+            if self.tolerance is None
+            else f"tolerance {self.tolerance:g}"
+        )
 
     def up(self, denoiser: Denoiser, x: Tensor) -> Tensor:
         """Data to latents, (B, *)."""
@@ -148,7 +152,7 @@ class Latents:
         """How many, and how near to the standard normal that they should be."""
         told = f"told {', '.join(self.told)}" if self.told else "nothing told"
         spread = f"mean {self.z.mean():.3f}, standard deviation {self.z.std():.3f} (a standard normal: 0, 1)"
-        return [f"{len(self)} latents, {self.solver.words}, {told}", spread, *self.notes]
+        return [f"{len(self)} latent{'s' * (len(self) != 1)}, {self.solver.words}, {told}", spread, *self.notes]
 
     def sheet(self) -> None:
         """Nothing: a latent looks like noise."""
