@@ -118,7 +118,7 @@ def test_beyond_what_is_known_together_channels_are_by_their_principal_component
 def test_u_nets_of_many_channels_begin_by_principal_components_and_older_ones_load():
     x, _ = factors(count=200)
     net = UNet.sized("tiny", {"values": Block((20, 32))}, takes_entries=True)
-    assert net.config["gaussian"] == [20, 32, True, SCALES]
+    assert net.config["gaussian"] == [20, 32, True, 1]
     assert UNet.sized("tiny", {"values": Block((12, 32))}, takes_entries=True).config["gaussian"] == [
         12,
         32,
@@ -132,11 +132,7 @@ def test_u_nets_of_many_channels_begin_by_principal_components_and_older_ones_lo
         SCALES,
     ]
     before = UNet(**{**net.config, "gaussian": [20, 32]})  # as files of before say it
-    later = {f"gaussian.{name}" for name in ("axes", "along", "scales", "shares")}
-    before.load_state_dict({k: v for k, v in net.state_dict().items() if k not in later})
-    UNet(**{**net.config, "gaussian": [20, 32, True]}).load_state_dict(
-        {k: v for k, v in net.state_dict().items() if k not in ("gaussian.scales", "gaussian.shares")}
-    )
+    before.load_state_dict({k: v for k, v in net.state_dict().items() if k not in ("gaussian.axes", "gaussian.along")})
     net.begin(lambda: x, 1.0, edm=True)
     again = UNet(**net.config)
     again.load_state_dict(net.state_dict())

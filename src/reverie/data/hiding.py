@@ -29,6 +29,8 @@ def scattered(noise: Noise, key: int, x: Tensor) -> Tensor:
 def spans(noise: Noise, key: int, x: Tensor) -> Tensor:
     """What people ask of series, (B, C, L): the future, a span in the middle, or steps here and there, of all channels or some.
 
+    Futures and spans are of all lengths from one step on, short ones as often as long: log L is uniform.
+
     Source: Tashiro et al. 2021 (CSDI), section 4.3, who mix such targets.
     """
     channels, steps = x.shape[1:]
@@ -36,7 +38,8 @@ def spans(noise: Noise, key: int, x: Tensor) -> Tensor:
     way, share, place, together, some = u[:, :5].T
     drawn, offset, each_entry = u[:, 5 : 5 + channels], u[:, 5 + channels : 5 + 2 * channels], u[:, 5 + 2 * channels :]
     step = torch.arange(steps)
-    long = (1 + (share * steps).floor()).clamp(max=steps)[:, None, None]  # 1 to all steps
+    long = (steps + 1.0) ** share[:, None, None]
+    long = long.floor().clamp(max=steps)  # 1 to all steps
     future = (step >= steps - long).expand(x.shape)
     every = (together < _EVERY)[:, None]
     begin = (torch.where(every, place[:, None], offset)[..., None] * (steps - long + 1)).floor()

@@ -253,8 +253,9 @@ class UNet(Network):
 
 
 def _gaussian(channels: int, steps: int) -> tuple[int, ...]:
-    """What a new network begins as; older models name no scales."""
-    return channels, steps, GaussianPosterior.gains(channels, steps), SCALES
+    """What a new network begins as. Beyond what is one Gaussian there is one scale: so many entries tell one far too surely."""
+    apart = GaussianPosterior.gains(channels, steps)
+    return (channels, steps, apart, 1 if apart else SCALES)
 
 
 def _check(about: dict[str, Any]) -> None:
