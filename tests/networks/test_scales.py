@@ -21,7 +21,7 @@ def windows(count, scales, channels=1, seed=0):
     return torch.from_numpy(np.sqrt(w)[:, None] * z).float().reshape(count, channels, STEPS), w
 
 
-@pytest.mark.parametrize(("channels", "principal"), [(2, False), (17, True)])
+@pytest.mark.parametrize(("channels", "principal"), [(2, False), pytest.param(17, True, marks=pytest.mark.slow)])
 def test_the_posterior_of_a_mixture_is_its_closed_form(channels, principal):
     x, _ = windows(200, [0.2, 1.0, 4.0], channels)
     made = GaussianPosterior(channels, STEPS, principal, scales=3)
