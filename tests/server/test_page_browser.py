@@ -572,3 +572,20 @@ def test_no_help_on_the_page_speaks_of_a_command_line(look):
         assert " --" not in text, view
     choices = page.locator("[data-field=sampler] datalist option").evaluate_all("all => all.map(one => one.value)")
     assert {"heun", "ddim"} <= set(choices)
+
+
+def test_a_damaged_model_is_told_among_the_others_and_hides_none(look, place):
+    broken = place / "runs" / "broken"
+    broken.mkdir()
+    (broken / "model.json").write_text('{"a":')
+    try:
+        page = look.go("queue", "h1")
+        page = look.go("models", ".card")
+        card = page.locator(".card", has_text="broken")
+        card.wait_for()
+        assert "not valid JSON" in card.inner_text()
+        assert str(place) not in card.inner_text()
+        assert card.get_attribute("href") is None
+        assert page.locator("a.card").count() >= 3
+    finally:
+        shutil.rmtree(broken)

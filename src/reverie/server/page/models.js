@@ -50,8 +50,9 @@ export async function models(main, { query }) {
 }
 
 function cardOf(one) {
+  if (one.damaged) return damagedCard(one);
   const place = h("div", { class: "card-picture" }, icon(kindIcon(one.kind)));
-  if (one.picture && one.kind === "image") put(place, h("img", { src: `${modelAt(one.name, ":picture")}?${one.written}`, alt: "", class: "pixels", loading: "lazy" }));
+  if (one.picture && one.kind === "image") put(place, h("img", { src: `${modelAt(one.name, ":picture")}?written=${one.written}`, alt: "", class: "pixels", loading: "lazy" }));
   return h("li", {}, h("a", { class: "card", href: one.kind ? to(["model", one.name]) : to(["run", one.name]) }, place,
     h("div", { class: "card-words" }, h("h2", {}, one.name),
       h("p", { class: "quiet" }, [one.kind && kindName(one.kind), when(one.written)].filter(Boolean).join(" · ")),
@@ -59,3 +60,9 @@ function cardOf(one) {
         one.loaded && h("span", { class: "mark" }, "In memory")))));
 }
 
+/** A model whose files cannot be read: why, and nothing to open. */
+function damagedCard(one) {
+  return h("li", {}, h("div", { class: "card" }, h("div", { class: "card-picture" }, icon(kindIcon(null))),
+    h("div", { class: "card-words" }, h("h2", {}, one.name), h("p", { class: "quiet" }, one.damaged),
+      h("p", { class: "marks" }, h("span", { class: "mark" }, "Damaged")))));
+}

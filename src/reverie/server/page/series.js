@@ -5,7 +5,7 @@ import { all, amount, isNumeric } from "./rows.js";
 
 const AT_ONCE = 6; // series beside each other
 const ENOUGH = 19; // draws, from which on one in twenty can lie beyond a band's edge
-const ALONE = "all"; // the name of a series that has none
+const ALONE = ""; // the name of a series that has none
 const SAYS_SERIES = ["series", "series_id", "unique_id", "item_id", "id"];
 const SAYS_TIME = ["time", "date", "datetime", "timestamp", "ds", "step", "t", "year"];
 const DATE = /^(\d{4}[-/]\d\d(?:[-/]\d\d)?)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)\s?([zZ]|[+-]\d\d:?\d\d)?)?$/;
@@ -18,6 +18,7 @@ export async function seriesView(file, spread = null, draws = null) {
   const found = read(await all(file, { last: one }), told?.columns); // what was filled in is at a series' end, as a rule
   if (!found.series.length) return h("p", { class: "empty" }, `${file.name} holds no series that can be drawn.`);
   const fans = told ? fansOf(told) : new Map();
+  const only = one ? nameOf(told.rows[0][0]) : null; // a file of one series has no column of names
   const place = h("div", { class: found.series.length > 1 ? "plots" : "plots is-one" });
   const where = h("span", { class: "quiet", "aria-live": "polite" });
   const back = h("button", { type: "button", class: "tool", "aria-label": "Series before", onclick: () => turn(-AT_ONCE) }, icon("left"));
@@ -26,7 +27,7 @@ export async function seriesView(file, spread = null, draws = null) {
   const turn = (by) => {
     first += by;
     const last = Math.min(first + AT_ONCE, found.series.length);
-    put(place, found.series.slice(first, last).flatMap((one) => found.channels.map((channel) => plotOf(one, channel, found, fans))));
+    put(place, found.series.slice(first, last).flatMap((one) => found.channels.map((channel) => plotOf(one, channel, found, fans, only))));
     where.textContent = `series ${first + 1} to ${last} of ${count(found.series.length)}`;
     back.disabled = first === 0;
     on.disabled = last === found.series.length;
@@ -50,8 +51,8 @@ export function firstLine(part) {
   return series.length ? { x: series[0].x, y: series[0].values.get(channels[0]) } : null;
 }
 
-function plotOf(one, channel, found, fans) {
-  const fan = fans.get(`${one.name} ${channel}`) ?? fans.get(`${ALONE} ${channel}`);
+function plotOf(one, channel, found, fans, only) {
+  const fan = fans.get(`${one.name} ${channel}`) ?? fans.get(`${only} ${channel}`);
   const along = (name) => one.keys.map((key) => fan.at.get(key)?.[name] ?? null); // where nothing was filled in, there is no fan
   const bands = FAN.filter(([low]) => fan?.names.includes(low))
     .map(([low, high, kind]) => ({ name: `${low} to ${high}`, x: one.x, low: along(low), high: along(high), kind }));

@@ -35,7 +35,13 @@ def listed(
 
 
 @routes.get("/{name:path}:picture", response_class=FileResponse, responses={200: {"content": {"image/png": {}}}})
-def picture(here: Here, name: str) -> FileResponse:
+def picture(
+    here: Here,
+    name: str,
+    written: Annotated[
+        float | None, Query(description="When it was, so that who keeps pictures asks for a newer one.")
+    ] = None,
+) -> FileResponse:
     """The newest samples that were drawn while it was trained."""
     folder = model_at(here.settings.runs, name)
     found = sorted((folder / "samples").glob("*-ema.png"))
