@@ -96,6 +96,7 @@ def test_list_shows_every_choice_with_options_and_source(reverie, room):
     assert reverie("list", room)[0] == 0
 
 
+@pytest.mark.slow
 def test_the_two_commands_of_the_readme(reverie, run, tmp_path):
     code, out, err = reverie(
         "sample", run, "-n", 4, "--steps", 3, "--label", "3", "--seed", 1, "-o", tmp_path / "threes"

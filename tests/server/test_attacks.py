@@ -295,7 +295,7 @@ def test_files_that_readers_stumble_on_are_refused_and_not_tried_again(verbs, tm
     with zipfile.ZipFile(workbook, "w") as archive:
         archive.writestr("xl/workbook.xml", "<workbook/>")
     quotes.write_text('age,wage\n"' + "a," * 100_000)
-    for file, said in ((workbook, "Content_Types"), (quotes, "field larger")):
+    for file, said in ((workbook, "damaged Excel"), (quotes, "field larger")):
         assert said in refused(verbs, tmp_path, "train", file, "data", model="new", steps="2")
 
 

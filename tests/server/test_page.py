@@ -1,12 +1,14 @@
 """The page's files: what is sent, how, and what is never in them. How it behaves in a browser is in test_page_browser.py."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 
 from reverie.server.app import application
 from reverie.server.routes.page import listed
 from reverie.server.settings import Settings
+from reverie.server.told import Plainly
 from tests.server.asking import ask
 
 FILES = listed()
@@ -78,7 +80,10 @@ def test_contrast_is_that_of_wcag_aa(theme):
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory):
-    return application(Settings(runs=tmp_path_factory.mktemp("runs")))
+    runs = tmp_path_factory.mktemp("runs")
+    made = application(Settings(runs=runs))
+    made.state.service = SimpleNamespace(plainly=Plainly(runs, runs))  # all that the page's files ask of one
+    return made
 
 
 def test_the_page_is_sent_once_and_its_files_for_good(app):

@@ -14,7 +14,7 @@ FAMILIES = {k: f for k, f in registry.registered("families").items() if f().read
 FAST = {"steps": "2", "batch": 8, "size": "tiny", "threads": 1}
 
 
-QUICK = ("edm", "ddpm", "masked")  # one of each process and prediction; the others in the slow tier
+QUICK = ("edm", "masked")  # one of numbers, one of tokens
 
 
 @pytest.fixture(scope="module", params=[k if k in QUICK else pytest.param(k, marks=pytest.mark.slow) for k in FAMILIES])
