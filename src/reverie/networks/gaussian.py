@@ -74,6 +74,7 @@ class GaussianPosterior(nn.Module):
             self.register_buffer("along", self.covariance.clone())
         self.register_buffer("scales", torch.ones(scales), persistent=scales > 1)
         self.register_buffer("shares", torch.eye(scales)[0], persistent=scales > 1)
+        self._live = scales  # of them the first so many may have shares: known without a look at what lies in memory
         self._kept: tuple[Tensor | None, _Given] | None = None
 
     @staticmethod
@@ -111,7 +112,7 @@ class GaussianPosterior(nn.Module):
             self.along.copy_(_covariances(axes.T @ rows))
         self.scales.fill_(1)
         self.shares.copy_(torch.eye(len(self.shares))[0])
-        self._kept = None
+        self._live, self._kept = 1, None
 
     def _measure(self, x: Tensor) -> None:
         """The scales of windows (N, C, L), whose moments it has."""
@@ -120,7 +121,7 @@ class GaussianPosterior(nn.Module):
         found = mixture(held_out_lengths(rows, _covariances), rows[0].numel(), len(self.scales))
         self.scales.copy_(found.scales)
         self.shares.copy_(found.shares)
-        self._kept = None
+        self._live, self._kept = len(self.scales), None
 
     def _error(self, x: Tensor) -> float:
         """Mean log squared error of taking noise off windows (N, C, L), with nothing and with the first half told."""
@@ -173,15 +174,14 @@ class GaussianPosterior(nn.Module):
         seen, r = _into(turn, torch.where(known, value, y)), torch.where(known, _SURE, n.square())
         noise = torch.diag_embed(r)
         means, logs = [], []
-        some = self.shares > 0
-        for w in self.scales[some]:
+        for w in self.scales[: self._live]:
             factor = torch.linalg.cholesky(w * covariance + noise)
             white = torch.linalg.solve_triangular(factor, seen[..., None], upper=False)
             means.append(w * (covariance @ torch.linalg.solve_triangular(factor.mT, white, upper=True))[..., 0])
             logs.append(-white.square().sum((1, 2, 3)) / 2 - factor.diagonal(dim1=-2, dim2=-1).log().sum((1, 2)))
-        share = (torch.stack(logs, 1) + self.shares[some].log()).softmax(1)
+        share = (torch.stack(logs, 1) + self.shares[: self._live].log()).softmax(1)
         mean = _out(turn, torch.einsum("bk,kbgd->bgd", share, torch.stack(means)))
-        covariance = (share @ self.scales[some])[:, None, None, None] * covariance
+        covariance = (share @ self.scales[: self._live])[:, None, None, None] * covariance
         factor = torch.linalg.cholesky(covariance + noise)
         eye = torch.eye(r.shape[-1], dtype=r.dtype, device=r.device).expand(factor.shape)
         inverse = torch.linalg.solve_triangular(factor, eye, upper=False)  # (w S + R)^-1 = inverse^T inverse
