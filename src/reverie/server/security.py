@@ -154,7 +154,9 @@ def limited(app: App, most: int, most_upload: int, patience: float) -> App:
             except TimeoutError:
                 refused = Refused(408, f"Nothing came for {patience:g} seconds.")
                 raise refused from None
-            except asyncio.CancelledError:  # the server has waited for the rest as long as it does
+            except asyncio.CancelledError:
+                if begun:  # a stream that has ended listens to its client no longer
+                    raise
                 refused = Refused(503, "The server ends now. Send it again in a moment.")
                 raise refused from None
             seen += len(message.get("body", b""))
