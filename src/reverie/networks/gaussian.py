@@ -181,8 +181,9 @@ class GaussianPosterior(nn.Module):
             logs.append(-white.square().sum((1, 2, 3)) / 2 - factor.diagonal(dim1=-2, dim2=-1).log().sum((1, 2)))
         share = (torch.stack(logs, 1) + self.shares[: self._live].log()).softmax(1)
         mean = _out(turn, torch.einsum("bk,kbgd->bgd", share, torch.stack(means)))
-        covariance = (share @ self.scales[: self._live])[:, None, None, None] * covariance
-        factor = torch.linalg.cholesky(covariance + noise)
+        if len(means) > 1:  # the factor of one is there
+            covariance = (share @ self.scales[: self._live])[:, None, None, None] * covariance
+            factor = torch.linalg.cholesky(covariance + noise)
         eye = torch.eye(r.shape[-1], dtype=r.dtype, device=r.device).expand(factor.shape)
         inverse = torch.linalg.solve_triangular(factor, eye, upper=False)  # (w S + R)^-1 = inverse^T inverse
         variance = (r * (1 - r * inverse.square().sum(-2))).clamp(min=0)

@@ -8,9 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-_FOLDS = (
-    4  # of windows in their order, each measured by the covariance of the others: they overlap, and S bends to them
-)
+_FOLDS = 4  # of windows in their order, each measured by the covariance of the others: they overlap
 _STEPS = 200  # of EM: where windows are small their lengths say little, and it is slow
 
 
